@@ -1,0 +1,90 @@
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { rm } from "node:fs/promises";
+import { addressText, type Address, type Connection, type ConnectionEvents, type Network } from "../net.ts";
+import { StatusError } from "../status.ts";
+
+/** The machine's own sockets. */
+export const systemNetwork: Network = {
+  async listen(address, accept) {
+    if ("path" in address) await rm(address.path, { force: true }); // left behind by a killed process
+    const sockets = new Set<Socket>();
+    const server = createServer({ noDelay: true }, (socket) => {
+      sockets.add(socket);
+      socket.once("close", () => sockets.delete(socket));
+      accept(socketConnection(socket));
+    });
+    await listening(server, address);
+    return {
+      address: boundAddress(server, address),
+      async [Symbol.asyncDispose]() {
+        const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+        for (const socket of sockets) socket.destroy();
+        await closed;
+      },
+    };
+  },
+  dial(address, { signal }) {
+    return new Promise((resolve, reject) => {
+      const socket = "path" in address ? connect(address.path) : connect({ ...address, noDelay: true });
+      const abort = (): void => void socket.destroy(new Error("dialling was aborted"));
+      const settle = (): void => {
+        signal.removeEventListener("abort", abort);
+        socket.removeListener("error", failed);
+      };
+      const failed = (cause: Error): void => {
+        settle();
+        reject(new StatusError("ServiceUnavailable", `${addressText(address)} does not answer: ${cause.message}`, { cause }));
+      };
+      signal.addEventListener("abort", abort, { once: true });
+      if (signal.aborted) abort();
+      socket.once("error", failed);
+      socket.once("connect", () => {
+        settle();
+        resolve(socketConnection(socket));
+      });
+    });
+  },
+};
+
+/** Wraps any socket-like stream of Node's. */
+export function socketConnection(socket: Socket): Connection {
+  let failure: Error | undefined;
+  let events: ConnectionEvents | undefined;
+  socket.on("error", (error) => (failure = error));
+  socket.on("close", () => events?.closed(failure));
+  return {
+    remote: socket.remoteAddress === undefined ? "local" : addressText({ host: socket.remoteAddress, port: socket.remotePort ?? 0 }),
+    handle(next) {
+      events = next;
+      // Listening for data starts the flow, so bytes that came early wait in the socket until now.
+      socket.on("data", (bytes: Uint8Array) => next.data(bytes));
+      socket.on("drain", () => next.drained());
+      if (socket.destroyed) next.closed(failure);
+    },
+    write: (bytes) => socket.write(bytes),
+    get bufferedBytes() {
+      return socket.writableLength;
+    },
+    cork: () => socket.cork(),
+    uncork: () => socket.uncork(),
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
+    end: () => void socket.end(),
+    destroy: () => void socket.destroy(),
+  };
+}
+
+function listening(server: Server, address: Address): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      const reason = cause.code === "EADDRINUSE" ? "Conflict" : "ServiceUnavailable";
+      reject(new StatusError(reason, `cannot listen on ${addressText(address)}: ${cause.message}`, { cause }));
+    });
+    server.listen("path" in address ? { path: address.path } : { host: address.host, port: address.port }, resolve);
+  });
+}
+
+function boundAddress(server: Server, asked: Address): Address {
+  const bound = server.address();
+  return bound === null || typeof bound === "string" ? asked : { host: bound.address, port: bound.port };
+}
