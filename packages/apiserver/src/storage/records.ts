@@ -31,8 +31,11 @@ const parsed = new WeakMap<Uint8Array, WeakRef<Tree>>();
  * anybody holds it.
  */
 export function objectOf({ bytes, revision }: StoredObject, kind: KindInfo): Tree {
-  const known = parsed.get(bytes)?.deref();
-  const stored = known ?? readStored(bytes, revision);
+  const known = parsed.get(bytes)?.deref() ?? readStored(bytes, revision);
+  const metadata = known["metadata"] as Tree;
+  // The bytes of a deleted object are told again under the revision of its deletion.
+  const isSame = metadata["resourceVersion"] === String(revision);
+  const stored = isSame ? known : freezeTree({ ...known, metadata: { ...metadata, resourceVersion: String(revision) } });
   return presented(stored, kind);
 }
 
