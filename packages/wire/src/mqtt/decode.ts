@@ -1,4 +1,9 @@
-import mqttPacket, { type IConnectPacket, type IPublishPacket, type Packet as ForeignPacket, type Parser } from "mqtt-packet";
+import mqttPacket, {
+  type IConnectPacket,
+  type IPublishPacket,
+  type Packet as ForeignPacket,
+  type Parser,
+} from "mqtt-packet";
 import { messageOf } from "@cortado/std/status";
 import { FILTERS_PER_PACKET_MAX } from "./limits.ts";
 import { malformed } from "./malformed.ts";
@@ -26,7 +31,8 @@ export function connectHead(frame: Uint8Array): ConnectHead {
 export function decodeFrame(frame: Uint8Array): Packet {
   const foreign = parseForeign(frame);
   const reader = readers[foreign.cmd];
-  if (reader === undefined) throw malformed(`${foreign.cmd.toUpperCase()} belongs to no version before MQTT 5`);
+  if (reader === undefined)
+    throw malformed(`${foreign.cmd.toUpperCase()} belongs to no version before MQTT 5`);
   return reader(foreign, frame);
 }
 
@@ -46,36 +52,50 @@ const readers: Readonly<Partial<Record<ForeignPacket["cmd"], Reader>>> = {
   subscribe(foreign, frame) {
     const listed = (foreign as { subscriptions: { topic: string; qos: 0 | 1 | 2 }[] }).subscriptions;
     checkFilterCount("SUBSCRIBE", listed.length);
-    const subscriptions: readonly Subscription[] = listed.map(({ topic, qos }) => ({ filter: checkFilter(topic, frame), qos }));
+    const subscriptions: readonly Subscription[] = listed.map(({ topic, qos }) => ({
+      filter: checkFilter(topic, frame),
+      qos,
+    }));
     return { type: "subscribe", id: someId(foreign), subscriptions };
   },
   unsubscribe(foreign, frame) {
     const listed = (foreign as { unsubscriptions: string[] }).unsubscriptions;
     checkFilterCount("UNSUBSCRIBE", listed.length);
-    return { type: "unsubscribe", id: someId(foreign), filters: listed.map((filter) => checkFilter(filter, frame)) };
+    return {
+      type: "unsubscribe",
+      id: someId(foreign),
+      filters: listed.map((filter) => checkFilter(filter, frame)),
+    };
   },
   connack(foreign, frame) {
     if (bodyOf(frame).byteLength !== 2) throw malformed("CONNACK has two bytes");
     const { sessionPresent, returnCode } = foreign as { sessionPresent: boolean; returnCode?: number };
     return { type: "connack", sessionPresent, code: returnCode ?? 0 };
   },
-  suback: (foreign) => ({ type: "suback", id: someId(foreign), granted: (foreign as { granted: number[] }).granted }),
+  suback: (foreign) => ({
+    type: "suback",
+    id: someId(foreign),
+    granted: (foreign as { granted: number[] }).granted,
+  }),
 };
 
 function readConnect(foreign: IConnectPacket, frame: Uint8Array): ConnectPacket {
   const { protocolId, protocolVersion, clientId, clean, keepalive, username, password, will } = foreign;
   const level = protocolVersion === 3 ? 3 : 4;
-  if (protocolId !== (level === 3 ? "MQIsdp" : "MQTT")) throw malformed(`protocol ${protocolId} has no level ${level}`);
+  if (protocolId !== (level === 3 ? "MQIsdp" : "MQTT"))
+    throw malformed(`protocol ${protocolId} has no level ${level}`);
   checkText("client id", clientId, frame);
   if (username !== undefined) checkText("user name", username, frame);
-  if (password !== undefined && username === undefined) throw malformed("a password comes without a user name (MQTT-3.1.2-22)");
+  if (password !== undefined && username === undefined)
+    throw malformed("a password comes without a user name (MQTT-3.1.2-22)");
   if (will !== undefined) {
     checkText("will topic", will.topic, frame);
     if ((will.qos ?? 0) > 2) throw malformed("the will's QoS is 3 (MQTT-3.1.2-14)");
     const fault = topicNameFault(will.topic);
     if (fault !== undefined) throw malformed(`will topic: ${fault}`);
   }
-  if (connectBytes(foreign) !== bodyOf(frame).byteLength) throw malformed("CONNECT has bytes after its payload");
+  if (connectBytes(foreign) !== bodyOf(frame).byteLength)
+    throw malformed("CONNECT has bytes after its payload");
   return {
     type: "connect",
     level,
@@ -86,7 +106,14 @@ function readConnect(foreign: IConnectPacket, frame: Uint8Array): ConnectPacket 
     ...(password === undefined ? {} : { password: new Uint8Array(password) }),
     ...(will === undefined
       ? {}
-      : { will: { topic: will.topic, payload: new Uint8Array(bytesOf(will.payload)), qos: will.qos ?? 0, retain: will.retain ?? false } }),
+      : {
+          will: {
+            topic: will.topic,
+            payload: new Uint8Array(bytesOf(will.payload)),
+            qos: will.qos ?? 0,
+            retain: will.retain ?? false,
+          },
+        }),
   };
 }
 
@@ -105,7 +132,15 @@ function readPublish(foreign: IPublishPacket, frame: Uint8Array): PublishPacket 
   if (fault !== undefined) throw malformed(`PUBLISH: ${fault}`);
   checkText("topic", topic, frame);
   if (qos === 0 && dup) throw malformed("DUP is set on QoS 0 (MQTT-3.3.1-2)");
-  return { type: "publish", topic, payload: bytesOf(payload), qos, retain, dup, id: qos === 0 ? 0 : someId(foreign) };
+  return {
+    type: "publish",
+    topic,
+    payload: bytesOf(payload),
+    qos,
+    retain,
+    dup,
+    id: qos === 0 ? 0 : someId(foreign),
+  };
 }
 
 function checkFilter(filter: string, frame: Uint8Array): string {
@@ -117,7 +152,8 @@ function checkFilter(filter: string, frame: Uint8Array): string {
 
 function checkFilterCount(packet: string, count: number): void {
   if (count === 0) throw malformed(`${packet} names no filter (MQTT-3.8.3-3, MQTT-3.10.3-2)`);
-  if (count > FILTERS_PER_PACKET_MAX) throw malformed(`${packet} names more than ${FILTERS_PER_PACKET_MAX} filters`);
+  if (count > FILTERS_PER_PACKET_MAX)
+    throw malformed(`${packet} names more than ${FILTERS_PER_PACKET_MAX} filters`);
 }
 
 // The codec replaces bytes that are no UTF-8 by U+FFFD; where that character really stood, its own bytes are in the frame.
@@ -137,13 +173,15 @@ function holds(frame: Uint8Array, part: Uint8Array): boolean {
 }
 
 function onlyId(foreign: ForeignPacket, frame: Uint8Array): number {
-  if (bodyOf(frame).byteLength !== 2) throw malformed(`${foreign.cmd.toUpperCase()} has two bytes, a packet id`);
+  if (bodyOf(frame).byteLength !== 2)
+    throw malformed(`${foreign.cmd.toUpperCase()} has two bytes, a packet id`);
   return someId(foreign);
 }
 
 function someId(foreign: { readonly cmd: string; readonly messageId?: number }): number {
   const { messageId } = foreign;
-  if (messageId === undefined || messageId === 0) throw malformed(`${foreign.cmd.toUpperCase()} has packet id 0 (MQTT-2.3.1-1)`);
+  if (messageId === undefined || messageId === 0)
+    throw malformed(`${foreign.cmd.toUpperCase()} has packet id 0 (MQTT-2.3.1-1)`);
   return messageId;
 }
 

@@ -26,7 +26,13 @@ export function encodePacket(packet: Packet): Uint8Array {
   }
 }
 
-const ackBytes: Readonly<Record<AckType, number>> = { puback: 0x40, pubrec: 0x50, pubrel: 0x62, pubcomp: 0x70, unsuback: 0xb0 };
+const ackBytes: Readonly<Record<AckType, number>> = {
+  puback: 0x40,
+  pubrec: 0x50,
+  pubrel: 0x62,
+  pubcomp: 0x70,
+  unsuback: 0xb0,
+};
 
 function encodeAck(type: AckType, id: number): Uint8Array {
   assert(id > 0 && id < 65_536, "a packet id has two bytes and is not 0");
@@ -37,12 +43,23 @@ type Publishing = Omit<PublishPacket, "type">;
 
 /** A PUBLISH frame; what all receivers of one message share is made once and then given an id by `withId`. */
 export function publishFrame({ topic, payload, qos, retain, dup, id }: Publishing): Uint8Array {
-  const foreign = { cmd: "publish", topic, payload: view(payload), qos, retain, dup, ...(qos === 0 ? {} : { messageId: id }) };
+  const foreign = {
+    cmd: "publish",
+    topic,
+    payload: view(payload),
+    qos,
+    retain,
+    dup,
+    ...(qos === 0 ? {} : { messageId: id }),
+  };
   return mqttPacket.generate(foreign as ForeignPacket);
 }
 
 /** A copy of a QoS 1 or 2 PUBLISH frame with its own packet id and DUP flag. */
-export function withId(frame: Uint8Array, options: { readonly id: number; readonly dup: boolean }): Uint8Array {
+export function withId(
+  frame: Uint8Array,
+  options: { readonly id: number; readonly dup: boolean },
+): Uint8Array {
   const copy = new Uint8Array(frame); // not slice: a Buffer's is a view
   let at = 1;
   while ((copy[at] ?? 0) >= 0x80) at += 1;

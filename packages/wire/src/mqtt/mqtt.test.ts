@@ -1,9 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { connectHead, decodeFrame, encodePacket, filterMatches, FrameReader, publishFrame, topicFilterFault, withId } from "./mqtt.ts";
+import {
+  connectHead,
+  decodeFrame,
+  encodePacket,
+  filterMatches,
+  FrameReader,
+  publishFrame,
+  topicFilterFault,
+  withId,
+} from "./mqtt.ts";
 import type { Packet } from "./mqtt.ts";
 
-const text = (value: string): number[] => [value.length >> 8, value.length & 255, ...new TextEncoder().encode(value)];
+const text = (value: string): number[] => [
+  value.length >> 8,
+  value.length & 255,
+  ...new TextEncoder().encode(value),
+];
 const frame = (first: number, ...body: number[]): Uint8Array => Uint8Array.of(first, body.length, ...body);
 const utf8 = new TextEncoder();
 
@@ -20,13 +33,28 @@ const whole: readonly Packet[] = [
   },
   { type: "connect", level: 3, clientId: "old", cleanSession: true, keepAliveS: 0 },
   { type: "connack", sessionPresent: true, code: 0 },
-  { type: "publish", topic: "/store104/fridge/temp", payload: utf8.encode('{"temp": 97.4,"unit":"F"}'), qos: 1, retain: false, dup: true, id: 7 },
+  {
+    type: "publish",
+    topic: "/store104/fridge/temp",
+    payload: utf8.encode('{"temp": 97.4,"unit":"F"}'),
+    qos: 1,
+    retain: false,
+    dup: true,
+    id: 7,
+  },
   { type: "publish", topic: "a", payload: new Uint8Array(0), qos: 0, retain: true, dup: false, id: 0 },
   { type: "puback", id: 65_535 },
   { type: "pubrec", id: 1 },
   { type: "pubrel", id: 1 },
   { type: "pubcomp", id: 1 },
-  { type: "subscribe", id: 2, subscriptions: [{ filter: "/+/fridge/#", qos: 1 }, { filter: "$SYS/#", qos: 2 }] },
+  {
+    type: "subscribe",
+    id: 2,
+    subscriptions: [
+      { filter: "/+/fridge/#", qos: 1 },
+      { filter: "$SYS/#", qos: 2 },
+    ],
+  },
   { type: "suback", id: 2, granted: [1, 128] },
   { type: "unsubscribe", id: 3, filters: ["/#", "#"] },
   { type: "unsuback", id: 3 },
@@ -41,7 +69,8 @@ for (const packet of whole)
   });
 
 function plain(packet: Packet): string {
-  const hex = (bytes: Uint8Array | undefined): string | undefined => (bytes === undefined ? undefined : Buffer.from(bytes).toString("hex"));
+  const hex = (bytes: Uint8Array | undefined): string | undefined =>
+    bytes === undefined ? undefined : Buffer.from(bytes).toString("hex");
   if (packet.type === "publish") return JSON.stringify({ ...packet, payload: hex(packet.payload) });
   if (packet.type !== "connect") return JSON.stringify(packet);
   const will = packet.will === undefined ? undefined : { ...packet.will, payload: hex(packet.will.payload) };
@@ -78,17 +107,44 @@ const malformedFrames: readonly { name: string; bytes: Uint8Array; says: RegExp 
   { name: "DISCONNECT with a payload", bytes: frame(0xe0, 0), says: /./ },
   { name: "packet type 0", bytes: frame(0x00), says: /./ },
   { name: "packet type 15", bytes: frame(0xf0, 0), says: /./ },
-  { name: "CONNECT with its reserved flag", bytes: frame(0x10, ...connectHeadBytes, 3, 0, 0, ...text("a")), says: /flag/ },
-  { name: "CONNECT with will QoS and no will", bytes: frame(0x10, ...connectHeadBytes, 0x0a, 0, 0, ...text("a")), says: /Will/ },
-  { name: "CONNECT with will QoS 3", bytes: frame(0x10, ...connectHeadBytes, 0x1e, 0, 0, ...text("a"), ...text("w"), ...text("")), says: /QoS/ },
-  { name: "CONNECT with a password and no user", bytes: frame(0x10, ...connectHeadBytes, 0x42, 0, 0, ...text("a"), ...text("p")), says: /user name/ },
-  { name: "CONNECT with bytes behind", bytes: frame(0x10, ...connectHeadBytes, 2, 0, 0, ...text("a"), 1), says: /after/ },
+  {
+    name: "CONNECT with its reserved flag",
+    bytes: frame(0x10, ...connectHeadBytes, 3, 0, 0, ...text("a")),
+    says: /flag/,
+  },
+  {
+    name: "CONNECT with will QoS and no will",
+    bytes: frame(0x10, ...connectHeadBytes, 0x0a, 0, 0, ...text("a")),
+    says: /Will/,
+  },
+  {
+    name: "CONNECT with will QoS 3",
+    bytes: frame(0x10, ...connectHeadBytes, 0x1e, 0, 0, ...text("a"), ...text("w"), ...text("")),
+    says: /QoS/,
+  },
+  {
+    name: "CONNECT with a password and no user",
+    bytes: frame(0x10, ...connectHeadBytes, 0x42, 0, 0, ...text("a"), ...text("p")),
+    says: /user name/,
+  },
+  {
+    name: "CONNECT with bytes behind",
+    bytes: frame(0x10, ...connectHeadBytes, 2, 0, 0, ...text("a"), 1),
+    says: /after/,
+  },
   { name: "CONNECT that ends early", bytes: frame(0x10, ...connectHeadBytes, 2), says: /./ },
 ];
 for (const { name, bytes, says } of malformedFrames)
   test(`malformed: ${name}`, () => {
-    assert.throws(() => decodeFrame(bytes), (error: Error) => /malformed MQTT packet/.test(error.message) && says.test(error.message));
-    assert.equal(decodeFrame(Uint8Array.of(0xc0, 0)).type, "pingreq", "the next frame is read as if nothing had been");
+    assert.throws(
+      () => decodeFrame(bytes),
+      (error: Error) => /malformed MQTT packet/.test(error.message) && says.test(error.message),
+    );
+    assert.equal(
+      decodeFrame(Uint8Array.of(0xc0, 0)).type,
+      "pingreq",
+      "the next frame is read as if nothing had been",
+    );
   });
 
 test("a character that looks like a decoding fault but was sent as such passes", () => {
@@ -109,9 +165,13 @@ test("frames come whole out of any cut of the stream", () => {
     const types: string[] = [];
     for (let at = 0; at < stream.byteLength; at += size) {
       reader.push(stream.subarray(at, at + size));
-      for (let next = reader.next(); next !== undefined; next = reader.next()) types.push(decodeFrame(next).type);
+      for (let next = reader.next(); next !== undefined; next = reader.next())
+        types.push(decodeFrame(next).type);
     }
-    assert.deepEqual(types, whole.map(({ type }) => type));
+    assert.deepEqual(
+      types,
+      whole.map(({ type }) => type),
+    );
     assert.equal(reader.heldBytes, 0);
   }
 });
@@ -126,19 +186,52 @@ test("a frame that would be too long is refused by its length, before its bytes 
 });
 
 test("one frame serves many receivers", () => {
-  const shared = publishFrame({ topic: "/a/b", payload: new Uint8Array(300).fill(7), qos: 1, retain: false, dup: false, id: 1 });
+  const shared = publishFrame({
+    topic: "/a/b",
+    payload: new Uint8Array(300).fill(7),
+    qos: 1,
+    retain: false,
+    dup: false,
+    id: 1,
+  });
   const copy = decodeFrame(withId(shared, { id: 513, dup: true }));
-  assert.ok(copy.type === "publish" && copy.id === 513 && copy.dup && copy.topic === "/a/b" && copy.payload.byteLength === 300);
+  assert.ok(
+    copy.type === "publish" &&
+      copy.id === 513 &&
+      copy.dup &&
+      copy.topic === "/a/b" &&
+      copy.payload.byteLength === 300,
+  );
   const original = decodeFrame(shared);
   assert.ok(original.type === "publish" && original.id === 1 && !original.dup);
 });
 
 // The thirteen filters of the fridge, and those that must not match: a leading slash is an empty level.
 const fridge = "/store104/fridge/temp";
-for (const filter of [fridge, "/store104/fridge/+", "/store104/#", "/#", "#", "+/store104/fridge/temp", "/+/fridge/temp", "/+/+/+",
-  "+/+/+/+", "+/#", "/store104/fridge/temp/#", "/store104/+/temp", "+/+/fridge/#"])
+for (const filter of [
+  fridge,
+  "/store104/fridge/+",
+  "/store104/#",
+  "/#",
+  "#",
+  "+/store104/fridge/temp",
+  "/+/fridge/temp",
+  "/+/+/+",
+  "+/+/+/+",
+  "+/#",
+  "/store104/fridge/temp/#",
+  "/store104/+/temp",
+  "+/+/fridge/#",
+])
   test(`${filter} matches ${fridge}`, () => assert.ok(filterMatches(filter, fridge)));
-for (const filter of ["store104/#", "+/fridge/temp", "+/+/+", "/store104/fridge", "/store104/fridge/temp/+", "/store104/fridge/tem"])
+for (const filter of [
+  "store104/#",
+  "+/fridge/temp",
+  "+/+/+",
+  "/store104/fridge",
+  "/store104/fridge/temp/+",
+  "/store104/fridge/tem",
+])
   test(`${filter} does not match ${fridge}`, () => assert.ok(!filterMatches(filter, fridge)));
 
 test("a wildcard at the front does not match a topic that begins with $", () => {

@@ -1,7 +1,12 @@
 /** The packets of MQTT 3.1.1, as they are after validation: nothing in them needs a second look. */
 export type QoS = 0 | 1 | 2;
 
-export type Will = { readonly topic: string; readonly payload: Uint8Array; readonly qos: QoS; readonly retain: boolean };
+export type Will = {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly qos: QoS;
+  readonly retain: boolean;
+};
 
 export type ConnectPacket = {
   readonly type: "connect";
@@ -30,11 +35,27 @@ export type PublishPacket = {
 export type AckType = "puback" | "pubrec" | "pubrel" | "pubcomp" | "unsuback";
 export type AckPacket = { readonly type: AckType; readonly id: number };
 export type Subscription = { readonly filter: string; readonly qos: QoS };
-export type SubscribePacket = { readonly type: "subscribe"; readonly id: number; readonly subscriptions: readonly Subscription[] };
-export type UnsubscribePacket = { readonly type: "unsubscribe"; readonly id: number; readonly filters: readonly string[] };
-export type ConnackPacket = { readonly type: "connack"; readonly sessionPresent: boolean; readonly code: number };
+export type SubscribePacket = {
+  readonly type: "subscribe";
+  readonly id: number;
+  readonly subscriptions: readonly Subscription[];
+};
+export type UnsubscribePacket = {
+  readonly type: "unsubscribe";
+  readonly id: number;
+  readonly filters: readonly string[];
+};
+export type ConnackPacket = {
+  readonly type: "connack";
+  readonly sessionPresent: boolean;
+  readonly code: number;
+};
 /** `granted` holds a QoS for each filter, or 128 for a refused one. */
-export type SubackPacket = { readonly type: "suback"; readonly id: number; readonly granted: readonly number[] };
+export type SubackPacket = {
+  readonly type: "suback";
+  readonly id: number;
+  readonly granted: readonly number[];
+};
 export type BarePacket = { readonly type: "pingreq" | "pingresp" | "disconnect" };
 
 export type Packet =

@@ -44,7 +44,8 @@ function commonFault(text: string): string | undefined {
   if (text.length === 0) return "a topic or filter has at least one character";
   if (text.includes("\u0000")) return "a topic or filter holds no NUL character";
   // Three bytes a character at most: only long texts need to be measured.
-  if (text.length * 3 > TOPIC_BYTES_MAX && utf8Bytes(text) > TOPIC_BYTES_MAX) return `a topic or filter is over ${TOPIC_BYTES_MAX} bytes`;
+  if (text.length * 3 > TOPIC_BYTES_MAX && utf8Bytes(text) > TOPIC_BYTES_MAX)
+    return `a topic or filter is over ${TOPIC_BYTES_MAX} bytes`;
   let levels = 1;
   for (let at = text.indexOf("/"); at >= 0; at = text.indexOf("/", at + 1)) levels += 1;
   return levels > TOPIC_LEVELS_MAX ? `a topic or filter has more than ${TOPIC_LEVELS_MAX} levels` : undefined;
