@@ -1,0 +1,210 @@
+import { assert } from "@cortado/std/assert";
+import { backoffMs } from "@cortado/std/backoff";
+import type { Clock } from "@cortado/std/clock";
+import type { Log } from "@cortado/std/log";
+import { hasReason } from "@cortado/std/status";
+import type { KubeObject } from "@cortado/kinds";
+import type { ResourceType } from "@cortado/kinds/resources";
+import type { Change, Client, Selection, Stored } from "./client.ts";
+import { RELIST_FIRST_MS, RELIST_MAX_MS } from "./limits.ts";
+
+/** "namespace/name", or "name" of a kind without namespaces. */
+export type Key = string;
+
+export function keyOf(object: { readonly metadata?: { readonly name?: string; readonly namespace?: string } }): Key {
+  const { name = "", namespace } = object.metadata ?? {};
+  return namespace === undefined || namespace === "" ? name : `${namespace}/${name}`;
+}
+
+export function splitKey(key: Key): { readonly name: string; readonly namespace: string } {
+  const slash = key.indexOf("/");
+  return { namespace: key.slice(0, Math.max(0, slash)), name: key.slice(slash + 1) };
+}
+
+export type InformerOptions<Kind extends KubeObject> = Selection & {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Named functions from an object to the values it is found by. */
+  readonly indexes?: Readonly<Record<string, (object: Stored<Kind>) => readonly string[]>>;
+};
+
+export type Notice<Kind extends KubeObject> = { readonly key: Key; readonly old: Stored<Kind> | undefined; readonly now: Stored<Kind> | undefined };
+
+/**
+ * A cache of one kind, kept true by list and watch. What it hands out is shared and frozen; a reader copies before changing.
+ * After a failed watch it lists again, with back-off, and tells subscribers only what differs.
+ */
+export interface Informer<Kind extends KubeObject> {
+  /** Resolves after the first list. Rejects only when the signal aborts before that. */
+  readonly synced: Promise<void>;
+  readonly isSynced: boolean;
+  get(key: Key): Stored<Kind> | undefined;
+  list(): Iterable<Stored<Kind>>;
+  readonly size: number;
+  /** Objects that the named index gives this value. */
+  byIndex(index: string, value: string): readonly Stored<Kind>[];
+  /** Tells each change after it is in the cache, and first each object already there. */
+  subscribe(listener: (notice: Notice<Kind>) => void): Disposable;
+}
+
+export function startInformer<Kind extends KubeObject>(client: Client, type: ResourceType<Kind>, options: InformerOptions<Kind>): Informer<Kind> {
+  const cache = new Cache<Kind>(options.indexes ?? {});
+  let isSynced = false;
+  const synced = new Promise<void>((resolve, reject) => {
+    options.signal.addEventListener("abort", () => reject(options.signal.reason as Error), { once: true });
+    void follow(client, type, options, cache, () => {
+      isSynced = true;
+      resolve();
+    });
+  });
+  synced.catch(() => undefined); // a caller that stops before the first list need not wait for it
+  return {
+    synced,
+    get isSynced() {
+      return isSynced;
+    },
+    get: (key) => cache.objects.get(key),
+    list: () => cache.objects.values(),
+    get size() {
+      return cache.objects.size;
+    },
+    byIndex: (index, value) => cache.byIndex(index, value),
+    subscribe: (listener) => cache.subscribe(listener),
+  };
+}
+
+async function follow<Kind extends KubeObject>(
+  client: Client,
+  type: ResourceType<Kind>,
+  options: InformerOptions<Kind>,
+  cache: Cache<Kind>,
+  onSynced: () => void,
+): Promise<void> {
+  const { signal, clock, log } = options;
+  let failures = 0;
+  while (!signal.aborted) {
+    try {
+      let resourceVersion = await relist(client, type, options, cache);
+      onSynced();
+      failures = 0;
+      while (!signal.aborted) resourceVersion = await watchOnce(client, type, { ...options, resourceVersion }, cache);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!hasReason(error, "Expired", "Gone")) log.warn("informer lists again", { resource: type.plural, error });
+      const waitMs = backoffMs(failures, { firstMs: RELIST_FIRST_MS, maxMs: RELIST_MAX_MS });
+      failures += 1;
+      await clock.sleep(waitMs, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+async function relist<Kind extends KubeObject>(
+  client: Client,
+  type: ResourceType<Kind>,
+  options: InformerOptions<Kind>,
+  cache: Cache<Kind>,
+): Promise<string> {
+  const { namespace, labelSelector, fieldSelector, signal } = options;
+  const selection = {
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(labelSelector === undefined ? {} : { labelSelector }),
+    ...(fieldSelector === undefined ? {} : { fieldSelector }),
+  };
+  const { items, resourceVersion } = await client.list(type, { ...selection, signal });
+  cache.replace(items);
+  return resourceVersion;
+}
+
+async function watchOnce<Kind extends KubeObject>(
+  client: Client,
+  type: ResourceType<Kind>,
+  options: InformerOptions<Kind> & { readonly resourceVersion: string },
+  cache: Cache<Kind>,
+): Promise<string> {
+  let { resourceVersion } = options;
+  const { namespace, labelSelector, fieldSelector, signal } = options;
+  const changes = client.watch(type, {
+    resourceVersion,
+    signal,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(labelSelector === undefined ? {} : { labelSelector }),
+    ...(fieldSelector === undefined ? {} : { fieldSelector }),
+  });
+  for await (const change of changes) {
+    resourceVersion = change.object.metadata.resourceVersion;
+    cache.apply(change);
+  }
+  return resourceVersion;
+}
+
+class Cache<Kind extends KubeObject> {
+  readonly objects = new Map<Key, Stored<Kind>>();
+  readonly #indexers: Readonly<Record<string, (object: Stored<Kind>) => readonly string[]>>;
+  readonly #indexes = new Map<string, Map<string, Set<Key>>>();
+  readonly #listeners = new Set<(notice: Notice<Kind>) => void>();
+
+  constructor(indexers: Readonly<Record<string, (object: Stored<Kind>) => readonly string[]>>) {
+    this.#indexers = indexers;
+    for (const name of Object.keys(indexers)) this.#indexes.set(name, new Map());
+  }
+
+  subscribe(listener: (notice: Notice<Kind>) => void): Disposable {
+    for (const [key, now] of this.objects) listener({ key, old: undefined, now });
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  byIndex(index: string, value: string): readonly Stored<Kind>[] {
+    const values = this.#indexes.get(index);
+    assert(values !== undefined, `the informer was made with an index ${index}`);
+    return [...(values.get(value) ?? [])].map((key) => this.objects.get(key) as Stored<Kind>);
+  }
+
+  replace(items: readonly Stored<Kind>[]): void {
+    const listed = new Set<Key>();
+    for (const item of items) {
+      const key = keyOf(item);
+      listed.add(key);
+      if (this.objects.get(key)?.metadata.resourceVersion !== item.metadata.resourceVersion) this.#set(key, item);
+    }
+    for (const key of [...this.objects.keys()]) if (!listed.has(key)) this.#set(key, undefined);
+  }
+
+  apply(change: Change<Kind>): void {
+    if (change.type === "BOOKMARK") return;
+    this.#set(keyOf(change.object), change.type === "DELETED" ? undefined : change.object);
+  }
+
+  #set(key: Key, now: Stored<Kind> | undefined): void {
+    const old = this.objects.get(key);
+    if (old === undefined && now === undefined) return;
+    if (now === undefined) this.objects.delete(key);
+    else this.objects.set(key, deepFreeze(now));
+    this.#reindex(key, old, now);
+    for (const listener of this.#listeners) listener({ key, old, now });
+  }
+
+  #reindex(key: Key, old: Stored<Kind> | undefined, now: Stored<Kind> | undefined): void {
+    for (const [name, indexer] of Object.entries(this.#indexers)) {
+      const index = this.#indexes.get(name) as Map<string, Set<Key>>;
+      for (const value of old === undefined ? [] : indexer(old)) {
+        const keys = index.get(value);
+        keys?.delete(key);
+        if (keys?.size === 0) index.delete(value);
+      }
+      for (const value of now === undefined ? [] : indexer(now)) {
+        const keys = index.get(value) ?? new Set();
+        index.set(value, keys.add(key));
+      }
+    }
+  }
+}
+
+// Two loops of one process share what a cache hands out, so a write into it must fail at the writer, not at the reader.
+function deepFreeze<Value>(value: Value): Value {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  Object.freeze(value);
+  for (const inner of Object.values(value)) deepFreeze(inner);
+  return value;
+}

@@ -1,0 +1,11 @@
+/** First wait after a failed round of a loop (client-go, workqueue default limiter, is 5 ms; a store's disk is slower). */
+export const LOOP_BACKOFF_FIRST_MS = 50;
+/** Longest wait after a failed round (client-go caps at 1,000 s; a person who mends something should not wait that long). */
+export const LOOP_BACKOFF_MAX_MS = 60_000;
+/** A full look at every object proves that no event was lost (controller-runtime, SyncPeriod, is 10 h; ours is cheap). */
+export const LOOP_FULL_SCAN_MS = 600_000;
+/** First and longest wait before an informer lists again after its watch failed (client-go, reflector: 800 ms to 30 s). */
+export const RELIST_FIRST_MS = 200;
+export const RELIST_MAX_MS = 30_000;
+/** Keys waiting in one loop: more distinct objects than any store holds; over it the loop is marked for a full scan. */
+export const LOOP_KEYS_MAX = 100_000;
