@@ -11,6 +11,7 @@ import { defaultTolerations, defaultIngressClass, defaultStorageClass, limitRang
 import { definitionAdmission } from "./admission/definitions.ts";
 import { escalationCheck } from "./admission/escalation.ts";
 import { namespaceLifecycle } from "./admission/namespace-lifecycle.ts";
+import { quotaAdmission } from "./admission/quota.ts";
 import { readPool, ServiceAddresses, serviceAllocation } from "./admission/service-addresses.ts";
 import { serviceAccountAdmission } from "./admission/service-account.ts";
 import type { ApiRequest, ApiResponse, User } from "./api.ts";
@@ -23,6 +24,7 @@ import { bootstrap } from "./bootstrap/bootstrap.ts";
 import type { ServiceNetwork } from "./bootstrap/objects.ts";
 import { isEstablished, kindsOf } from "./crd/definition.ts";
 import { allow, questionOf, serveResource, type DispatchTools } from "./dispatch.ts";
+import { expireEvents } from "./event-expiry.ts";
 import { KindTable } from "./kind-table.ts";
 import { REQUESTS_MAX, RETRY_AFTER_S, WATCHES_MAX } from "./limits.ts";
 import type { HealthCheck, NodeStreams, TokenReader, UsageSource } from "./ports.ts";
@@ -94,6 +96,7 @@ class GenericServer implements ApiServer {
   readonly #readToken: TokenReader;
   #streams: NodeStreams | undefined;
   #usage: UsageSource | undefined;
+  #events: Disposable | undefined;
   #isReady = false;
   #inWork = 0;
   #watches = 0;
@@ -112,6 +115,7 @@ class GenericServer implements ApiServer {
       admission: [
         namespaceLifecycle(own), serviceAccountAdmission(own), limitRanger(own), priorityAdmission(own), defaultTolerations,
         defaultStorageClass(own), defaultIngressClass(own), serviceAllocation(own, this.#addresses), definitionAdmission(own), escalationCheck(this.#policy),
+        quotaAdmission(own),
       ],
     };
     this.#readToken = tokenReader({ server: this.#server, tokens: this.#tokens, others: options.readToken });
@@ -150,6 +154,7 @@ class GenericServer implements ApiServer {
       gone: (key) => this.#server.kinds.define(key, []),
     });
     await bootstrap({ handle: (request) => this.handle(request), network: this.#options.serviceNetwork, definitions: ownDefinitions as unknown as readonly Tree[], signal: this.#stopping.signal });
+    this.#events = expireEvents({ store, clock, log });
     this.#isReady = true;
   }
 
@@ -255,6 +260,7 @@ class GenericServer implements ApiServer {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#events?.[Symbol.dispose]();
     this.#stopping.abort();
     await Promise.resolve();
   }

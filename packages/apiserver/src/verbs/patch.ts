@@ -23,7 +23,10 @@ export const patchTypes = {
 
 export async function patchOne(call: Call): Promise<Outcome> {
   const type = mediaType(call.request.headers?.["content-type"] ?? "");
-  if (type === patchTypes.apply) return applyOneObject(call, readPatch(call, "yaml").patch);
+  if (type === patchTypes.apply) {
+    const applied = readPatch(call, "yaml");
+    return applyOneObject(call, applied.patch, applied.duplicates);
+  }
   const { patch, duplicates } = readPatch(call, "json");
   const patcher = patcherOf(call, type, patch);
   return changeObject(call, {
@@ -31,7 +34,7 @@ export async function patchOne(call: Call): Promise<Outcome> {
     produce(current) {
       const next = patcher(current);
       checkKind(next, call.kind);
-      checkFields(call, { object: next, duplicates, kind: call.kind });
+      checkFields(call, { object: next, duplicates, kind: call.kind, patch });
       return next;
     },
   });

@@ -1,3 +1,4 @@
+import { invalid, invalidObject } from "@cortado/kinds/field-errors";
 import { parseRevision, type Revision } from "@cortado/store";
 import { copyTree, growTree, listAt, sameTree, setField, textAt, treeAt, type Tree } from "@cortado/kinds/tree";
 import { badRequest, conflict, notFound } from "../errors.ts";
@@ -24,6 +25,8 @@ export async function updateOne(call: Call): Promise<Outcome> {
   const problem = namespaceProblem(call, value);
   if (problem !== undefined) throw badRequest(problem);
   setField(growTree(value, "metadata"), "name", info.name);
+  if (!call.kind.updatesWithoutVersion && textAt(value, "metadata", "resourceVersion") === "")
+    throw invalidObject(call.kind, info.name, [invalid("metadata.resourceVersion", 0, "must be specified for an update")]);
   return changeObject(call, { produce: () => copyTree(value), subresource: info.subresource, mayCreate: call.kind.createsOnUpdate && info.subresource === "" });
 }
 

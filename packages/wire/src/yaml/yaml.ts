@@ -13,6 +13,9 @@ import { JSON_DEPTH_MAX } from "../json/json.ts";
 /** Aliases that a document may use: more is a bomb. */
 export const YAML_ALIASES_MAX = 100;
 
+/** Values that a document may hold once its aliases are written out: aliases of aliases grow without bound. */
+export const YAML_VALUES_MAX = 500_000;
+
 export type YamlDocument = { readonly value: unknown; /** Keys given twice in one mapping; the last one counts. */ readonly duplicates: readonly string[] };
 
 /**
@@ -31,10 +34,19 @@ export function parseYamlDocuments(text: string): readonly YamlDocument[] {
   const schema = kubernetesSchema(text.includes("<<") ? [] : duplicates);
   try {
     const values = loadAll(text, { schema, json: true, maxDepth: JSON_DEPTH_MAX, maxAliases: YAML_ALIASES_MAX });
+    countValues(values, { left: YAML_VALUES_MAX });
     return values.map((value) => ({ value, duplicates }));
   } catch (error) {
+    if (error instanceof StatusError) throw error;
     throw new StatusError("BadRequest", `error converting YAML to JSON: yaml: ${messageOf(error)}`, { cause: error });
   }
+}
+
+function countValues(value: unknown, budget: { left: number }): void {
+  budget.left -= 1;
+  if (budget.left < 0) throw new StatusError("BadRequest", `the YAML document holds more than ${YAML_VALUES_MAX} values when its aliases are written out`);
+  if (typeof value !== "object" || value === null) return;
+  for (const child of Object.values(value)) countValues(child, budget);
 }
 
 const booleans = new Map<string, boolean>();
