@@ -1,0 +1,174 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Client } from "@cortado/client";
+import type { LoopMetrics } from "@cortado/client/loop";
+import { every, type Clock } from "@cortado/std/clock";
+import type { Log } from "@cortado/std/log";
+import type { Metrics } from "@cortado/std/metrics";
+import { openCgroups } from "./cgroups/cgroups.ts";
+import { EventRecorder } from "./events/recorder.ts";
+import { startEviction } from "./eviction/eviction.ts";
+import { Housekeeper } from "./housekeeping.ts";
+import { ImageCollector } from "./images/collector.ts";
+import { ImagePuller, type PullEvents } from "./images/puller.ts";
+import { durationText } from "./pods/back-off.ts";
+import { podEvent } from "./pods/pod-events.ts";
+import { Pods } from "./pods/pods.ts";
+import { PodRounds } from "./pods/rounds.ts";
+import type { ClusterDns } from "./pods/sandbox-config.ts";
+import { PodStarter } from "./pods/starter.ts";
+import { Probers } from "./probes/probers.ts";
+import type { Machine } from "./node-status/machine.ts";
+import { Registration } from "./node-status/registration.ts";
+import type { Runtime } from "./runtime/runtime.ts";
+import { startSources } from "./sources.ts";
+import { newStats, type NodeStats } from "./stats/stats.ts";
+import { newStreams, type NodeStreams } from "./streams/streams.ts";
+import { Volumes, type Mounter } from "./volumes/volumes.ts";
+import { VOLUME_REFRESH_MS } from "./limits.ts";
+
+export { readMachine, type Machine } from "./node-status/machine.ts";
+export { kubeletVersion } from "./node-status/node-status.ts";
+export type { ClusterDns } from "./pods/sandbox-config.ts";
+export type { Mounter } from "./volumes/volumes.ts";
+
+export type NodeOptions = {
+  readonly nodeName: string;
+  /** Durable: pods' own folders and logs below it. */
+  readonly dataFolder: string;
+  /** Lost at a boot, best a tmpfs: files of Secrets and tokens. */
+  readonly runFolder: string;
+  readonly podCidr: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly dns: ClusterDns;
+  /** Parent of all pods' cgroups, without slashes at its ends: "kubepods". */
+  readonly cgroupPrefix: string;
+  readonly cgroupRoot?: string;
+  /** Images that the collector leaves alone. */
+  readonly pinnedImages: () => ReadonlySet<string>;
+  /** Shown as the node's port for its API. */
+  readonly apiPort?: number;
+};
+
+export type NodePorts = {
+  readonly client: Client;
+  readonly runtime: Runtime;
+  readonly machine: Machine;
+  readonly mounter: Mounter;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly loopMetrics: LoopMetrics;
+};
+
+export interface RunningNode extends AsyncDisposable {
+  readonly streams: NodeStreams;
+  readonly stats: NodeStats;
+  /** Resolves when the pods that were there at the start have been looked at once. */
+  readonly settled: Promise<void>;
+}
+
+/**
+ * Starts the node agent: registers the node and runs the pods that are bound to it. Answers when the node is registered and its pods are
+ * known. Stopping it stops no container: the next start adopts what runs.
+ */
+export async function startNode(options: NodeOptions, ports: NodePorts): Promise<RunningNode> {
+  await using starting = new AsyncDisposableStack();
+  const stop = new AbortController();
+  starting.defer(() => stop.abort());
+  const built = build(options, { ...ports, signal: stop.signal });
+  const { pods, registration, housekeeper, background } = built;
+  for (const folder of [podsFolder(options), logsFolder(options), options.runFolder]) await mkdir(folder, { recursive: true, mode: 0o711 });
+  await Promise.all([registration.register(), built.sourcesSynced]);
+  await pods.start();
+  const work = [registration.run(), housekeeper.run(), ...background.map((start) => start())];
+  const refresh = every(ports.clock, VOLUME_REFRESH_MS, () => pods.refreshVolumes());
+  starting.defer(async () => {
+    refresh[Symbol.dispose]();
+    await Promise.allSettled(work);
+    await pods.idle();
+  });
+  starting.defer(() => stop.abort()); // first of all, so that what is waited for above ends
+  const lifetime = starting.move();
+  return { streams: built.streams, stats: built.stats, settled: pods.idle(), [Symbol.asyncDispose]: () => lifetime.disposeAsync() };
+}
+
+function podsFolder(options: NodeOptions): string {
+  return join(options.dataFolder, "pods");
+}
+
+function logsFolder(options: NodeOptions): string {
+  return join(options.dataFolder, "logs");
+}
+
+type Signalled = NodePorts & { readonly signal: AbortSignal };
+
+// The parts know each other only by what is handed in here; `later` closes the circles.
+function build(options: NodeOptions, ports: Signalled) {
+  const { client, runtime, machine, clock, log, signal } = ports;
+  const events = new EventRecorder({ client, clock, log, nodeName: options.nodeName, signal });
+  const later: { pods?: Pods } = {};
+  const poke = (uid: string): void => later.pods?.poke(uid);
+  const sources = startSources({ client, clock, log, signal, changed: (kind, key) => later.pods?.sourceChanged(kind, key) });
+  const cgroups = openCgroups({ root: options.cgroupRoot ?? "/sys/fs/cgroup", prefix: options.cgroupPrefix, log });
+  const roots = { podsFolder: podsFolder(options), runFolder: options.runFolder };
+  const volumes = new Volumes({ roots, mounter: ports.mounter, sources });
+  const collector = new ImageCollector({ runtime, machine, clock, log, pinned: options.pinnedImages, signal });
+  const puller = new ImagePuller({ runtime, sources, clock, log, signal, settled: poke, events: pullEvents(events), used: (image) => collector.used(image) });
+  const probers = new Probers({
+    ...ports,
+    changed: poke,
+    failed: (pod, container, kind, message) => {
+      const word = `${kind[0]?.toUpperCase()}${kind.slice(1)}`;
+      events.record(podEvent(pod, { type: "Warning", reason: "Unhealthy", message: `${word} probe failed: ${message}`, container: container.name }));
+    },
+  });
+  const place = () => ({
+    nodeName: options.nodeName,
+    hostIps: machine.addresses(),
+    allocatable: { cpu: machine.cpus, memory: machine.memoryBytes },
+  });
+  const starter = new PodStarter({ ...ports, events, sources, volumes, puller, cgroups, dns: options.dns, logsFolder: logsFolder(options), place });
+  const rounds = new PodRounds({ ...ports, events, probers, starter, cgroups, hostIps: () => machine.addresses() });
+  const pods = new Pods({ ...ports, rounds, nodeName: options.nodeName, metrics: ports.loopMetrics });
+  later.pods = pods;
+  const stats = newStats({ runtime, machine, clock, nodeName: options.nodeName, records: () => rounds.records });
+  const eviction = startEviction({ ...ports, events, collector, rounds, poke, stats, folder: options.dataFolder, nodeName: options.nodeName });
+  const registration = new Registration(
+    {
+      nodeName: options.nodeName,
+      podCidr: options.podCidr,
+      labels: options.labels ?? {},
+      dataFolder: options.dataFolder,
+      apiPort: options.apiPort,
+    },
+    { ...ports, pressure: eviction.pressure },
+  );
+  const housekeeper = new Housekeeper({ ...ports, rounds, volumes, cgroups, collector, starter, logsFolder: logsFolder(options) });
+  const streams = newStreams({ ...ports, records: () => rounds.records, starter });
+  return { pods, registration, housekeeper, streams, stats, sourcesSynced: sources.synced, background: [() => eviction.run()] };
+}
+
+function pullEvents(events: EventRecorder): PullEvents {
+  const quoted = (container: { readonly image?: string }): string => JSON.stringify(container.image ?? "");
+  return {
+    pulling: (pod, container) =>
+      events.record(podEvent(pod, { type: "Normal", reason: "Pulling", message: `Pulling image ${quoted(container)}`, container: container.name })),
+    pulled: (pod, container, { tookMs, sizeBytes }) => {
+      const message =
+        tookMs === undefined
+          ? `Container image ${quoted(container)} already present on machine`
+          : `Successfully pulled image ${quoted(container)} in ${durationText(tookMs)}. Image size: ${sizeBytes} bytes.`;
+      events.record(podEvent(pod, { type: "Normal", reason: "Pulled", message, container: container.name }));
+    },
+    failed: (pod, container, problem) => {
+      const message = problem.reason === "ErrImageNeverPull" ? problem.message : `Failed to pull image ${quoted(container)}: ${problem.message}`;
+      events.record(podEvent(pod, { type: "Warning", reason: problem.reason === "ErrImageNeverPull" ? problem.reason : "Failed", message, container: container.name }));
+      events.record(podEvent(pod, { type: "Warning", reason: "Failed", message: `Error: ${problem.reason}`, container: container.name }));
+    },
+    waits: (pod, container) => {
+      const message = `Back-off pulling image ${quoted(container)}`;
+      events.record(podEvent(pod, { type: "Normal", reason: "BackOff", message, container: container.name }));
+    },
+  };
+}
