@@ -107,3 +107,33 @@ test("HTTP/2 carries many streams on one connection, a watch among them", async 
     session.destroy();
   }
 });
+
+test("an upgrade reaches the node as it came, after it was allowed", async () => {
+  const seen: string[] = [];
+  world.server.setStreams({
+    log: () => Promise.reject(new Error("not asked")),
+    proxy: () => Promise.reject(new Error("not asked")),
+    upgrade(target, { request: asked, socket, head }) {
+      seen.push(`${target.namespace}/${target.name}/${target.subresource} ${target.query.getAll("command").join(" ")} ${target.user.name} ${String(asked.headers["sec-websocket-protocol"])} ${head.byteLength}`);
+      socket.end("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi");
+    },
+  });
+  const path = "/api/v1/namespaces/default/pods/p/exec?command=echo&command=hi";
+  const headers = { connection: "Upgrade", upgrade: "websocket", "sec-websocket-protocol": "v5.channel.k8s.io" };
+  const upgraded = await new Promise<number>((resolve, reject) => {
+    const read = (name: string): Buffer => readFileSync(join(world.folder, name));
+    const sent = request({ host: "127.0.0.1", port: world.port, path, ca: read("ca.crt"), cert: read("admin.crt"), key: read("admin.key"), agent: false, headers });
+    sent.on("upgrade", (answer, socket) => {
+      socket.destroy();
+      resolve(answer.statusCode ?? 0);
+    });
+    sent.on("response", (answer) => resolve(answer.statusCode ?? 0));
+    sent.on("error", reject);
+    sent.end();
+  });
+  assert.equal(upgraded, 101);
+  assert.deepEqual(seen, ["default/p/exec echo hi admin v5.channel.k8s.io 0"]);
+  const refused = await send("GET", path, { headers, isAnonymous: true });
+  assert.equal(refused.status, 403);
+  assert.match(refused.text, /cannot create resource \\?"pods\/exec\\?"/);
+});
