@@ -15,5 +15,7 @@ export type Context = {
   readonly log: Log;
   readonly loopMetrics: LoopMetrics;
   readonly recorder: Recorder;
+  /** Resolves when every cache holds its first list. */
+  readonly ready: Promise<unknown>;
   readonly signal: AbortSignal;
 };

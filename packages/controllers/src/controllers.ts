@@ -1,8 +1,7 @@
 import type { Client } from "@cortado/client";
-import { newLoopMetrics } from "@cortado/client/loop";
+import type { LoopMetrics } from "@cortado/client/loop";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
-import type { Metrics } from "@cortado/std/metrics";
 import type { Random } from "@cortado/std/random";
 import { startCaches } from "./caches.ts";
 import type { Context } from "./context.ts";
@@ -25,7 +24,7 @@ export type ControllersOptions = {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly metrics: Metrics;
+  readonly loopMetrics: LoopMetrics;
   /** PEM of the authority that pods verify the API server with; asked each time, as it may be renewed. */
   readonly clusterCa: () => string;
   readonly localPath: LocalPathOptions;
@@ -36,13 +35,15 @@ export function startControllers(options: ControllersOptions): AsyncDisposable {
   const { client, clock, random, log } = options;
   const stop = new AbortController();
   const { signal } = stop;
+  const caches = startCaches(client, { clock, log, signal });
   const context: Context = {
-    caches: startCaches(client, { clock, log, signal }),
+    caches,
+    ready: Promise.all(Object.values(caches).map((cache) => cache.synced)),
     client,
     clock,
     random,
     log,
-    loopMetrics: newLoopMetrics(options.metrics),
+    loopMetrics: options.loopMetrics,
     recorder: newRecorder({ client, component: "controller-manager", clock, random, log, signal }),
     signal,
   };
