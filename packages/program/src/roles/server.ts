@@ -51,7 +51,7 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   const { node: running, address } = await startPods(config, { ...ports, client: node, loopMetrics: parts.loopMetrics, signal: stop.signal }, stack);
   server.setStreams(serverStreams(running));
   server.setUsage(usageSource(running, stop.signal));
-  await startTraffic({ ...parts, client: admin, address }, stack);
+  await startTraffic({ ...parts, client: admin, address, certificates }, stack);
   const folder = join(config.dataDir, "server", "manifests");
   await mkdir(folder, { recursive: true });
   stack.use(followManifests({ folder, client: admin, clock: systemClock, log }));
