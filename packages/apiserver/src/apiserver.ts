@@ -223,7 +223,15 @@ class GenericServer implements ApiServer {
   async #watched(read: Read): Promise<ApiResponse> {
     if (this.#watches >= WATCHES_MAX) throw tooMany("too many watches are open; please try again later");
     this.#watches += 1;
-    const done = (): void => void (this.#watches -= 1);
+    const { signal } = read.request;
+    let isOpen = true;
+    const done = (): void => {
+      if (isOpen) this.#watches -= 1;
+      isOpen = false;
+      signal.removeEventListener("abort", done);
+    };
+    // A client may leave before it reads at all, so the end of the request counts as the end of the watch too.
+    signal.addEventListener("abort", done, { once: true });
     try {
       const response = await this.#serve(read);
       if (response.body.kind === "pieces") return { ...response, body: { kind: "pieces", pieces: untilEnd(response.body.pieces, done) } };

@@ -154,7 +154,7 @@ const zip = promisify(gzip);
 async function send(options: FrontOptions, { answer, response, headers, isHead }: Sending): Promise<void> {
   const { body } = answer;
   const out: Record<string, string | string[] | number> = { "cache-control": "no-cache, private", ...answer.headers };
-  if (answer.warnings !== undefined && answer.warnings.length > 0) out["warning"] = answer.warnings.map((text) => `299 - ${JSON.stringify(text.replaceAll("\n", " "))}`);
+  if (answer.warnings !== undefined && answer.warnings.length > 0) out["warning"] = answer.warnings.map((text) => `299 - ${JSON.stringify(text.replace(/[^\x20-\x7e]/g, "?"))}`);
   if (isHead || body.kind === "none") {
     response.writeHead(answer.status, out);
     response.end();

@@ -9,7 +9,7 @@ import { unknownPath } from "../errors.ts";
 import type { KindTable } from "../kind-table.ts";
 import { readAccept } from "../render/accept.ts";
 import { jsonResponse } from "../respond.ts";
-import { customComponents, pathsOf, type DocumentForm } from "./paths.ts";
+import { componentName, customComponents, pathsOf, type DocumentForm } from "./paths.ts";
 
 /** The OpenAPI documents of what is served at the moment: made when asked for and not kept, as few ask and they are big. */
 export class OpenApiDocuments {
@@ -87,6 +87,12 @@ async function documentOf(kinds: readonly KindInfo[], form: DocumentForm): Promi
   }
   pending.push(...commonTypes);
   await addTypes(components, { pending, kinds, form });
+  // A kind whose schema nobody has is an object of which nothing is known, so that no reference leads nowhere.
+  for (const kind of kinds) {
+    const name = componentName(kind);
+    if (!Object.hasOwn(components, name)) components[name] = { type: "object", "x-kubernetes-group-version-kind": [{ group: kind.group, kind: kind.kind, version: kind.version }] };
+    if (!Object.hasOwn(components, `${name}List`)) components[`${name}List`] = listSchema(name, kind, form);
+  }
   const info = { title: "Kubernetes", version: "v1.36.0+cortado1" };
   const paths = Object.assign({}, ...kinds.map((kind) => pathsOf(kind, form))) as Tree;
   return form === "v3" ? { openapi: "3.0.0", info, paths, components: { schemas: components } } : { swagger: "2.0", info, paths, definitions: components };

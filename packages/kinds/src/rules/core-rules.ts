@@ -209,7 +209,8 @@ export const secretRules: KindRules = {
   validate(secret) {
     const data = treeAt(secret, "data");
     const errors = [...keyErrors(data, "data")];
-    for (const key of typedSecrets[textAt(secret, "type")] ?? [])
+    const type = textAt(secret, "type");
+    for (const key of Object.hasOwn(typedSecrets, type) ? (typedSecrets[type] ?? []) : [])
       if (fieldOf(data, key) === undefined) errors.push(required(`data[${key}]`));
     return errors;
   },
