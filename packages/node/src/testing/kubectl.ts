@@ -55,6 +55,13 @@ export async function startForward({ url, env }: Pick<RunOptions, "url" | "env">
   };
 }
 
+const podResource = { name: "pods", singularName: "pod", namespaced: true, kind: "Pod", verbs: ["get", "list"], shortNames: ["po"] };
+const discovery: Readonly<Record<string, object>> = {
+  "/api": { kind: "APIVersions", versions: ["v1"] },
+  "/apis": { kind: "APIGroupList", apiVersion: "v1", groups: [] },
+  "/api/v1": { kind: "APIResourceList", groupVersion: "v1", resources: [podResource] },
+};
+
 /** As much of an API server as kubectl's stream commands need, before a node's streams. */
 export async function serveKubectl(world: BoxWorld): Promise<AsyncDisposable & { readonly url: string }> {
   const server = createServer();
@@ -68,6 +75,12 @@ export async function serveKubectl(world: BoxWorld): Promise<AsyncDisposable & {
           const options = { follow: query.get("follow") === "true", timestamps: query.get("timestamps") === "true", ...(tailLines === null ? {} : { tailLines: Number(tailLines) }) };
           for await (const bytes of await world.node.streams.log({ namespace: "n", pod, ...options, signal })) response.write(bytes);
           response.end();
+          return;
+        }
+        const discovered = discovery[(request.url ?? "").split("?")[0] ?? ""];
+        if (discovered !== undefined) {
+          response.setHeader("content-type", "application/json");
+          response.end(JSON.stringify(discovered));
           return;
         }
         const object = world.api.find("pods", `n/${pod}`);

@@ -41,7 +41,7 @@ export async function startPods(
     dataFolder: join(config.dataDir, "agent"),
     runFolder: config.runtime === "simulated" ? join(config.dataDir, "agent", "run") : join(runFolder, "pods"),
     podCidr: podSubnet(config),
-    labels: config.nodeLabels,
+    labels: { "node-role.kubernetes.io/control-plane": "true", ...config.nodeLabels },
     dns: { servers: [config.clusterDns], domain: config.clusterDomain, nodeResolv: await readFile(config.resolvConf, "utf8").catch(() => "") },
     cgroupPrefix: config.cgroupRoot,
     pinnedImages: () => pinned.images,
@@ -86,7 +86,19 @@ async function openRuntime(
   importing
     .then((images) => (pinned.images = new Set([...images, config.pauseImage])))
     .catch((error: unknown) => log.error("images could not be imported", { error }));
-  return runtime;
+  return waitingForImport(runtime, importing);
+}
+
+/** A pull waits for the import that runs: what comes from the folder must not be looked for in a registry. */
+function waitingForImport(runtime: Runtime, importing: Promise<unknown>): Runtime {
+  return {
+    ...runtime,
+    async pull(request, options) {
+      await importing;
+      const present = await runtime.image(request.image, options);
+      return present === undefined ? runtime.pull(request, options) : present.id;
+    },
+  };
 }
 
 /** Hands what the API server was asked about pods to the node. */

@@ -13,6 +13,7 @@ import { systemFiles } from "@cortado/std/node/files";
 import { systemRandom } from "@cortado/std/node/random";
 import { toServerConfig, readConfigFile, type ServerConfig, type SettingName } from "../config/server-config.ts";
 import { followManifests } from "../manifests.ts";
+import { applyFirstObjects } from "../first-objects.ts";
 import { inProcessTransport } from "../transport.ts";
 import { startApi, type Ports } from "./api.ts";
 import { startEdge } from "./edge.ts";
@@ -44,6 +45,7 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   const parts: Parts = { config, ports, server, loopMetrics: newLoopMetrics(metrics), signal: stop.signal };
   startLoops(parts, certificates.serverCa, stack);
   const admin = clientOf(server, "system:admin", "system:masters");
+  await applyFirstObjects(admin, stop.signal);
   await startEdge({ ...parts, client: admin }, stack);
   const node = clientOf(server, `system:node:${config.nodeName}`, "system:nodes", "system:masters");
   const { node: running, address } = await startPods(config, { ...ports, client: node, loopMetrics: parts.loopMetrics, signal: stop.signal }, stack);
