@@ -62,7 +62,9 @@ export function errorText(error: FieldError): string {
 
 function valueText(value: unknown): string {
   if (typeof value === "bigint") return value.toString();
-  return JSON.stringify(value, (_key, inner: unknown) => (typeof inner === "bigint" ? inner.toString() : inner));
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === "bigint" ? inner.toString() : inner,
+  );
 }
 
 type InvalidKind = { readonly group: string; readonly kind: string };
@@ -77,5 +79,7 @@ export function invalidObject(kind: InvalidKind, name: string, errors: readonly 
     field: error.field,
   }));
   const message = `${kindText(kind)} ${JSON.stringify(name)} is invalid: ${list}`;
-  return new StatusError("Invalid", message, { details: { name, ...(kind.group === "" ? {} : { group: kind.group }), kind: kind.kind, causes } });
+  return new StatusError("Invalid", message, {
+    details: { name, ...(kind.group === "" ? {} : { group: kind.group }), kind: kind.kind, causes },
+  });
 }
