@@ -155,19 +155,23 @@ class GenericServer implements ApiServer {
       labels: ["verb", "code"],
       buckets: [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 5, 10, 30, 60],
     });
-    const inflight = options.metrics.gauge("apiserver_current_inflight_requests", {
+    this.#declareGauges(options.metrics);
+    if (options.usage !== undefined) this.setUsage(options.usage);
+  }
+
+  #declareGauges(metrics: Metrics): void {
+    const inflight = metrics.gauge("apiserver_current_inflight_requests", {
       help: "Maximal number of currently used inflight request limit of this apiserver.",
       labels: ["request_kind"],
     });
-    const longRunning = options.metrics.gauge("apiserver_longrunning_requests", {
+    const longRunning = metrics.gauge("apiserver_longrunning_requests", {
       help: "Gauge of all active long-running apiserver requests.",
       labels: ["verb"],
     });
-    options.metrics.beforeText(() => {
+    metrics.beforeText(() => {
       inflight.set(this.#inWork, { request_kind: "all" });
       longRunning.set(this.#watches, { verb: "WATCH" });
     });
-    if (options.usage !== undefined) this.setUsage(options.usage);
   }
 
   get streams(): NodeStreams | undefined {

@@ -54,14 +54,14 @@ export class RolePolicy {
       if (namesUser(binding, user, ""))
         yield {
           rules: this.rulesOf(treeAt(binding, "roleRef"), ""),
-          reason: grantText("ClusterRoleBinding", name, binding, user),
+          reason: grantText(`ClusterRoleBinding ${JSON.stringify(name)}`, binding, user),
         };
     if (namespace === "") return;
     for (const [id, binding] of this.#bindings)
       if (id.startsWith(`${namespace}/`) && namesUser(binding, user, namespace))
         yield {
           rules: this.rulesOf(treeAt(binding, "roleRef"), namespace),
-          reason: grantText("RoleBinding", id, binding, user),
+          reason: grantText(`RoleBinding ${JSON.stringify(id)}`, binding, user),
         };
   }
 
@@ -84,8 +84,8 @@ export class RolePolicy {
   }
 }
 
-function grantText(kind: string, name: string, binding: Tree, user: User): string {
-  return `RBAC: allowed by ${kind} ${JSON.stringify(name)} of ${textAt(binding, "roleRef", "kind")} ${JSON.stringify(textAt(binding, "roleRef", "name"))} to User ${JSON.stringify(user.name)}`;
+function grantText(source: string, binding: Tree, user: User): string {
+  return `RBAC: allowed by ${source} of ${textAt(binding, "roleRef", "kind")} ${JSON.stringify(textAt(binding, "roleRef", "name"))} to User ${JSON.stringify(user.name)}`;
 }
 
 const everything: readonly Rule[] = [

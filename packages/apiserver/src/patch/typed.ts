@@ -86,7 +86,11 @@ export type Difference = {
 const same: Difference = { changed: noFields, removed: noFields };
 
 /** Which fields differ between two objects. */
-export function compare(before: unknown, after: unknown, schema: Schema | undefined, depth = 0): Difference {
+export function compare(before: unknown, after: unknown, schema: Schema | undefined): Difference {
+  return compareAt({ key: "", one: before, other: after, schema }, 0);
+}
+
+function compareAt({ one: before, other: after, schema }: Part, depth: number): Difference {
   if (sameTree(before, after)) return same;
   const options = { withContainers: true, depth };
   if (before === undefined) return { changed: setOf(after, schema, options), removed: noFields };
@@ -97,9 +101,7 @@ export function compare(before: unknown, after: unknown, schema: Schema | undefi
     shape === "tree"
       ? treeParts(before as Tree, after as Tree, schema)
       : listParts(before as unknown[], after as unknown[], { schema, shape });
-  const differences = parts.map(
-    ({ key, one, other, schema: inner }) => [key, compare(one, other, inner, depth + 1)] as const,
-  );
+  const differences = parts.map((part) => [part.key, compareAt(part, depth + 1)] as const);
   return {
     changed: makeSet(
       false,

@@ -122,30 +122,7 @@ export async function openLoopback(): Promise<Loopback> {
     log: silentLog,
   });
   const kubeconfig = join(folder, "config");
-  writeFileSync(
-    kubeconfig,
-    JSON.stringify({
-      apiVersion: "v1",
-      kind: "Config",
-      "current-context": "test",
-      clusters: [
-        {
-          name: "test",
-          cluster: {
-            server: `https://127.0.0.1:${front.port}`,
-            "certificate-authority": join(folder, "ca.crt"),
-          },
-        },
-      ],
-      users: [
-        {
-          name: "admin",
-          user: { "client-certificate": join(folder, "admin.crt"), "client-key": join(folder, "admin.key") },
-        },
-      ],
-      contexts: [{ name: "test", context: { cluster: "test", user: "admin" } }],
-    }),
-  );
+  writeKubeconfig({ kubeconfig, folder, port: front.port });
   return {
     server,
     folder,
@@ -172,7 +149,7 @@ type Running = {
 function run({ kubectl, words, input, folder, kubeconfig }: Running): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = spawn(kubectl, [...words], {
-      env: { ...process.env, KUBECONFIG: kubeconfig, HOME: folder },
+      env: { PATH: "/usr/bin:/bin", KUBECONFIG: kubeconfig, HOME: folder },
       stdio: ["pipe", "pipe", "pipe"],
     });
     let [out, err] = ["", ""];
@@ -182,4 +159,39 @@ function run({ kubectl, words, input, folder, kubeconfig }: Running): Promise<Ra
     child.once("close", (code) => resolve({ code: code ?? 1, out, err }));
     child.stdin.end(input ?? "");
   });
+}
+
+function writeKubeconfig({
+  kubeconfig,
+  folder,
+  port,
+}: {
+  readonly kubeconfig: string;
+  readonly folder: string;
+  readonly port: number;
+}): void {
+  writeFileSync(
+    kubeconfig,
+    JSON.stringify({
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": "test",
+      clusters: [
+        {
+          name: "test",
+          cluster: {
+            server: `https://127.0.0.1:${port}`,
+            "certificate-authority": join(folder, "ca.crt"),
+          },
+        },
+      ],
+      users: [
+        {
+          name: "admin",
+          user: { "client-certificate": join(folder, "admin.crt"), "client-key": join(folder, "admin.key") },
+        },
+      ],
+      contexts: [{ name: "test", context: { cluster: "test", user: "admin" } }],
+    }),
+  );
 }
