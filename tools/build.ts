@@ -1,6 +1,6 @@
 // Makes dist/: the bundle that ships, the shop's services, its images and its manifests.
 import { build, type BuildOptions } from "esbuild";
-import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { buildImages } from "./images.ts";
 
@@ -27,6 +27,6 @@ await build({ ...common, entryPoints: ["packages/program/src/main.ts"], outfile:
 for (const service of ["order", "payment", "inventory", "machines"])
   await build({ ...common, sourcemap: false, entryPoints: [join(shop, "src", service, `${service}.ts`)], outfile: join(dist, "services", `${service}.cjs`) });
 await build({ ...common, sourcemap: false, entryPoints: [join(shop, "src", "acquirer", "acquirer.ts")], outfile: join(dist, "acquirer.cjs") });
-for (const folder of [join(shop, "manifests"), join(shop, "functions", "manifests")])
-  if (existsSync(folder)) cpSync(folder, join(dist, "manifests"), { recursive: true });
+cpSync(join(shop, "manifests"), join(dist, "manifests"), { recursive: true });
+cpSync(join(shop, "functions", "functions.yaml"), join(dist, "manifests", "functions.yaml"));
 buildImages({ services: join(dist, "services"), python: join(shop, "python"), out: join(dist, "images") });

@@ -1,12 +1,14 @@
 import { join } from "node:path";
 import type { Client } from "@cortado/client";
-import { startBroker } from "@cortado/mqtt";
+import { startFunctions } from "@cortado/functions";
+import { startBroker, type Broker } from "@cortado/mqtt";
 import { startTelemetry } from "@cortado/telemetry";
 import { watchAlerts } from "@cortado/telemetry/alerts";
 import { textAnswer, type HttpHandler } from "@cortado/std/http";
 import { systemNetwork } from "@cortado/std/node/net";
 import type { Address } from "@cortado/std/net";
 import { listenHttp } from "../http-listener.ts";
+import { version } from "../version.ts";
 import { startPart } from "./lifetime.ts";
 import type { Parts } from "./server.ts";
 
@@ -41,12 +43,56 @@ export async function startEdge(parts: Parts & { readonly client: Client }, stac
       }),
   });
   watchAlerts({ client, journal: telemetry.journal, clock, log, loopMetrics, signal });
+  await startGateway({ ...parts, broker }, stack);
   const handle: HttpHandler = (request) => {
     if (request.path === "/metrics") return Promise.resolve(textAnswer(200, metrics.text()));
     const route = telemetry.routes.find(({ path }) => path === request.path);
     return route === undefined ? Promise.resolve(textAnswer(404, `there is nothing at ${request.path}\n`)) : route.handle(request);
   };
   stack.use(await listenHttp({ addresses: open(config.telemetryPort, "telemetry.sock"), handle }));
+}
+
+/** Functions, and their gateway: with a password on the node's port, without one on the socket that only root can open. */
+async function startGateway(
+  parts: Parts & { readonly client: Client; readonly broker: Broker },
+  stack: AsyncDisposableStack,
+): Promise<void> {
+  const { config, ports, client, loopMetrics, broker } = parts;
+  const { dataDir, cgroupRoot, gatewayPort, runtime } = config;
+  if (config.disable.includes("functions")) return;
+  const functions = await startPart(stack, {
+    name: "functions",
+    log: ports.log,
+    start: async () =>
+      startFunctions({
+        ...ports,
+        client,
+        loopMetrics,
+        folder: join(dataDir, "functions", "queue"),
+        dataFolder: join(dataDir, "functions", "data"),
+        runFolder: runtime === "simulated" ? join(dataDir, "functions", "run") : "/run/cortado/functions",
+        store: config.nodeName,
+        dialBroker: () => broker.dialLocal("functions"),
+        nodePath: process.execPath,
+        cgroupParent: `/${cgroupRoot}/functions`,
+        plainProcesses: runtime === "simulated",
+        credentials: await gatewayCredentials(join(dataDir, "server", "gateway-password"), parts),
+        release: { version, commit: "" },
+      }),
+  });
+  const onNode = addressesOf(parts, gatewayPort);
+  if (onNode.length > 0) stack.use(await listenHttp({ addresses: onNode, handle: functions.handler({ trusted: false }) }));
+  const local = addressesOf(parts, 0, "gateway.sock");
+  if (local.length > 0) stack.use(await listenHttp({ addresses: local, handle: functions.handler({ trusted: true }) }));
+}
+
+/** The gateway's password, made at the first start. */
+async function gatewayCredentials(path: string, { ports }: Parts): Promise<{ readonly user: string; readonly password: string }> {
+  const { files, random } = ports;
+  const found = await files.read(path);
+  const password = found === undefined ? Buffer.from(random.bytes(24)).toString("base64url") : new TextDecoder().decode(found);
+  if (found === undefined) await files.replace(path, new TextEncoder().encode(password));
+  return { user: "admin", password };
 }
 
 /** Where a part listens: a port of the node, unless turned off or simulated, and a socket for this machine. */

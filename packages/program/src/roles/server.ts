@@ -42,6 +42,8 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   stack.use(watchProcess(metrics));
   const { server, certificates } = await startApi(config, ports, stack);
   stack.defer(() => stop.abort(new Error("the server stops")));
+  let isUp = false;
+  server.addHealthCheck({ name: "store-parts", of: ["ready"], check: () => (isUp ? undefined : "parts are starting") });
   const parts: Parts = { config, ports, server, loopMetrics: newLoopMetrics(metrics), signal: stop.signal };
   startLoops(parts, certificates.serverCa, stack);
   const admin = clientOf(server, "system:admin", "system:masters");
@@ -51,10 +53,11 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   const { node: running, address } = await startPods(config, { ...ports, client: node, loopMetrics: parts.loopMetrics, signal: stop.signal }, stack);
   server.setStreams(serverStreams(running));
   server.setUsage(usageSource(running, stop.signal));
-  await startTraffic({ ...parts, client: admin, address }, stack);
+  await startTraffic({ ...parts, client: admin, address, certificates }, stack);
   const folder = join(config.dataDir, "server", "manifests");
   await mkdir(folder, { recursive: true });
   stack.use(followManifests({ folder, client: admin, clock: systemClock, log }));
+  isUp = true;
   log.info("store is up", { node: config.nodeName, address });
   return stack.move();
 }
