@@ -1,5 +1,4 @@
 import { StatusError, type StatusCause } from "@cortado/std/status";
-import { kindText } from "./kind-info.ts";
 
 /** Why a field is refused, with upstream's words (apimachinery, pkg/util/validation/field/errors.go). */
 export const fieldErrorTypes = {
@@ -82,4 +81,9 @@ export function invalidObject(kind: InvalidKind, name: string, errors: readonly 
   return new StatusError("Invalid", message, {
     details: { name, ...(kind.group === "" ? {} : { group: kind.group }), kind: kind.kind, causes },
   });
+}
+
+/** `Deployment.apps`: how Invalid messages name a kind. */
+function kindText(kind: { readonly group: string; readonly kind: string }): string {
+  return kind.group === "" ? kind.kind : `${kind.kind}.${kind.group}`;
 }

@@ -169,11 +169,6 @@ export function apiVersionText(kind: { readonly group: string; readonly version:
   return kind.group === "" ? kind.version : `${kind.group}/${kind.version}`;
 }
 
-/** `Deployment.apps`: how Invalid messages name a kind. */
-export function kindText(kind: { readonly group: string; readonly kind: string }): string {
-  return kind.group === "" ? kind.kind : `${kind.kind}.${kind.group}`;
-}
-
 /** Reads a checked object as its type: the schema has been over it. */
 export function asKind<Kept extends KubeObject>(object: Tree): Kept {
   return object as unknown as Kept;
