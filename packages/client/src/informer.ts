@@ -6,7 +6,7 @@ import { hasReason } from "@cortado/std/status";
 import type { KubeObject } from "@cortado/kinds";
 import type { ResourceType } from "@cortado/kinds/resources";
 import type { Change, Client, Selection, Stored } from "./client.ts";
-import { RELIST_FIRST_MS, RELIST_MAX_MS } from "./limits.ts";
+import { RELIST_FIRST_MS, RELIST_MAX_MS, SEEN_MAX_MS } from "./limits.ts";
 
 /** "namespace/name", or "name" of a kind without namespaces. */
 export type Key = string;
@@ -44,6 +44,11 @@ export interface Informer<Kind extends KubeObject> {
   readonly size: number;
   /** Objects that the named index gives this value. */
   byIndex(index: string, value: string): readonly Stored<Kind>[];
+  /**
+   * Resolves when the cache has seen the write that gave this resourceVersion, so that a loop reads its own writes; also after
+   * SEEN_MAX_MS, as the object may be outside the selection.
+   */
+  seen(resourceVersion: string): Promise<void>;
   /** Tells each change after it is in the cache, and first each object already there. */
   subscribe(listener: (notice: Notice<Kind>) => void): Disposable;
 }
@@ -71,6 +76,7 @@ export function startInformer<Kind extends KubeObject>(client: Client, type: Res
     },
     byIndex: (index, value) => cache.byIndex(index, value),
     subscribe: (listener) => cache.subscribe(listener),
+    seen: (resourceVersion) => cache.seen(Number(resourceVersion), options.clock),
   };
 }
 
@@ -113,6 +119,7 @@ async function relist<Kind extends KubeObject>(
   };
   const { items, resourceVersion } = await client.list(type, { ...selection, signal });
   cache.replace(items);
+  cache.reached(resourceVersion);
   return resourceVersion;
 }
 
@@ -134,6 +141,7 @@ async function watchOnce<Kind extends KubeObject>(
   for await (const change of changes) {
     resourceVersion = change.object.metadata.resourceVersion;
     cache.apply(change);
+    cache.reached(resourceVersion);
   }
   return resourceVersion;
 }
@@ -143,10 +151,32 @@ class Cache<Kind extends KubeObject> {
   readonly #indexers: Readonly<Record<string, (object: Stored<Kind>) => readonly string[]>>;
   readonly #indexes = new Map<string, Map<string, Set<Key>>>();
   readonly #listeners = new Set<(notice: Notice<Kind>) => void>();
+  readonly #waiters = new Set<{ readonly revision: number; readonly done: () => void }>();
+  #reached = 0;
 
   constructor(indexers: Readonly<Record<string, (object: Stored<Kind>) => readonly string[]>>) {
     this.#indexers = indexers;
     for (const name of Object.keys(indexers)) this.#indexes.set(name, new Map());
+  }
+
+  /** Everything up to this resourceVersion is in the cache. */
+  reached(resourceVersion: string): void {
+    this.#reached = Math.max(this.#reached, Number(resourceVersion));
+    for (const waiter of [...this.#waiters]) if (waiter.revision <= this.#reached) waiter.done();
+  }
+
+  seen(revision: number, clock: Clock): Promise<void> {
+    if (revision <= this.#reached) return Promise.resolve();
+    return new Promise((resolve) => {
+      const waiter = { revision, done: () => settle() };
+      const alarm = clock.after(SEEN_MAX_MS, () => settle());
+      const settle = (): void => {
+        alarm[Symbol.dispose]();
+        this.#waiters.delete(waiter);
+        resolve();
+      };
+      this.#waiters.add(waiter);
+    });
   }
 
   subscribe(listener: (notice: Notice<Kind>) => void): Disposable {

@@ -7,5 +7,5 @@ export const LOOP_FULL_SCAN_MS = 600_000;
 /** First and longest wait before an informer lists again after its watch failed (client-go, reflector: 800 ms to 30 s). */
 export const RELIST_FIRST_MS = 200;
 export const RELIST_MAX_MS = 30_000;
-/** Keys waiting in one loop: more distinct objects than any store holds; over it the loop is marked for a full scan. */
-export const LOOP_KEYS_MAX = 100_000;
+/** How long a loop waits for its own write to come back by the watch (kubernetes/apiserver, blockTimeout). */
+export const SEEN_MAX_MS = 3_000;

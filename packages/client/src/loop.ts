@@ -27,6 +27,8 @@ export type LoopOptions = {
   readonly keys?: () => Iterable<Key>;
   /** Rounds at once, each of another key. */
   readonly workers?: number;
+  /** No round begins before this resolves: a loop that plans from a cache that is not filled yet would do harm. */
+  readonly ready?: Promise<unknown>;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: LoopMetrics;
@@ -70,8 +72,13 @@ class ReconcileLoop implements Loop {
   readonly #delayed = new Map<Key, { readonly atMs: number; readonly alarm: Disposable }>();
   readonly #waiters: (() => void)[] = [];
 
+  #isReady: boolean;
+
   constructor(options: LoopOptions) {
     this.#options = options;
+    this.#isReady = options.ready === undefined;
+    // Readiness only fails when the signal aborts, and then nothing begins anyway.
+    options.ready?.then(() => this.#begin(), () => undefined);
     options.signal.addEventListener("abort", () => this.#stop(), { once: true });
     this.#armFullScan();
   }
@@ -103,7 +110,13 @@ class ReconcileLoop implements Loop {
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
+  #begin(): void {
+    this.#isReady = true;
+    this.#pump();
+  }
+
   #pump(): void {
+    if (!this.#isReady) return;
     for (const key of this.#ready) {
       if (this.#running.size >= (this.#options.workers ?? 1)) return;
       this.#ready.delete(key);

@@ -1,0 +1,149 @@
+import type { CustomResourceDefinition, JSONSchemaProps } from "../kinds.ts";
+
+const text: JSONSchemaProps = { type: "string" };
+const texts: JSONSchemaProps = { type: "object", additionalProperties: { type: "string" } };
+const count: JSONSchemaProps = { type: "integer", format: "int32" };
+const amounts: JSONSchemaProps = { type: "object", properties: { cpu: text, memory: text } };
+
+const conditions: JSONSchemaProps = {
+  type: "array",
+  "x-kubernetes-list-type": "map",
+  "x-kubernetes-list-map-keys": ["type"],
+  items: {
+    type: "object",
+    required: ["type", "status", "reason", "lastTransitionTime"],
+    properties: {
+      type: text,
+      status: { type: "string", enum: ["True", "False", "Unknown"] },
+      reason: text,
+      message: text,
+      lastTransitionTime: { type: "string", format: "date-time" },
+      observedGeneration: { type: "integer", format: "int64" },
+    },
+  },
+};
+
+const conditionOf = (type: string): string => `.status.conditions[?(@.type=="${type}")].status`;
+
+/** openfaas.com/v1 Function, as faas-cli generates it. */
+const functionDefinition: CustomResourceDefinition = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: "functions.openfaas.com" },
+  spec: {
+    group: "openfaas.com",
+    scope: "Namespaced",
+    names: { plural: "functions", singular: "function", kind: "Function", listKind: "FunctionList", shortNames: ["fn"] },
+    versions: [
+      {
+        name: "v1",
+        served: true,
+        storage: true,
+        subresources: { status: {} },
+        additionalPrinterColumns: [
+          { name: "Image", type: "string", jsonPath: ".spec.image" },
+          { name: "Ready", type: "string", jsonPath: conditionOf("Ready"), priority: 1 },
+          { name: "Healthy", type: "string", jsonPath: conditionOf("Healthy") },
+          { name: "Replicas", type: "integer", jsonPath: ".status.replicas" },
+          { name: "Available", type: "integer", jsonPath: ".status.availableReplicas" },
+          { name: "Unavailable", type: "integer", jsonPath: ".status.unavailableReplicas", priority: 1 },
+        ],
+        schema: {
+          openAPIV3Schema: {
+            type: "object",
+            description: "A function that the gateway calls by its name.",
+            required: ["spec"],
+            properties: {
+              spec: {
+                type: "object",
+                required: ["name", "image"],
+                properties: {
+                  name: { type: "string", description: "How the gateway calls it.", minLength: 1, maxLength: 63 },
+                  image: { type: "string", description: "A runtime image of ours, or a container image that serves HTTP.", minLength: 1 },
+                  handler: { type: "string", description: "The process to start; becomes fprocess." },
+                  environment: texts,
+                  labels: texts,
+                  annotations: texts,
+                  constraints: { type: "array", items: text },
+                  secrets: { type: "array", items: text },
+                  limits: amounts,
+                  requests: amounts,
+                  readOnlyRootFilesystem: { type: "boolean" },
+                },
+              },
+              status: {
+                type: "object",
+                properties: {
+                  conditions,
+                  replicas: count,
+                  availableReplicas: count,
+                  unavailableReplicas: count,
+                  observedGeneration: { type: "integer", format: "int64" },
+                  isolation: { type: "string", description: "What really separates an instance from the rest." },
+                  profiles: {
+                    type: "array",
+                    items: {
+                      type: "object",
+                      properties: {
+                        profileRef: { type: "object", properties: { name: text, namespace: text } },
+                        observedGeneration: { type: "integer", format: "int64" },
+                      },
+                    },
+                  },
+                },
+              },
+            },
+          },
+        },
+      },
+    ],
+  },
+};
+
+const alertDefinition: CustomResourceDefinition = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: "alerts.telemetry.cortado.dev" },
+  spec: {
+    group: "telemetry.cortado.dev",
+    scope: "Namespaced",
+    names: { plural: "alerts", singular: "alert", kind: "Alert", listKind: "AlertList" },
+    versions: [
+      {
+        name: "v1alpha1",
+        served: true,
+        storage: true,
+        additionalPrinterColumns: [
+          { name: "Source", type: "string", jsonPath: ".spec.source" },
+          { name: "Text", type: "string", jsonPath: ".spec.text" },
+          { name: "Topic", type: "string", jsonPath: ".spec.topic", priority: 1 },
+          { name: "At", type: "date", jsonPath: ".spec.at" },
+        ],
+        schema: {
+          openAPIV3Schema: {
+            type: "object",
+            description: "Something that a person should know of; its name comes from the id of the event.",
+            required: ["spec"],
+            properties: {
+              spec: {
+                type: "object",
+                required: ["store", "source", "text", "at"],
+                properties: {
+                  store: { type: "string", description: "The store that it happened in." },
+                  source: { type: "string", description: "What raised it: a function, a service." },
+                  topic: { type: "string", description: "The MQTT topic of the message behind it." },
+                  payload: { type: "string", description: "The message behind it, as text." },
+                  text: { type: "string", description: "What to tell the person." },
+                  at: { type: "string", format: "date-time", description: "When it happened." },
+                },
+              },
+            },
+          },
+        },
+      },
+    ],
+  },
+};
+
+/** The definitions that come with every store. */
+export const ownDefinitions: readonly CustomResourceDefinition[] = [functionDefinition, alertDefinition];

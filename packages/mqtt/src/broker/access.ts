@@ -1,0 +1,16 @@
+/** What a client shows at the door. */
+export type Credentials = {
+  readonly clientId: string;
+  readonly username: string | undefined;
+  readonly password: Uint8Array | undefined;
+  readonly remote: string;
+};
+/** Answers who it is, or undefined when it is nobody we let in. */
+export type Authenticate = (credentials: Credentials) => Promise<{ readonly user: string } | undefined>;
+export type Access = {
+  readonly user: string;
+  readonly clientId: string;
+  readonly action: "publish" | "subscribe";
+  readonly topic: string;
+};
+export type Authorize = (access: Access) => boolean;

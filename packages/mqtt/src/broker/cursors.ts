@@ -1,0 +1,45 @@
+import type { Clock } from "@cortado/std/clock";
+import type { Journal } from "../journal/journal.ts";
+import { jsonRecord, recordKinds } from "../journal/records.ts";
+import { CURSOR_FLUSH_MS } from "../limits.ts";
+import type { Session } from "../session/session.ts";
+
+/** Subscribers' acknowledgements on their way to disk: with the next group, or by themselves a little later. */
+export class Cursors implements Disposable {
+  readonly #journal: Journal;
+  readonly #clock: Clock;
+  readonly #dirty: Set<Session> = new Set();
+  #flush: Disposable | undefined;
+
+  constructor({ journal, clock }: { readonly journal: Journal; readonly clock: Clock }) {
+    this.#journal = journal;
+    this.#clock = clock;
+  }
+
+  moved(session: Session): void {
+    this.#dirty.add(session);
+    if (this.#journal.fault !== undefined) return; // the group that waits for the disk takes it along
+    this.#flush ??= this.#clock.after(CURSOR_FLUSH_MS, () => {
+      this.#flush = undefined;
+      this.write();
+    });
+  }
+
+  forget(session: Session): void {
+    this.#dirty.delete(session);
+  }
+
+  write(): void {
+    if (this.#dirty.size === 0) return;
+    const dirty = [...this.#dirty];
+    this.#dirty.clear();
+    for (const session of dirty)
+      this.#journal.add({ record: jsonRecord(recordKinds.cursor, session.cursor()), committed() {} });
+  }
+
+  [Symbol.dispose](): void {
+    this.#flush?.[Symbol.dispose]();
+    this.#flush = undefined;
+    this.write();
+  }
+}

@@ -1,0 +1,190 @@
+import type { Files } from "@cortado/std/files";
+import type { Log } from "@cortado/std/log";
+import { COMPACT_BELOW_SHARE } from "../limits.ts";
+import type { Journal } from "../journal/journal.ts";
+import {
+  FORMAT_VERSION,
+  jsonRecord,
+  messageRecord,
+  readMessage,
+  recordKinds,
+  scanRecords,
+  type HeaderRecord,
+} from "../journal/records.ts";
+import { STATE_FILE } from "../journal/recovery.ts";
+import type { Segment } from "../journal/segment.ts";
+import type { Registry } from "../session/registry.ts";
+
+export type MaintenanceOptions = {
+  readonly files: Files;
+  readonly folder: string;
+  readonly log: Log;
+  readonly broker: string;
+  readonly segmentBytes: number;
+  readonly journal: Journal;
+  readonly registry: Registry;
+  /** The first segment that the state file on disk does not cover. */
+  readonly stateSegment: number;
+  /** Disk became free. */
+  readonly freed: () => void;
+};
+
+/**
+ * Keeps the journal small. The state file holds what the segments before it add up to; a segment behind it is only there for the
+ * messages that still wait, and goes when none does. Works only after writes, so that an idle broker leaves the disk alone.
+ */
+export class Maintenance {
+  readonly #options: MaintenanceOptions;
+  #stateSegment: number;
+  #stateBytes = 0;
+  #running: Promise<void> | undefined;
+  /** Segments below this are covered as soon as the state file that is being written is in place. */
+  #wantsState = false;
+
+  constructor(options: MaintenanceOptions) {
+    this.#options = options;
+    this.#stateSegment = options.stateSegment;
+  }
+
+  /** Looks whether something is worth doing; cheap when nothing is. */
+  look(options: { readonly urgent?: boolean } = {}): void {
+    if (this.#running !== undefined) return;
+    const { journal, segmentBytes, broker } = this.#options;
+    const current = journal.current;
+    let since = 0;
+    for (const segment of journal.segments)
+      if (segment.number >= this.#stateSegment) since += segment.file.sizeBytes;
+    const due =
+      current !== undefined &&
+      (since > Math.max(2 * segmentBytes, 2 * this.#stateBytes) ||
+        (options.urgent === true && since > segmentBytes / 4));
+    const doomed = journal.segments.some((segment) => this.#isDoomed(segment));
+    const sparse = journal.segments.some((segment) => this.#isSparse(segment));
+    if (!due && !doomed && !sparse && !this.#wantsState) return;
+    if (due && !this.#wantsState) {
+      // The next group opens a new segment; when it has, memory is exactly what all before it adds up to.
+      this.#wantsState = true;
+      journal.rotate();
+      // While a full quota holds every publisher no group would come by itself.
+      if (options.urgent === true)
+        journal.add({
+          record: jsonRecord(recordKinds.header, { version: FORMAT_VERSION, broker }),
+          committed() {},
+        });
+      if (!doomed && !sparse) return;
+    }
+    this.#running = this.#work().finally(() => (this.#running = undefined));
+  }
+
+  /** After a group: memory and journal agree, and if a new segment has begun with it, all before that is in memory. */
+  afterGroup(): void {
+    const { journal } = this.#options;
+    if (!this.#wantsState || this.#running !== undefined || journal.current === undefined) return;
+    if (journal.current.number <= this.#stateSegment) return;
+    const covers = journal.current.number;
+    const state = this.#encodeState(covers);
+    this.#wantsState = false;
+    this.#running = this.#writeState(state, covers).finally(() => (this.#running = undefined));
+  }
+
+  async settled(): Promise<void> {
+    await this.#running;
+  }
+
+  async #writeState(state: Uint8Array, covers: number): Promise<void> {
+    const { files, folder, log } = this.#options;
+    try {
+      await files.replace(`${folder}/${STATE_FILE}`, state);
+    } catch (error) {
+      log.warn("mqtt state file could not be written; the journal keeps its segments until it can", {
+        folder,
+        error,
+      });
+      return;
+    }
+    this.#stateSegment = covers;
+    this.#stateBytes = state.byteLength;
+    await this.#work();
+  }
+
+  async #work(): Promise<void> {
+    const { journal, log, freed } = this.#options;
+    try {
+      const doomed = journal.segments.filter((segment) => this.#isDoomed(segment));
+      await journal.remove(doomed);
+      const sparse = journal.segments.find((segment) => this.#isSparse(segment));
+      if (sparse !== undefined) await this.#compact(sparse);
+      if (doomed.length > 0 || sparse !== undefined) freed();
+    } catch (error) {
+      log.warn("mqtt journal could not be made smaller; it is tried again later", { error });
+    }
+  }
+
+  #isDoomed(segment: Segment): boolean {
+    return this.#isCovered(segment) && segment.rows === 0 && segment.readers === 0;
+  }
+
+  #isSparse(segment: Segment): boolean {
+    const bytes = segment.file.sizeBytes;
+    return (
+      this.#isCovered(segment) &&
+      segment.rows > 0 &&
+      segment.readers === 0 &&
+      segment.rowBytes < bytes * COMPACT_BELOW_SHARE &&
+      bytes > 65_536
+    );
+  }
+
+  // The last two stay whatever happens: the one being written, and the one before it that a failed group may have left.
+  #isCovered(segment: Segment): boolean {
+    const current = this.#options.journal.current;
+    return (
+      segment.number < this.#stateSegment &&
+      segment !== current &&
+      (current === undefined || segment.number < current.number)
+    );
+  }
+
+  /** Writes a segment anew with only the messages that somebody waits for, in their order. */
+  async #compact(segment: Segment): Promise<void> {
+    const { files, registry, broker } = this.#options;
+    segment.readers += 1; // nobody else compacts or removes it meanwhile
+    try {
+      const content = (await files.read(segment.path)) ?? new Uint8Array(0);
+      const kept: Uint8Array[] = [jsonRecord(recordKinds.header, { version: FORMAT_VERSION, broker })];
+      for (const scanned of scanRecords(content)) {
+        if (scanned.kind !== recordKinds.message) continue;
+        const { sequence, recipients } = readMessage(scanned.body);
+        if (recipients.some((number) => registry.byNumber.get(number)?.waitsFor(sequence) === true))
+          kept.push(content.subarray(scanned.offset, scanned.offset + scanned.bytes));
+      }
+      if (segment.readers > 1) return; // a subscriber came to read it: another time
+      await files.replace(segment.path, Buffer.concat(kept));
+      const old = segment.file;
+      segment.file = await files.openAppend(segment.path);
+      segment.generation += 1;
+      await old[Symbol.asyncDispose]();
+    } finally {
+      segment.readers -= 1;
+    }
+  }
+
+  #encodeState(covers: number): Uint8Array {
+    const { registry, broker } = this.#options;
+    const header: HeaderRecord = {
+      version: FORMAT_VERSION,
+      broker,
+      segment: covers,
+      nextSequence: registry.nextSequence,
+      nextSession: registry.nextSession,
+    };
+    const records = [jsonRecord(recordKinds.header, header)];
+    for (const session of registry.byNumber.values())
+      records.push(jsonRecord(recordKinds.session, session.toRecord()));
+    for (const message of registry.retained.all()) {
+      const { origin: _origin, ...bare } = message;
+      records.push(messageRecord({ ...bare, recipients: [] }, recordKinds.retained).record);
+    }
+    return Buffer.concat(records);
+  }
+}

@@ -1,0 +1,137 @@
+import { READ_BYTES, RECENT_BYTES_MAX, RECENT_ITEMS_MAX } from "../limits.ts";
+import type { Session } from "../session/session.ts";
+import type { Journal } from "./journal.ts";
+import { readMessage, recordAt, recordBytesAt, recordKinds, type Message } from "./records.ts";
+import type { Segment } from "./segment.ts";
+
+/** A committed message with what delivery needs. */
+export type Committed = {
+  readonly message: Message;
+  readonly segment: Segment;
+  /** Size of its record: what the quotas count. */
+  readonly bytes: number;
+};
+
+/** Where a reader stopped, so that it does not read a segment from its start again. */
+export type Place = { readonly segment: number; readonly generation: number; readonly offset: number };
+/** `ended`: the journal holds nothing more for this reader. */
+export type Batch = {
+  readonly messages: readonly Committed[];
+  readonly place: Place | undefined;
+  readonly ended: boolean;
+};
+
+/** Committed messages, the newest in memory, all in the journal. */
+export class MessageLog {
+  readonly #journal: Journal;
+  #recent: Committed[] = [];
+  #recentBytes = 0;
+  /** Index of the first live item: shifting an array of thousands for each message would cost more than the message. */
+  #head = 0;
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+  }
+
+  add(committed: Committed): void {
+    this.#recent.push(committed);
+    this.#recentBytes += committed.bytes;
+    while (this.#recent.length - this.#head > RECENT_ITEMS_MAX || this.#recentBytes > RECENT_BYTES_MAX) {
+      this.#recentBytes -= this.#recent[this.#head]?.bytes ?? 0;
+      this.#head += 1;
+    }
+    if (this.#head > RECENT_ITEMS_MAX) {
+      this.#recent = this.#recent.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  /** Whether all messages from this sequence on are in memory. */
+  holds(sequence: number): boolean {
+    const first = this.#recent[this.#head];
+    return first !== undefined && sequence >= first.message.sequence;
+  }
+
+  /** The first message in memory with at least this sequence that waits for the session. */
+  recentFor(session: Session, sequence: number): Committed | undefined {
+    const first = this.#recent[this.#head];
+    if (first === undefined) return undefined;
+    // Sequences of stored messages are consecutive while a broker runs.
+    for (
+      let at = this.#head + Math.max(0, sequence - first.message.sequence);
+      at < this.#recent.length;
+      at += 1
+    ) {
+      const committed = this.#recent[at];
+      if (committed === undefined) return undefined;
+      const { message } = committed;
+      if (message.recipients.includes(session.number) && session.waitsFor(message.sequence)) return committed;
+    }
+    return undefined;
+  }
+
+  /** Reads the next messages for a session from disk, at most about READ_BYTES of file. */
+  async read(
+    session: Session,
+    from: { readonly sequence: number; readonly place: Place | undefined },
+  ): Promise<Batch> {
+    const { sequence, place } = from;
+    for (const segment of this.#journal.segments) {
+      if (
+        segment.lastSequence < sequence ||
+        !session.rows.has(segment.number) ||
+        segment.number < (place?.segment ?? 0)
+      )
+        continue;
+      const resume =
+        place !== undefined && place.segment === segment.number && place.generation === segment.generation;
+      segment.readers += 1;
+      try {
+        const part = await readPart({ segment, session, sequence, offset: resume ? place.offset : 0 });
+        if (part !== undefined) return part;
+      } finally {
+        segment.readers -= 1;
+      }
+    }
+    return { messages: [], place: undefined, ended: true };
+  }
+}
+
+type Part = {
+  readonly segment: Segment;
+  readonly session: Session;
+  readonly sequence: number;
+  readonly offset: number;
+};
+
+/** Undefined at the end of the segment. */
+async function readPart({ segment, session, sequence, offset }: Part): Promise<Batch | undefined> {
+  const { generation } = segment;
+  const messages: Committed[] = [];
+  let bytes = view(await segment.file.readAt({ offset, length: READ_BYTES }));
+  const firstBytes = recordBytesAt(bytes, 0);
+  if (firstBytes !== undefined && firstBytes > bytes.byteLength)
+    bytes = view(await segment.file.readAt({ offset, length: firstBytes }));
+  let at = 0;
+  for (;;) {
+    const total = recordBytesAt(bytes, at);
+    if (total === undefined || at + total > bytes.byteLength) break;
+    const body = recordAt(bytes, at);
+    if (body !== undefined && body.readUInt8(0) === recordKinds.message) {
+      const message = readMessage(body);
+      if (
+        message.sequence >= sequence &&
+        message.recipients.includes(session.number) &&
+        session.waitsFor(message.sequence)
+      )
+        messages.push({ message, segment, bytes: total });
+    }
+    at += total;
+  }
+  if (at === 0) return undefined;
+  return { messages, place: { segment: segment.number, generation, offset: offset + at }, ended: false };
+}
+
+function view(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

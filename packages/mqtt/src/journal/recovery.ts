@@ -1,0 +1,229 @@
+import type { Files } from "@cortado/std/files";
+import type { Log } from "@cortado/std/log";
+import type { Random } from "@cortado/std/random";
+import { StatusError } from "@cortado/std/status";
+import { Registry } from "../session/registry.ts";
+import {
+  FORMAT_VERSION,
+  readJson,
+  readMessage,
+  recordKinds,
+  scanRecords,
+  type CursorRecord,
+  type FiltersRecord,
+  type HeaderRecord,
+  type ReleasedRecord,
+  type Scanned,
+  type SessionRecord,
+  type UnsubscribedRecord,
+} from "./records.ts";
+import { noteSequence, segmentNumber, type Segment } from "./segment.ts";
+
+export const STATE_FILE = "state";
+
+export type Recovered = {
+  readonly registry: Registry;
+  readonly broker: string;
+  readonly segments: readonly Segment[];
+  readonly nextSegment: number;
+  /** The first segment that the state file does not cover. */
+  readonly stateSegment: number;
+  /** Files found damaged, set aside under these names. */
+  readonly setAside: readonly string[];
+};
+
+type Ports = {
+  readonly files: Files;
+  readonly folder: string;
+  readonly log: Log;
+  readonly random: Random;
+  readonly nowMs: number;
+};
+type WholeRecord = Exclude<Scanned, { kind: "gap" }>;
+
+/**
+ * Reads the state file and the segments into a registry. A torn tail, the mark of a power cut, is cut; a file with damage in its
+ * midst is set aside and what is sound in it goes on living, so that one bad sector never keeps a broker from starting.
+ */
+export async function recover(ports: Ports): Promise<Recovered> {
+  const { files, folder } = ports;
+  await files.makeFolder(folder);
+  const setAside: string[] = [];
+  const registry = new Registry();
+  const state = await readFile(ports, { name: STATE_FILE, last: false, setAside });
+  let header = applyState(registry, { records: state, nowMs: ports.nowMs });
+  const names = (await files.list(folder)).filter((name) => segmentNumber(name) !== undefined);
+  const newest = names.at(-1);
+  const stateSegment = header?.segment ?? 0;
+  // Twice over the new ones: which rows still wait is known only when every cursor is.
+  for (const name of names.filter((one) => (segmentNumber(one) ?? 0) >= stateSegment)) {
+    const records = await readFile(ports, { name, last: name === newest, setAside });
+    header = headerOf(records) ?? header;
+    for (const record of records) applyControl(registry, { record, nowMs: ports.nowMs });
+  }
+  const segments = await readRows(ports, { names, registry });
+  return {
+    registry,
+    broker: header?.broker ?? ports.random.uuid().slice(0, 8),
+    segments,
+    nextSegment: (newest === undefined ? stateSegment : (segmentNumber(newest) ?? 0)) + 1,
+    stateSegment,
+    setAside,
+  };
+}
+
+type FileToRead = { readonly name: string; readonly last: boolean; readonly setAside: string[] };
+
+async function readFile(ports: Ports, { name, last, setAside }: FileToRead): Promise<readonly WholeRecord[]> {
+  const { files, folder, log } = ports;
+  const path = `${folder}/${name}`;
+  const bytes = await files.read(path);
+  if (bytes === undefined) return [];
+  const records: WholeRecord[] = [];
+  const gaps: { offset: number; bytes: number }[] = [];
+  for (const scanned of scanRecords(bytes)) {
+    if (scanned.kind === "gap") gaps.push(scanned);
+    else records.push(scanned);
+  }
+  const [gap] = gaps;
+  if (gap === undefined) return records;
+  const soundBytes = gap.offset;
+  const atEnd = gaps.length === 1 && gap.offset + gap.bytes === bytes.byteLength;
+  if (atEnd && name !== STATE_FILE) {
+    log.info("mqtt journal had a torn tail, cut", { path, bytes: gap.bytes, last });
+    await using file = await files.openAppend(path);
+    await file.truncate(soundBytes);
+    return records;
+  }
+  const aside = `damaged-${name}-${ports.nowMs}`;
+  log.error("mqtt journal file is damaged: it is set aside, what is sound in it is kept", {
+    path,
+    setAsideAs: aside,
+    damagedBytes: gaps.reduce((sum, one) => sum + one.bytes, 0),
+  });
+  await files.rename({ from: path, to: `${folder}/${aside}` });
+  await files.replace(path, Buffer.concat(records.map((record) => slice(bytes, record))));
+  setAside.push(aside);
+  return readFile(ports, { name, last, setAside });
+}
+
+function slice(bytes: Uint8Array, { offset, bytes: length }: WholeRecord): Uint8Array {
+  return bytes.subarray(offset, offset + length);
+}
+
+function headerOf(records: readonly WholeRecord[]): HeaderRecord | undefined {
+  const found = records.find(({ kind }) => kind === recordKinds.header);
+  if (found === undefined) return undefined;
+  const header = readJson<HeaderRecord>(found.body);
+  if (header.version > FORMAT_VERSION)
+    throw new StatusError(
+      "NotImplemented",
+      `the mqtt journal has format ${header.version}, this release reads up to ${FORMAT_VERSION}; start the release that wrote it`,
+    );
+  return header;
+}
+
+type Applying<What> = What & { readonly nowMs: number };
+
+function applyState(
+  registry: Registry,
+  { records, nowMs }: Applying<{ readonly records: readonly WholeRecord[] }>,
+): HeaderRecord | undefined {
+  const header = headerOf(records);
+  registry.nextSequence = header?.nextSequence ?? 1;
+  registry.nextSession = header?.nextSession ?? 1;
+  for (const { kind, body } of records) {
+    if (kind === recordKinds.session) registry.addPersistent(readJson<SessionRecord>(body), nowMs);
+    else if (kind === recordKinds.retained) registry.retained.keep(ownBytes(body));
+  }
+  return header;
+}
+
+function applyControl(
+  registry: Registry,
+  { record, nowMs }: Applying<{ readonly record: WholeRecord }>,
+): void {
+  const { kind, body } = record;
+  switch (kind) {
+    case recordKinds.message: {
+      const message = readMessage(body);
+      registry.noteMessage(message.retain ? ownBytes(body) : message);
+      return;
+    }
+    case recordKinds.session:
+      registry.addPersistent(readJson<SessionRecord>(body), nowMs);
+      return;
+    case recordKinds.sessionRemoved: {
+      const session = registry.byNumber.get(readJson<{ session: number }>(body).session);
+      if (session !== undefined) registry.remove(session, () => undefined);
+      return;
+    }
+    case recordKinds.subscribed: {
+      const { session, filters } = readJson<FiltersRecord>(body);
+      const known = registry.byNumber.get(session);
+      if (known !== undefined) registry.subscribe(known, filters);
+      return;
+    }
+    case recordKinds.unsubscribed: {
+      const { session, filters } = readJson<UnsubscribedRecord>(body);
+      const known = registry.byNumber.get(session);
+      if (known !== undefined) registry.unsubscribe(known, filters);
+      return;
+    }
+    case recordKinds.cursor:
+      registry.setCursor(readJson<CursorRecord>(body));
+      return;
+    case recordKinds.released: {
+      const { session, packetId } = readJson<ReleasedRecord>(body);
+      registry.byNumber.get(session)?.receiving.delete(packetId);
+      return;
+    }
+    default: // header, seal: nothing to apply
+  }
+}
+
+// A retained message outlives the file it was read from; it must not keep the whole of it in memory.
+function ownBytes(body: Buffer): ReturnType<typeof readMessage> {
+  const message = readMessage(body);
+  return { ...message, recipients: [], payload: new Uint8Array(message.payload) };
+}
+
+type Names = { readonly names: readonly string[]; readonly registry: Registry };
+
+async function readRows({ files, folder }: Ports, { names, registry }: Names): Promise<readonly Segment[]> {
+  const segments: Segment[] = [];
+  let seen = 0;
+  for (const name of names) {
+    const path = `${folder}/${name}`;
+    const file = await files.openAppend(path);
+    const number = segmentNumber(name) ?? 0;
+    const segment: Segment = {
+      number,
+      path,
+      file,
+      firstSequence: 0,
+      lastSequence: 0,
+      rows: 0,
+      rowBytes: 0,
+      generation: 0,
+      readers: 0,
+    };
+    segments.push(segment);
+    for (const scanned of scanRecords((await files.read(path)) ?? new Uint8Array(0))) {
+      if (scanned.kind !== recordKinds.message) continue;
+      const message = readMessage(scanned.body);
+      registry.nextSequence = Math.max(registry.nextSequence, message.sequence + 1);
+      noteSequence(segment, message.sequence);
+      // A group that was tried twice, after a failed sync, may lie in two segments.
+      if (message.sequence <= seen) continue;
+      seen = message.sequence;
+      registry.addRows(message, { segment, bytes: scanned.bytes });
+    }
+  }
+  for (const session of registry.byNumber.values())
+    for (const { items, bytes } of session.rows.values()) {
+      session.items += items;
+      session.bytes += bytes;
+    }
+  return segments;
+}

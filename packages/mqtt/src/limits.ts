@@ -1,0 +1,93 @@
+import { assert } from "@cortado/std/assert";
+import { PACKET_BYTES_MAX } from "@cortado/wire/mqtt";
+
+/** What a broker may be told at its start; each has the default that follows. */
+export type BrokerLimits = {
+  /** Largest packet of a client, and so largest message. */
+  readonly packetBytesMax: number;
+  readonly connectionsMax: number;
+  readonly sessionsMax: number;
+  /** Messages that wait for one persistent session. */
+  readonly sessionItemsMax: number;
+  readonly sessionBytesMax: number;
+  /** Disk for the whole journal, with what is not compacted yet. */
+  readonly diskBytesMax: number;
+  readonly segmentBytes: number;
+  readonly retainedItemsMax: number;
+  readonly retainedBytesMax: number;
+  readonly subscriptionsPerSessionMax: number;
+  /** QoS 1 messages sent to a client and not acknowledged by it. */
+  readonly inflightMax: number;
+  /** A persistent session that nobody came back to is forgotten after this, with its queue; counted from a start of the broker. */
+  readonly sessionExpiryMs: number;
+};
+
+export const brokerLimits: BrokerLimits = {
+  packetBytesMax: PACKET_BYTES_MAX,
+  connectionsMax: 10_000,
+  sessionsMax: 10_000,
+  sessionItemsMax: 200_000,
+  sessionBytesMax: 64 * 1_048_576,
+  diskBytesMax: 256 * 1_048_576,
+  segmentBytes: 4 * 1_048_576,
+  retainedItemsMax: 20_000,
+  retainedBytesMax: 16 * 1_048_576,
+  subscriptionsPerSessionMax: 1_000,
+  inflightMax: 100,
+  sessionExpiryMs: 30 * 24 * 3_600_000,
+};
+
+/** Longest client id; the standard asks for 23 (MQTT 3.1.1, section 3.1.3.1). */
+export const CLIENT_ID_BYTES_MAX = 1_024;
+/** Before CONNECT nobody is known: a packet of a stranger is at most this (client id, will, user and password). */
+export const CONNECT_BYTES_MAX = 131_072;
+/** A connection that says nothing is closed after this. */
+export const CONNECT_WAIT_MS = 10_000;
+/** A client is gone after one and a half times its keep-alive (MQTT 3.1.1, section 3.1.2.10). */
+export const KEEP_ALIVE_FACTOR = 1.5;
+/** How often keep-alives are looked at. */
+export const SWEEP_MS = 1_000;
+/** Publishes of one connection that are not on disk yet; above it the socket is not read. */
+export const UNCOMMITTED_BYTES_MAX = 524_288;
+export const UNCOMMITTED_ITEMS_MAX = 2_000;
+/** Publishes of one connection kept back by a full quota; while it has fewer, its other packets are still read. */
+export const HELD_ITEMS_MAX = 100;
+/** Bytes on their way to a client: above it QoS 0 is dropped and counted, QoS 1 waits. */
+export const OUTGOING_BYTES_MAX = 1_048_576;
+/** What waits in memory for one client (a clean session's QoS 1, retained messages); one that is slower is disconnected. */
+export const CLEAN_QUEUE_ITEMS_MAX = 50_000;
+export const CLEAN_QUEUE_BYTES_MAX: number = 8 * 1_048_576;
+/** Committed messages kept in memory for subscribers that are nearly up to date; the rest is read from disk. */
+export const RECENT_BYTES_MAX: number = 2 * 1_048_576;
+export const RECENT_ITEMS_MAX = 4_000;
+/** What is read from a segment at a time. */
+export const READ_BYTES = 131_072;
+/** Most bytes in one group commit. */
+export const GROUP_BYTES_MAX: number = 2 * 1_048_576;
+/** Acknowledgements of subscribers are written with the next group, or by themselves after this. */
+export const CURSOR_FLUSH_MS = 50;
+/** After a failed write: first and longest wait before the next try. */
+export const DISK_RETRY_FIRST_MS = 100;
+export const DISK_RETRY_MAX_MS = 2_000;
+/** A sealed segment whose live part is below this is written anew, smaller. */
+export const COMPACT_BELOW_SHARE = 0.25;
+/** How often a broker that somebody watches publishes its $SYS topics (mosquitto's sys_interval). */
+export const SYS_INTERVAL_MS = 10_000;
+/** Wills that wait for room; the oldest is dropped and counted. Nobody was promised anything about them. */
+export const HELD_WILLS_MAX = 1_000;
+/** What a record needs beside topic and payload: header, numbers, and four bytes for each recipient. */
+export const RECORD_BYTES_MAX: number = PACKET_BYTES_MAX * 8;
+
+assert(GROUP_BYTES_MAX > PACKET_BYTES_MAX, "a group holds the largest packet");
+assert(RECENT_BYTES_MAX > PACKET_BYTES_MAX, "the newest message is always in memory");
+assert(brokerLimits.diskBytesMax > 4 * brokerLimits.segmentBytes, "compaction needs segments to work on");
+
+/** The in-process client: publishes that wait for their PUBACK; one more is refused. */
+export const CLIENT_PUBLISHES_MAX = 1_000;
+/** Its keep-alive. */
+export const CLIENT_KEEP_ALIVE_S = 60;
+/** Its waits between tries to connect. */
+export const CLIENT_RETRY_FIRST_MS = 100;
+export const CLIENT_RETRY_MAX_MS = 10_000;
+/** How long it waits for CONNACK. */
+export const CLIENT_CONNACK_WAIT_MS = 10_000;

@@ -1,0 +1,138 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Clock } from "@cortado/std/clock";
+import type { Files } from "@cortado/std/files";
+import type { Log } from "@cortado/std/log";
+import type { Metrics } from "@cortado/std/metrics";
+import type { Address, Connection, Listening, Network } from "@cortado/std/net";
+import type { Random } from "@cortado/std/random";
+import type { Authenticate, Authorize } from "./broker/access.ts";
+import { ConnectionHost } from "./broker/broker.ts";
+import { Maintenance } from "./broker/maintenance.ts";
+import type { AcceptOptions } from "./broker/peer.ts";
+import { Publishing } from "./broker/publishing.ts";
+import { declareMetrics } from "./broker/tally.ts";
+import { newConnectionPair } from "./client/pair.ts";
+import { Journal } from "./journal/journal.ts";
+import { MessageLog } from "./journal/message-log.ts";
+import { recover } from "./journal/recovery.ts";
+import { brokerLimits, type BrokerLimits } from "./limits.ts";
+import { newWebSocketUpgrade } from "./websocket/websocket.ts";
+
+export type { Access, Authenticate, Authorize, Credentials } from "./broker/access.ts";
+export type { AcceptOptions } from "./broker/peer.ts";
+export { brokerLimits, type BrokerLimits } from "./limits.ts";
+
+export type StartBrokerOptions = {
+  readonly files: Files;
+  /** The broker's own; nothing else may write there. */
+  readonly folder: string;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly limits?: Partial<BrokerLimits>;
+  /** Says who a client is. Absent: everybody who can connect may, under the user name that it gives. */
+  readonly authenticate?: Authenticate;
+  /** Says what it may do. Absent: everything but $SYS. */
+  readonly authorize?: Authorize;
+};
+
+export type BrokerHealth = {
+  readonly ready: boolean;
+  /** What is wrong, for a person; empty when nothing is. */
+  readonly faults: readonly string[];
+  /** Damaged files that recovery set aside at the start. */
+  readonly setAside: readonly string[];
+};
+
+/** A durable MQTT 3.1.1 broker: an acknowledged QoS 1 message would survive a power cut. */
+export interface Broker extends AsyncDisposable {
+  /** Takes over a connection, whatever it came by. */
+  accept(connection: Connection, options?: AcceptOptions): void;
+  /** @throws StatusError "Conflict" when the address is in use */
+  listen(address: Address): Promise<Listening>;
+  /** For an HTTP server's "upgrade" event: MQTT over WebSocket, subprotocol `mqtt`. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** A connection to this broker inside the process, trusted and stamped: what `connectMqtt` dials. */
+  dialLocal(user: string): Connection;
+  health(): BrokerHealth;
+}
+
+/**
+ * Reads the journal in `folder` and starts a broker on it. Listens nowhere until told to.
+ * @throws StatusError "NotImplemented" when a newer release wrote the folder
+ */
+export async function startBroker(options: StartBrokerOptions): Promise<Broker> {
+  const { files, folder, network, clock, random, log, metrics } = options;
+  const limits: BrokerLimits = { ...brokerLimits, ...options.limits };
+  const recovered = await recover({ files, folder, log, random, nowMs: clock.nowMs() });
+  const { registry, broker, segments, nextSegment, stateSegment, setAside } = recovered;
+  const nowMs = clock.monotonicMs();
+  const { segmentBytes } = limits;
+  const journal = new Journal({ files, folder, clock, log, broker, segmentBytes, segments, nextSegment });
+  const messages = new MessageLog(journal);
+  const publishing = new Publishing({ limits, registry, journal, messages });
+  for (const session of registry.byNumber.values()) {
+    session.offlineSinceMs = nowMs;
+    publishing.queuedItems += session.items;
+    publishing.queuedBytes += session.bytes;
+  }
+  const freed = (): void => host.retryHeld();
+  const maintenance = new Maintenance({
+    files,
+    folder,
+    log,
+    broker,
+    segmentBytes,
+    journal,
+    registry,
+    stateSegment,
+    freed,
+  });
+  const host: ConnectionHost = new ConnectionHost({
+    limits,
+    clock,
+    random,
+    log,
+    network,
+    registry,
+    journal,
+    messages,
+    publishing,
+    maintenance,
+    brokerId: broker,
+    authenticate: options.authenticate,
+    authorize: options.authorize,
+  });
+  declareMetrics(metrics, () => ({ tally: host.tally, levels: host.levels() }));
+  log.info("mqtt broker started", {
+    folder,
+    sessions: registry.byNumber.size,
+    retained: registry.retained.items,
+    queued: publishing.queuedItems,
+  });
+  return {
+    accept: (connection, accepting) => host.accept(connection, accepting),
+    listen: (address) => host.listen(address),
+    upgrade: newWebSocketUpgrade({
+      accept: (connection) => host.accept(connection),
+      bytesMax: limits.packetBytesMax,
+      log,
+    }),
+    dialLocal(user) {
+      const [near, far] = newConnectionPair();
+      host.accept(far, { trusted: { user }, stamped: true });
+      return near;
+    },
+    health() {
+      const faults = journal.fault === undefined ? [] : [journal.fault];
+      return { ready: faults.length === 0, faults, setAside };
+    },
+    async [Symbol.asyncDispose]() {
+      await host[Symbol.asyncDispose]();
+      await journal[Symbol.asyncDispose]();
+    },
+  };
+}

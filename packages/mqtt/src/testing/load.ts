@@ -1,0 +1,98 @@
+import { connect, type Socket } from "node:net";
+import { once } from "node:events";
+import { decodeFrame, encodePacket, FrameReader, type Packet } from "@cortado/wire/mqtt";
+
+/** A client on a real socket, as plain as can be. */
+export async function dialBroker(
+  port: number,
+  clientId: string,
+  cleanSession: boolean,
+  onPacket: (packet: Packet) => void,
+): Promise<{ socket: Socket; send(packet: Packet): void }> {
+  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  const reader = new FrameReader({ frameBytesMax: () => 1e7 });
+  const send = (packet: Packet): void => void socket.write(encodePacket(packet));
+  const accepted = new Promise<void>((resolve, reject) => {
+    socket.on("error", reject);
+    socket.on("data", (bytes) => {
+      reader.push(bytes);
+      for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
+        const packet = decodeFrame(frame);
+        if (packet.type === "connack") resolve();
+        else onPacket(packet);
+      }
+    });
+  });
+  await once(socket, "connect");
+  send({ type: "connect", level: 4, clientId, cleanSession, keepAliveS: 0 });
+  await accepted;
+  return { socket, send };
+}
+
+export type Load = { readonly acknowledged: Set<number>; stop(): void };
+
+/** Publishes numbers with QoS 1, at most 100 unacknowledged, until the socket ends. */
+export async function publishNumbers(port: number, from: number): Promise<Load> {
+  const acknowledged = new Set<number>();
+  const underWay = new Map<number, number>();
+  let next = from;
+  let id = 0;
+  const more = (): void => {
+    while (underWay.size < 100 && !client.socket.destroyed) {
+      id = id === 65_535 ? 1 : id + 1;
+      underWay.set(id, next);
+      client.send({
+        type: "publish",
+        topic: `/store104/n/${next % 7}`,
+        payload: Buffer.from(String(next)),
+        qos: 1,
+        retain: false,
+        dup: false,
+        id,
+      });
+      next += 1;
+    }
+  };
+  const client = await dialBroker(port, "load", true, (packet) => {
+    if (packet.type !== "puback") return;
+    const number = underWay.get(packet.id);
+    underWay.delete(packet.id);
+    if (number !== undefined) acknowledged.add(number);
+    more();
+  });
+  client.socket.removeAllListeners("error").on("error", () => {});
+  more();
+  return { acknowledged, stop: () => void client.socket.destroy() };
+}
+
+/** Makes a persistent session on `/store104/#` and leaves. */
+export async function leaveSession(port: number): Promise<void> {
+  const granted = Promise.withResolvers<void>();
+  const client = await dialBroker(
+    port,
+    "away",
+    false,
+    (packet) => void (packet.type === "suback" && granted.resolve()),
+  );
+  client.send({ type: "subscribe", id: 1, subscriptions: [{ filter: "/store104/#", qos: 1 }] });
+  await granted.promise;
+  client.socket.destroy();
+}
+
+/** Comes back to the session and reads until nothing comes for a while; the numbers in the order in which they came. */
+export async function readSession(port: number): Promise<readonly number[]> {
+  const numbers: number[] = [];
+  let quiet = 0;
+  const client = await dialBroker(port, "away", false, (packet) => {
+    if (packet.type !== "publish") return;
+    quiet = 0;
+    numbers.push(Number(Buffer.from(packet.payload).toString()));
+    client.send({ type: "puback", id: packet.id });
+  });
+  while (quiet < 5) {
+    quiet += 1;
+    await new Promise((resolve) => void setTimeout(resolve, 60));
+  }
+  client.socket.destroy();
+  return numbers;
+}

@@ -1,0 +1,108 @@
+import type { QoS } from "@cortado/wire/mqtt";
+
+type Node<Owner> = {
+  children: Map<string, Node<Owner>> | undefined;
+  plus: Node<Owner> | undefined;
+  /** Who ends here. */
+  here: Map<Owner, QoS> | undefined;
+  /** Who has "#" below here. */
+  hash: Map<Owner, QoS> | undefined;
+};
+
+const nobody = new Map<never, QoS>();
+
+/**
+ * Subscriptions by level. An empty level is a level: "/a" has two, and nothing here ever drops one.
+ */
+export class SubscriptionTree<Owner> {
+  readonly #root: Node<Owner> = newNode();
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(filter: string, { owner, qos }: { readonly owner: Owner; readonly qos: QoS }): void {
+    const levels = filter.split("/");
+    const last = levels.at(-1) === "#" ? levels.pop() : undefined;
+    let node = this.#root;
+    for (const level of levels) node = level === "+" ? (node.plus ??= newNode()) : child(node, level);
+    const owners = last === "#" ? (node.hash ??= new Map()) : (node.here ??= new Map());
+    if (!owners.has(owner)) this.#size += 1;
+    owners.set(owner, qos);
+  }
+
+  remove(filter: string, owner: Owner): void {
+    const levels = filter.split("/");
+    const last = levels.at(-1) === "#" ? levels.pop() : undefined;
+    const way: { readonly node: Node<Owner>; readonly level: string }[] = [];
+    let node: Node<Owner> | undefined = this.#root;
+    for (const level of levels) {
+      way.push({ node, level });
+      node = level === "+" ? node.plus : node.children?.get(level);
+      if (node === undefined) return;
+    }
+    const owners = last === "#" ? node.hash : node.here;
+    if (owners?.delete(owner) !== true) return;
+    this.#size -= 1;
+    if (owners.size === 0) {
+      if (last === "#") node.hash = undefined;
+      else node.here = undefined;
+    }
+    // Empty branches go, or a client that subscribes to ever new topics would fill the memory.
+    for (const step of way.reverse()) {
+      if (!isEmpty(node)) return;
+      if (step.level === "+") step.node.plus = undefined;
+      else step.node.children?.delete(step.level);
+      if (step.node.children?.size === 0) step.node.children = undefined;
+      node = step.node;
+    }
+  }
+
+  /** Each owner once, with the highest QoS of its filters that match. The map must not be changed. */
+  match(topic: string): ReadonlyMap<Owner, QoS> {
+    const found: Map<Owner, QoS>[] = [];
+    collect(this.#root, { levels: topic.split("/"), at: 0, found });
+    const [first, second] = found;
+    if (first === undefined) return nobody;
+    if (second === undefined) return first;
+    const all = new Map(first);
+    for (const owners of found.slice(1))
+      for (const [owner, qos] of owners) if (qos > (all.get(owner) ?? -1)) all.set(owner, qos);
+    return all;
+  }
+}
+
+type Walk<Owner> = {
+  readonly levels: readonly string[];
+  readonly at: number;
+  readonly found: Map<Owner, QoS>[];
+};
+
+function collect<Owner>(node: Node<Owner>, { levels, at, found }: Walk<Owner>): void {
+  // A topic that begins with $ is the server's own: no wildcard at the front reaches it (MQTT 3.1.1, section 4.7.2).
+  const wild = at > 0 || levels[0]?.startsWith("$") !== true;
+  if (wild && node.hash !== undefined) found.push(node.hash);
+  if (at === levels.length) {
+    if (node.here !== undefined) found.push(node.here);
+    return;
+  }
+  const next = node.children?.get(levels[at] ?? "");
+  if (next !== undefined) collect(next, { levels, at: at + 1, found });
+  if (wild && node.plus !== undefined) collect(node.plus, { levels, at: at + 1, found });
+}
+
+function child<Owner>(node: Node<Owner>, level: string): Node<Owner> {
+  node.children ??= new Map();
+  let next = node.children.get(level);
+  if (next === undefined) node.children.set(level, (next = newNode()));
+  return next;
+}
+
+function newNode<Owner>(): Node<Owner> {
+  return { children: undefined, plus: undefined, here: undefined, hash: undefined };
+}
+
+function isEmpty<Owner>({ children, plus, here, hash }: Node<Owner>): boolean {
+  return children === undefined && plus === undefined && here === undefined && hash === undefined;
+}

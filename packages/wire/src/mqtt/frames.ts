@@ -1,0 +1,72 @@
+import { LENGTH_FIELD_BYTES_MAX } from "./limits.ts";
+import { malformed } from "./malformed.ts";
+
+/**
+ * Cuts a stream into whole frames. Holds nothing but the bytes of a frame that is not whole yet, and refuses a frame that would
+ * be too long as soon as its length is known, so that a liar costs no memory.
+ */
+export class FrameReader {
+  #chunks: Uint8Array[] = [];
+  #held = 0;
+  /** Bytes that must be there before another look is worth it. */
+  #wanted = 2;
+  readonly #frameBytesMax: () => number;
+
+  constructor(options: { readonly frameBytesMax: () => number }) {
+    this.#frameBytesMax = options.frameBytesMax;
+  }
+
+  /** Bytes that wait for the rest of their frame, or to be taken. */
+  get heldBytes(): number {
+    return this.#held;
+  }
+
+  push(bytes: Uint8Array): void {
+    if (bytes.byteLength === 0) return;
+    this.#chunks.push(bytes);
+    this.#held += bytes.byteLength;
+  }
+
+  /** The next whole frame, a view of what was pushed; undefined when more must come. @throws StatusError when it is malformed */
+  next(): Uint8Array | undefined {
+    if (this.#held < this.#wanted) return undefined;
+    const bytes = this.#joined();
+    let length = 0;
+    let at = 1;
+    for (let shift = 0; ; shift += 7, at += 1) {
+      if (at > LENGTH_FIELD_BYTES_MAX) throw malformed("the remaining length is longer than four bytes");
+      const byte = bytes[at];
+      if (byte === undefined) {
+        this.#wanted = at + 1;
+        return undefined;
+      }
+      length += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) break;
+    }
+    const total = at + 1 + length;
+    const most = this.#frameBytesMax();
+    if (total > most) throw malformed(`a packet of ${total} bytes is over the limit of ${most}`);
+    if (bytes.byteLength < total) {
+      this.#wanted = total;
+      return undefined;
+    }
+    const rest = bytes.subarray(total);
+    this.#chunks = rest.byteLength === 0 ? [] : [rest];
+    this.#held = rest.byteLength;
+    this.#wanted = 2;
+    return bytes.subarray(0, total);
+  }
+
+  #joined(): Uint8Array {
+    const [first, second] = this.#chunks;
+    if (first !== undefined && second === undefined) return first;
+    const whole = new Uint8Array(this.#held);
+    let at = 0;
+    for (const chunk of this.#chunks) {
+      whole.set(chunk, at);
+      at += chunk.byteLength;
+    }
+    this.#chunks = [whole];
+    return whole;
+  }
+}
