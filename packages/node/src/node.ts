@@ -44,6 +44,8 @@ export type NodeOptions = {
   /** Parent of all pods' cgroups, without slashes at its ends: "kubepods". */
   readonly cgroupPrefix: string;
   readonly cgroupRoot?: string;
+  /** Ends when the images that come with the store are in the runtime; until then a missing one is waited for and not pulled. */
+  readonly importing?: Promise<unknown>;
   /** Images that the collector leaves alone. */
   readonly pinnedImages: () => ReadonlySet<string>;
   /** Shown as the node's port for its API. */
@@ -78,7 +80,8 @@ export async function startNode(options: NodeOptions, ports: NodePorts): Promise
   starting.defer(() => stop.abort());
   const built = build(options, { ...ports, signal: stop.signal });
   const { pods, registration, housekeeper, background } = built;
-  for (const folder of [podsFolder(options), logsFolder(options), options.runFolder]) await mkdir(folder, { recursive: true, mode: 0o711 });
+  const folders = ports.runtime.simulated ? [] : [podsFolder(options), logsFolder(options), options.runFolder];
+  for (const folder of folders) await mkdir(folder, { recursive: true, mode: 0o711 });
   await Promise.all([registration.register(), built.sourcesSynced]);
   await pods.start();
   const work = [registration.run(), housekeeper.run(), ...background.map((start) => start())];
@@ -110,11 +113,20 @@ function build(options: NodeOptions, ports: Signalled) {
   const later: { pods?: Pods } = {};
   const poke = (uid: string): void => later.pods?.poke(uid);
   const sources = startSources({ client, clock, log, signal, changed: (kind, key) => later.pods?.sourceChanged(kind, key) });
-  const cgroups = openCgroups({ root: options.cgroupRoot ?? "/sys/fs/cgroup", prefix: options.cgroupPrefix, log });
+  // A simulated node touches nothing of the machine.
+  const cgroupRoot = runtime.simulated ? "/nonexistent" : (options.cgroupRoot ?? "/sys/fs/cgroup");
+  const cgroups = openCgroups({ root: cgroupRoot, prefix: options.cgroupPrefix, log });
   const roots = { podsFolder: podsFolder(options), runFolder: options.runFolder };
-  const volumes = new Volumes({ roots, mounter: ports.mounter, sources });
+  const volumes = new Volumes({ roots, mounter: ports.mounter, sources, simulated: runtime.simulated });
   const collector = new ImageCollector({ runtime, machine, clock, log, pinned: options.pinnedImages, signal });
-  const puller = new ImagePuller({ runtime, sources, clock, log, signal, settled: poke, events: pullEvents(events), used: (image) => collector.used(image) });
+  const puller = new ImagePuller({
+    ...ports,
+    sources,
+    settled: poke,
+    events: pullEvents(events),
+    used: (image) => collector.used(image),
+    ...(options.importing === undefined ? {} : { importing: options.importing }),
+  });
   const probers = new Probers({
     ...ports,
     changed: poke,

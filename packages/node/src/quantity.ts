@@ -17,5 +17,5 @@ export function quantity(value: string | number | undefined): number {
 
 /** Cores as whole thousandths, rounded up as upstream does. */
 export function milliCpu(value: string | number | undefined): number {
-  return Math.ceil(quantity(value) * 1_000 - 1e-9);
+  return Math.max(0, Math.ceil(quantity(value) * 1_000 - 1e-9));
 }

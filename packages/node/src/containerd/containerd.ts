@@ -1,5 +1,5 @@
 import { spawn, execFile, type ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { access, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "@cortado/std/clock";
@@ -41,6 +41,8 @@ state = ${toml(join(options.runFolder, "state"))}
 disabled_plugins = [${[...off, '"io.containerd.tracing.processor.v1.otlp"', '"io.containerd.internal.v1.tracing"'].join(", ")}]
 [grpc]
   address = ${toml(containerdSocket(options))}
+[debug]
+  level = "warn"
 ${cri}`;
 }
 
@@ -187,8 +189,12 @@ export async function startContainerd(options: ContainerdOptions, ports: Contain
   const socketPath = containerdSocket(options);
   if (await answers(socketPath, ports)) return { socketPath, pid: undefined, ended: new Promise(() => undefined), [Symbol.asyncDispose]: () => Promise.resolve() };
   const configFile = await writeContainerdFiles(options, await readTraits(options));
-  const child = spawn(containerdBinary(options), ["--config", configFile], { stdio: ["ignore", "ignore", "pipe"], detached: true });
-  const lastLines = keepLastLines(child);
+  // Into a file and not a pipe: containerd outlives us, and must not fall over a pipe that nobody reads.
+  const logFile = join(options.dataFolder, "containerd.log");
+  const output = openSync(logFile, "w", 0o600);
+  const child = spawn(containerdBinary(options), ["--config", configFile], { stdio: ["ignore", output, output], detached: true });
+  closeSync(output);
+  const lastLines = (): string => readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-LINES_KEPT).join(" | ");
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   await untilReady({ socketPath, child, ports, lastLines });
   child.unref();
@@ -232,14 +238,6 @@ async function answers(socketPath: string, { clock, signal }: ContainerdPorts): 
 }
 
 const LINES_KEPT = 5;
-
-function keepLastLines(child: ChildProcess): () => string {
-  let kept: string[] = [];
-  child.stderr?.on("data", (bytes: Buffer) => {
-    kept = [...kept, ...bytes.toString("utf8").trimEnd().split("\n")].slice(-LINES_KEPT);
-  });
-  return () => kept.join(" | ");
-}
 
 function containerdBinary(options: ContainerdOptions): string {
   return options.binFolder === undefined ? "containerd" : join(options.binFolder, "containerd");

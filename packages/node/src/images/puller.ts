@@ -32,6 +32,8 @@ export type PullerOptions = {
   readonly signal: AbortSignal;
   /** A pull for this pod ended: it is time to plan again. */
   readonly settled: (uid: string) => void;
+  /** Images that come with the store are still on their way: what is missing now may be there in a moment. */
+  readonly importing?: Promise<unknown>;
   /** Images used by a pod are told, for the collector. */
   readonly used?: (image: RuntimeImage) => void;
 };
@@ -47,9 +49,17 @@ export class ImagePuller {
   readonly #fresh = new Map<string, RuntimeImage>();
   readonly #backOff: BackOff;
   readonly #gate: Gate = new Gate(PULLS_AT_ONCE);
+  readonly #waiting: string[] = [];
+  #imported = false;
 
   constructor(options: PullerOptions) {
     this.#options = options;
+    const { importing = Promise.resolve(), settled } = options;
+    const imported = (): void => {
+      this.#imported = true;
+      for (const uid of this.#waiting.splice(0)) settled(uid);
+    };
+    importing.then(imported, imported);
     this.#backOff = new BackOff({ firstMs: PULL_BACKOFF_FIRST_MS, maxMs: PULL_BACKOFF_MAX_MS, resetMs: 2 * PULL_BACKOFF_MAX_MS, clock: options.clock });
   }
 
@@ -69,6 +79,10 @@ export class ImagePuller {
         this.#options.used?.(image);
         this.#options.events.pulled(pod, container, { tookMs: undefined, sizeBytes: image.sizeBytes });
         return { kind: "present", image };
+      }
+      if (!this.#imported) {
+        this.#waiting.push(pod.metadata.uid);
+        return { kind: "pulling" };
       }
       if (policy === "Never") {
         const problem = { reason: "ErrImageNeverPull", message: `Container image "${container.image}" is not present with pull policy of Never` };

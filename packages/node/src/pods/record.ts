@@ -20,6 +20,8 @@ export type PodRecord = {
   readonly exitSeenMs: Map<string, number>;
   readonly lastWords: Map<string, string>;
   cleaned: boolean;
+  /** Ephemeral containers whose refusal was told. */
+  readonly refused: Set<string>;
 };
 
 export const emptyView: PodView = { sandboxes: [], containers: [] };
@@ -38,6 +40,7 @@ export function newRecord(uid: string, pod: StoredPod | undefined): PodRecord {
     exitSeenMs: new Map(),
     lastWords: new Map(),
     cleaned: false,
+    refused: new Set(),
   };
 }
 

@@ -109,9 +109,19 @@ export class PodRounds {
       }
     }
     if (record.pod === undefined) return;
+    this.#refuseEphemeral(record, record.pod);
     probers.sync(record.pod, record.view, this.#podIp(record));
     if (this.#deadlineLeftMs(record) <= 0)
       record.ended ??= { reason: "DeadlineExceeded", message: "Pod was active on the node longer than the specified deadline" };
+  }
+
+  #refuseEphemeral(record: PodRecord, pod: StoredPod): void {
+    for (const { name } of specOf(pod).ephemeralContainers ?? []) {
+      if (record.refused.has(name)) continue;
+      record.refused.add(name);
+      const message = `ephemeral container ${name} is not started: this node does not offer them; use kubectl exec, or a pod of its own`;
+      this.#ports.events.record(podEvent(pod, { type: "Warning", reason: "Failed", message }));
+    }
   }
 
   #plan(record: PodRecord): Plan {

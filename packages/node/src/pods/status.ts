@@ -48,9 +48,10 @@ export function podStatus(input: StatusInput): PodStatus {
   };
 }
 
-// While a pod ends, its address is still asked for, by those who drain it.
+// While a pod ends, and after, its address is still asked for, by those who drain it or read its logs.
 function keptIps({ pod, view }: StatusInput): readonly string[] {
-  if (view.sandboxes.length > 0 && !view.sandboxes.some((one) => one.ready) && pod.metadata.deletionTimestamp === undefined) return [];
+  const ends = pod.metadata.deletionTimestamp !== undefined || isTerminal(pod.status?.phase);
+  if (view.sandboxes.length > 0 && !view.sandboxes.some((one) => one.ready) && !ends) return [];
   return (pod.status?.podIPs ?? []).map(({ ip }) => ip);
 }
 

@@ -24,7 +24,7 @@ export type VolumeRoots = {
   readonly runFolder: string;
 };
 
-export type VolumesOptions = { readonly roots: VolumeRoots; readonly mounter: Mounter; readonly sources: Sources };
+export type VolumesOptions = { readonly roots: VolumeRoots; readonly mounter: Mounter; readonly sources: Sources; readonly simulated: boolean };
 
 /** Host paths of a pod's volumes, by volume name. */
 export type MountedVolumes = ReadonlyMap<string, string>;
@@ -62,6 +62,7 @@ export class Volumes {
 
   /** Removes all that the pod had of its own. */
   async remove(uid: string): Promise<void> {
+    if (this.#options.simulated) return;
     const folder = this.podFolder(uid);
     const memory = join(folder, "volumes", "kubernetes.io~empty-dir");
     for (const name of await readdir(memory).catch(() => [])) await this.#options.mounter.unmount(join(memory, name));
@@ -71,6 +72,7 @@ export class Volumes {
 
   /** Uids that still have a folder. */
   async podUids(): Promise<readonly string[]> {
+    if (this.#options.simulated) return [];
     const { podsFolder, runFolder } = this.#options.roots;
     const [lasting, running] = await Promise.all([podsFolder, runFolder].map((folder) => readdir(folder).catch(() => [] as string[])));
     return [...new Set([...(lasting ?? []), ...(running ?? [])])];
@@ -80,9 +82,11 @@ export class Volumes {
     const group = specOf(pod).securityContext?.fsGroup;
     if (isProjected(volume)) {
       const folder = join(this.#options.roots.runFolder, pod.metadata.uid, "volumes", volume.name);
-      await writeAtomically({ folder, payload: await volumePayload(volume, options), group });
+      const payload = await volumePayload(volume, options);
+      if (!this.#options.simulated) await writeAtomically({ folder, payload, group });
       return folder;
     }
+    if (this.#options.simulated) return this.podFolder(pod.metadata.uid);
     if (volume.emptyDir !== undefined) return this.#emptyDir(volume, pod, group);
     if (volume.hostPath !== undefined) return hostPath(volume.hostPath);
     if (volume.persistentVolumeClaim !== undefined) return this.#claimed(volume.persistentVolumeClaim.claimName, pod, group);
