@@ -50,6 +50,7 @@ export class DemoWorld {
   /** Starts the demo and waits until it is ready. Answers how long that took. */
   async start(...words: readonly string[]): Promise<number> {
     const startMs = performance.now();
+    rmSync(join(this.folder, "demo.json"), { force: true }); // of one that was killed
     const said = openSync(join(this.folder, "said.log"), "w");
     const child = spawn(process.execPath, [bundle, "demo", "start", "--folder", this.folder, ...words], { stdio: ["ignore", said, said] });
     closeSync(said);

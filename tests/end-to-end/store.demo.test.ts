@@ -158,7 +158,7 @@ test("after a power cut with the uplink cut the first order is taken within 30 s
 
 test("Ctrl-C leaves nothing behind, and a second start finds the data", { skip }, async () => {
   const id = randomUUID();
-  await until("an order", async () => (await world.order(1, id)).status < 300, 15_000);
+  await until("an order", async () => (await world.order(1, id)).status === 201, 15_000);
   const { shop } = world.store;
   const demoId = world.id;
   await world.stop();
