@@ -30,8 +30,16 @@ export type NetworkOptions = {
   /** Undefined: no rules are written, as for a simulated node. */
   readonly rules: boolean;
   /** Undefined: no DNS is served. */
-  readonly dns?: { readonly host: string; readonly port: number; readonly domain: string; readonly upstreams: () => readonly Upstream[] };
-  readonly ingress?: { readonly listeners: readonly IngressListener[]; readonly classNames: readonly string[] };
+  readonly dns?: {
+    readonly host: string;
+    readonly port: number;
+    readonly domain: string;
+    readonly upstreams: () => readonly Upstream[];
+  };
+  readonly ingress?: {
+    readonly listeners: readonly IngressListener[];
+    readonly classNames: readonly string[];
+  };
   readonly simulated: boolean;
   /** Take the rules away at the end; otherwise they stay in force while we restart. */
   readonly removeRules: boolean;
@@ -66,20 +74,45 @@ export async function startNetwork(options: NetworkOptions, ports: NetworkPorts)
     const table = `${options.tablePrefix}-services`;
     const reservedIps = options.dns === undefined ? [] : [options.dns.host];
     const services = await startServices({ ...options, table, disguise, reservedIps }, common);
-    const policies = await startPolicies({ ...options, table: `${options.tablePrefix}-policies`, dnsIp: options.dns?.host ?? "0.0.0.0" }, common);
-    if (options.removeRules) starting.defer(async () => void (await Promise.allSettled([services.remove(), policies.remove()])));
+    const policies = await startPolicies(
+      { ...options, table: `${options.tablePrefix}-policies`, dnsIp: options.dns?.host ?? "0.0.0.0" },
+      common,
+    );
+    if (options.removeRules)
+      starting.defer(async () => void (await Promise.allSettled([services.remove(), policies.remove()])));
   } else ports.log.info("services and policies are not programmed: the node is simulated");
-  const requests = ports.metrics.counter("coredns_dns_requests_total", { help: "Questions to the cluster's DNS, by zone.", labels: ["zone"] });
-  const dns = options.dns === undefined ? undefined : starting.use(await startDns(options.dns, { ...ports, objects, requests }));
+  const requests = ports.metrics.counter("coredns_dns_requests_total", {
+    help: "Questions to the cluster's DNS, by zone.",
+    labels: ["zone"],
+  });
+  const dns =
+    options.dns === undefined
+      ? undefined
+      : starting.use(await startDns(options.dns, { ...ports, objects, requests }));
   const classNames = options.ingress?.classNames ?? [];
   const ingress =
     options.ingress === undefined
       ? undefined
-      : starting.use(await startIngress({ ...options.ingress, simulated: options.simulated }, { ...ports, objects, signal }));
-  startAddresses({ nodeIps: options.nodeIps, isOurs: (one) => options.ingress !== undefined && isOurs(one, { classNames }) }, common);
+      : starting.use(
+          await startIngress(
+            { ...options.ingress, simulated: options.simulated },
+            { ...ports, objects, signal },
+          ),
+        );
+  startAddresses(
+    {
+      nodeIps: options.nodeIps,
+      isOurs: (one) => options.ingress !== undefined && isOurs(one, { classNames }),
+    },
+    common,
+  );
   starting.defer(() => stop.abort());
   const lifetime = starting.move();
-  return { dnsPort: dns?.port, ingressAddresses: ingress?.addresses ?? [], [Symbol.asyncDispose]: () => lifetime.disposeAsync() };
+  return {
+    dnsPort: dns?.port,
+    ingressAddresses: ingress?.addresses ?? [],
+    [Symbol.asyncDispose]: () => lifetime.disposeAsync(),
+  };
 }
 
 const bridgeSwitch = "/proc/sys/net/bridge/bridge-nf-call-iptables";

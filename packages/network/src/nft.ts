@@ -19,7 +19,12 @@ export function systemTools(ports: { readonly clock: Clock }): NetworkTools {
   };
 }
 
-type Run = { readonly command: string; readonly args: readonly string[]; readonly input: string; readonly clock: Clock };
+type Run = {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly input: string;
+  readonly clock: Clock;
+};
 
 const ERROR_BYTES_MAX = 2_000;
 
@@ -28,16 +33,29 @@ function run({ command, args, input, clock }: Run): Promise<void> {
     const child = spawn(command, [...args], { stdio: ["pipe", "ignore", "pipe"] });
     const alarm = clock.after(NFT_RUN_MS, () => child.kill("SIGKILL"));
     let errors = "";
-    child.stderr.on("data", (bytes: Buffer) => (errors = (errors + bytes.toString("utf8")).slice(0, ERROR_BYTES_MAX)));
+    child.stderr.on(
+      "data",
+      (bytes: Buffer) => (errors = (errors + bytes.toString("utf8")).slice(0, ERROR_BYTES_MAX)),
+    );
     child.stdin.on("error", () => undefined);
     child.on("error", (cause) => {
       alarm[Symbol.dispose]();
-      reject(new StatusError("ServiceUnavailable", `${command} does not run: ${cause.message}; install it`, { cause }));
+      reject(
+        new StatusError("ServiceUnavailable", `${command} does not run: ${cause.message}; install it`, {
+          cause,
+        }),
+      );
     });
     child.on("close", (code) => {
       alarm[Symbol.dispose]();
       if (code === 0) resolve();
-      else reject(new StatusError("InternalError", `${command} ${args.join(" ")}: ${errors.trim() || `ended with ${code}`}`));
+      else
+        reject(
+          new StatusError(
+            "InternalError",
+            `${command} ${args.join(" ")}: ${errors.trim() || `ended with ${code}`}`,
+          ),
+        );
     });
     child.stdin.end(input);
   });

@@ -1,7 +1,14 @@
 import type { Client, Stored } from "@cortado/client";
 import { keyOf, startInformer, type Informer } from "@cortado/client/informer";
 import type { EndpointSlice, Ingress, Namespace, NetworkPolicy, Pod, Service } from "@cortado/kinds";
-import { endpointSlices, ingresses, namespaces, networkPolicies, pods, services } from "@cortado/kinds/resources";
+import {
+  endpointSlices,
+  ingresses,
+  namespaces,
+  networkPolicies,
+  pods,
+  services,
+} from "@cortado/kinds/resources";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import { sliceService } from "./services/endpoints.ts";
@@ -28,7 +35,12 @@ export interface Objects {
   onPolicies(listener: () => void): void;
 }
 
-export type ObjectsPorts = { readonly client: Client; readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal };
+export type ObjectsPorts = {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+};
 
 export function startObjects(ports: ObjectsPorts): Objects {
   const { client } = ports;
@@ -36,13 +48,23 @@ export function startObjects(ports: ObjectsPorts): Objects {
   const serviceCache = startInformer(client, services, { ...ports, indexes });
   const sliceCache = startInformer(client, endpointSlices, {
     ...ports,
-    indexes: { service: (slice) => [sliceService(slice)], ip: (slice) => (slice.endpoints ?? []).flatMap((one) => one.addresses ?? []) },
+    indexes: {
+      service: (slice) => [sliceService(slice)],
+      ip: (slice) => (slice.endpoints ?? []).flatMap((one) => one.addresses ?? []),
+    },
   });
   const ingressCache = startInformer(client, ingresses, ports);
   const policyCache = startInformer(client, networkPolicies, ports);
   const podCache = startInformer(client, pods, ports);
   const namespaceCache = startInformer(client, namespaces, ports);
-  const caches: readonly Pick<Informer<Service>, "synced">[] = [serviceCache, sliceCache, ingressCache, policyCache, podCache, namespaceCache];
+  const caches: readonly Pick<Informer<Service>, "synced">[] = [
+    serviceCache,
+    sliceCache,
+    ingressCache,
+    policyCache,
+    podCache,
+    namespaceCache,
+  ];
   return {
     synced: Promise.all(caches.map((cache) => cache.synced)),
     services: () => [...serviceCache.list()],
@@ -73,5 +95,10 @@ export function startObjects(ports: ObjectsPorts): Objects {
 // A pod's status changes often; few of the changes matter to a policy.
 function policyView(pod: Stored<Pod> | undefined): string {
   if (pod === undefined) return "";
-  return JSON.stringify([pod.metadata.labels, pod.status?.podIP, pod.spec?.hostNetwork, pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed"]);
+  return JSON.stringify([
+    pod.metadata.labels,
+    pod.status?.podIP,
+    pod.spec?.hostNetwork,
+    pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed",
+  ]);
 }

@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,32 +33,74 @@ const file = (text: string, mode = 0o644) => ({ data: Buffer.from(text), mode })
 test("a volume changes as a whole, and not at all when nothing changed", async () => {
   using folder = temporary();
   const volume = join(folder.path, "v");
-  assert.equal(await writeAtomically({ folder: volume, payload: new Map([["a", file("1", 0o400)], ["deep/b", file("2")]]), group: undefined }), true);
-  assert.equal(await writeAtomically({ folder: volume, payload: new Map([["deep/b", file("2")], ["a", file("1", 0o400)]]), group: undefined }), false);
+  assert.equal(
+    await writeAtomically({
+      folder: volume,
+      payload: new Map([
+        ["a", file("1", 0o400)],
+        ["deep/b", file("2")],
+      ]),
+      group: undefined,
+    }),
+    true,
+  );
+  assert.equal(
+    await writeAtomically({
+      folder: volume,
+      payload: new Map([
+        ["deep/b", file("2")],
+        ["a", file("1", 0o400)],
+      ]),
+      group: undefined,
+    }),
+    false,
+  );
   assert.equal(readFileSync(join(volume, "deep/b"), "utf8"), "2");
   assert.equal(statSync(join(volume, "a")).mode & 0o777, 0o400);
-  assert.equal(await writeAtomically({ folder: volume, payload: new Map([["a", file("3")]]), group: undefined }), true);
+  assert.equal(
+    await writeAtomically({ folder: volume, payload: new Map([["a", file("3")]]), group: undefined }),
+    true,
+  );
   assert.equal(readFileSync(join(volume, "a"), "utf8"), "3");
-  assert.deepEqual(readdirSync(volume).filter((name) => !name.startsWith("..")), ["a"]);
+  assert.deepEqual(
+    readdirSync(volume).filter((name) => !name.startsWith("..")),
+    ["a"],
+  );
   assert.equal(readdirSync(volume).length, 3);
-  await assert.rejects(writeAtomically({ folder: volume, payload: new Map([["../x", file("")]]), group: undefined }), /cannot hold/);
+  await assert.rejects(
+    writeAtomically({ folder: volume, payload: new Map([["../x", file("")]]), group: undefined }),
+    /cannot hold/,
+  );
 });
 
 test("a subPath stays in its volume", async () => {
   using folder = temporary();
   await mkdir(join(folder.path, "v"));
   symlinkSync("/etc", join(folder.path, "v", "out"));
-  const mount = (subPath: string) => containerMounts({ container: { name: "c", volumeMounts: [{ name: "v", mountPath: "/m", subPath }] }, volumes: new Map([["v", join(folder.path, "v")]]), env: [] });
+  const mount = (subPath: string) =>
+    containerMounts({
+      container: { name: "c", volumeMounts: [{ name: "v", mountPath: "/m", subPath }] },
+      volumes: new Map([["v", join(folder.path, "v")]]),
+      env: [],
+    });
   assert.equal((await mount("a/b"))[0]?.hostPath, join(folder.path, "v/a/b"));
   await assert.rejects(mount("out"), /leads out/);
   await assert.rejects(mount("../x"), /climbs out/);
 });
 
-const line = (at: number, text: string, tag = "F"): string => `2026-01-01T00:00:${String(at).padStart(2, "0")}.000000000Z stdout ${tag} ${text}\n`;
+const line = (at: number, text: string, tag = "F"): string =>
+  `2026-01-01T00:00:${String(at).padStart(2, "0")}.000000000Z stdout ${tag} ${text}\n`;
 
 async function read(path: string, options: LogOptions, isOver: () => boolean = () => true): Promise<string> {
   const parts: Uint8Array[] = [];
-  for await (const bytes of await readLogFile({ path, options, isOver, clock: systemClock, signal: new AbortController().signal })) parts.push(bytes);
+  for await (const bytes of await readLogFile({
+    path,
+    options,
+    isOver,
+    clock: systemClock,
+    signal: new AbortController().signal,
+  }))
+    parts.push(bytes);
   return Buffer.concat(parts).toString("utf8");
 }
 
@@ -59,7 +111,10 @@ test("a log is read whole, by its tail, since a time, cut, and with stamps", asy
   assert.equal(await read(path, {}), "one\ntwo\nthree\n");
   assert.equal(await read(path, { limitBytes: 5 }), "one\nt");
   assert.equal(await read(path, { sinceTime: "2026-01-01T00:00:03Z" }), "three\n");
-  assert.equal(await read(path, { timestamps: true, limitBytes: 36 }), "2026-01-01T00:00:01.000000000Z one\n2");
+  assert.equal(
+    await read(path, { timestamps: true, limitBytes: 36 }),
+    "2026-01-01T00:00:01.000000000Z one\n2",
+  );
   writeFileSync(path, Array.from({ length: 30_000 }, (_none, at) => line(at % 60, `row ${at}`)).join(""));
   assert.equal(await read(path, { tailLines: 2 }), "row 29998\nrow 29999\n");
   assert.equal((await read(path, { tailLines: 29_999 })).split("\n").length, 30_000);
@@ -87,12 +142,18 @@ test("a followed log goes on over a rotation and ends with its container", async
 test("archives are imported once, again when they changed or their images are gone, and a broken one harms no other", async () => {
   using folder = temporary();
   await mkdir(join(folder.path, "images"));
-  for (const name of ["a.tar", "b.tar", "broken.tar", "note.txt"]) writeFileSync(join(folder.path, "images", name), name);
+  for (const name of ["a.tar", "b.tar", "broken.tar", "note.txt"])
+    writeFileSync(join(folder.path, "images", name), name);
   const imported: string[] = [];
   const tags = new Set<string>();
   const round = async (): Promise<readonly string[]> => {
     const found = await importImages({
-      folder: join(folder.path, "images"), doneFile: join(folder.path, "done.json"), files: systemFiles, clock: systemClock, log: silentLog, signal: new AbortController().signal,
+      folder: join(folder.path, "images"),
+      doneFile: join(folder.path, "done.json"),
+      files: systemFiles,
+      clock: systemClock,
+      log: silentLog,
+      signal: new AbortController().signal,
       runtime: { images: () => Promise.resolve([{ tags: [...tags] }]) } as unknown as Runtime,
       importTar: (path) => {
         const name = path.slice(path.lastIndexOf("/") + 1, -4);

@@ -37,13 +37,16 @@ export class Housekeeper {
       this.#every(LOG_ROTATE_MS, "logs not rotated", () => this.rotateLogs()),
       this.#every(CONTAINER_GC_MS, "dead containers not removed", () => this.removeDead()),
       this.#every(CONTAINER_GC_MS, "orphans not removed", () => this.removeOrphans()),
-      this.#every(IMAGE_GC_MS, "images not collected", () => this.#ports.collector.collect(this.imagesInUse())),
+      this.#every(IMAGE_GC_MS, "images not collected", () =>
+        this.#ports.collector.collect(this.imagesInUse()),
+      ),
     ]);
   }
 
   imagesInUse(): ReadonlySet<string> {
     const used = new Set<string>();
-    for (const { view } of this.#ports.rounds.records.values()) for (const { imageRef, image } of view.containers) used.add(imageRef).add(image);
+    for (const { view } of this.#ports.rounds.records.values())
+      for (const { imageRef, image } of view.containers) used.add(imageRef).add(image);
     return used;
   }
 
@@ -57,13 +60,17 @@ export class Housekeeper {
         if (container.phase !== "running") continue;
         const { logFile } = starter.paths(pod, container);
         const { size } = await stat(logFile).catch(() => ({ size: 0 }));
-        if (size > LOG_FILE_BYTES_MAX) await this.#rotate(logFile, () => runtime.reopenLog(container.id, { signal }));
+        if (size > LOG_FILE_BYTES_MAX)
+          await this.#rotate(logFile, () => runtime.reopenLog(container.id, { signal }));
       }
     }
   }
 
   async #rotate(path: string, reopen: () => Promise<void>): Promise<void> {
-    const stamp = new Date(this.#ports.clock.nowMs()).toISOString().replaceAll(/[-:]|\..*/g, "").replace("T", "-");
+    const stamp = new Date(this.#ports.clock.nowMs())
+      .toISOString()
+      .replaceAll(/[-:]|\..*/g, "")
+      .replace("T", "-");
     const rotated = `${path}.${stamp}`;
     await rename(path, rotated);
     try {
@@ -75,7 +82,8 @@ export class Housekeeper {
     const folder = path.slice(0, path.lastIndexOf("/"));
     const name = path.slice(folder.length + 1);
     const old = (await readdir(folder)).filter((one) => one.startsWith(`${name}.`)).toSorted();
-    for (const one of old.slice(0, Math.max(0, old.length - (LOG_FILES_MAX - 1)))) await rm(join(folder, one), { force: true });
+    for (const one of old.slice(0, Math.max(0, old.length - (LOG_FILES_MAX - 1))))
+      await rm(join(folder, one), { force: true });
   }
 
   /** Of each container one dead predecessor is kept, for `logs --previous`; sandboxes that are over go with what is in them. */
@@ -83,7 +91,9 @@ export class Housekeeper {
     const { runtime, signal } = this.#ports;
     for (const record of this.#ports.rounds.records.values()) {
       const dead = deadOf(record);
-      const living = new Set(record.view.containers.filter((one) => !dead.includes(one)).map((one) => one.sandboxId));
+      const living = new Set(
+        record.view.containers.filter((one) => !dead.includes(one)).map((one) => one.sandboxId),
+      );
       for (const container of dead) await runtime.removeContainer(container.id, { signal });
       const [, ...older] = record.view.sandboxes;
       const over = older.filter((sandbox) => !sandbox.ready && !living.has(sandbox.id));
@@ -99,7 +109,8 @@ export class Housekeeper {
       const { logFile, messageFile } = this.#ports.starter.paths(pod, container);
       const folder = logFile.slice(0, logFile.lastIndexOf("/"));
       const name = logFile.slice(folder.length + 1);
-      for (const one of await readdir(folder).catch(() => [])) if (one === name || one.startsWith(`${name}.`)) await rm(join(folder, one), { force: true });
+      for (const one of await readdir(folder).catch(() => []))
+        if (one === name || one.startsWith(`${name}.`)) await rm(join(folder, one), { force: true });
       await rm(messageFile, { force: true });
     }
   }

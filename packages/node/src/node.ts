@@ -10,9 +10,8 @@ import { EventRecorder } from "./events/recorder.ts";
 import { startEviction } from "./eviction/eviction.ts";
 import { Housekeeper } from "./housekeeping.ts";
 import { ImageCollector } from "./images/collector.ts";
-import { ImagePuller, type PullEvents } from "./images/puller.ts";
-import { durationText } from "./pods/back-off.ts";
-import { podEvent } from "./pods/pod-events.ts";
+import { ImagePuller } from "./images/puller.ts";
+import { probeFailed, pullEvents } from "./pods/pod-events.ts";
 import { Pods } from "./pods/pods.ts";
 import { PodRounds } from "./pods/rounds.ts";
 import type { ClusterDns } from "./pods/sandbox-config.ts";
@@ -80,7 +79,9 @@ export async function startNode(options: NodeOptions, ports: NodePorts): Promise
   starting.defer(() => stop.abort());
   const built = build(options, { ...ports, signal: stop.signal });
   const { pods, registration, housekeeper, background } = built;
-  const folders = ports.runtime.simulated ? [] : [podsFolder(options), logsFolder(options), options.runFolder];
+  const folders = ports.runtime.simulated
+    ? []
+    : [podsFolder(options), logsFolder(options), options.runFolder];
   for (const folder of folders) await mkdir(folder, { recursive: true, mode: 0o711 });
   await Promise.all([registration.register(), built.sourcesSynced]);
   await pods.start();
@@ -93,7 +94,12 @@ export async function startNode(options: NodeOptions, ports: NodePorts): Promise
   });
   starting.defer(() => stop.abort()); // first of all, so that what is waited for above ends
   const lifetime = starting.move();
-  return { streams: built.streams, stats: built.stats, settled: pods.idle(), [Symbol.asyncDispose]: () => lifetime.disposeAsync() };
+  return {
+    streams: built.streams,
+    stats: built.stats,
+    settled: pods.idle(),
+    [Symbol.asyncDispose]: () => lifetime.disposeAsync(),
+  };
 }
 
 function podsFolder(options: NodeOptions): string {
@@ -108,79 +114,63 @@ type Signalled = NodePorts & { readonly signal: AbortSignal };
 
 // The parts know each other only by what is handed in here; `later` closes the circles.
 function build(options: NodeOptions, ports: Signalled) {
-  const { client, runtime, machine, clock, log, signal } = ports;
-  const events = new EventRecorder({ client, clock, log, nodeName: options.nodeName, signal });
+  const { runtime, machine } = ports;
+  const core = buildPods(options, ports);
+  const { rounds, collector, starter, events, poke } = core;
+  const { nodeName, podCidr, labels = {}, dataFolder, apiPort } = options;
+  const records = () => rounds.records;
+  const stats = newStats({ ...ports, nodeName, records });
+  const eviction = startEviction({
+    ...ports,
+    events,
+    collector,
+    rounds,
+    poke,
+    stats,
+    folder: dataFolder,
+    nodeName,
+  });
+  const registration = new Registration(
+    { nodeName, podCidr, labels, dataFolder, apiPort },
+    { ...ports, runtime, machine, pressure: eviction.pressure },
+  );
+  const housekeeper = new Housekeeper({ ...ports, ...core, logsFolder: logsFolder(options) });
+  const streams = newStreams({ ...ports, records, starter });
+  return { ...core, registration, housekeeper, streams, stats, background: [() => eviction.run()] };
+}
+
+function buildPods(options: NodeOptions, ports: Signalled) {
+  const { runtime, machine, log } = ports;
+  const { nodeName, importing } = options;
+  const events = new EventRecorder({ ...ports, nodeName });
   const later: { pods?: Pods } = {};
   const poke = (uid: string): void => later.pods?.poke(uid);
-  const sources = startSources({ client, clock, log, signal, changed: (kind, key) => later.pods?.sourceChanged(kind, key) });
+  const sources = startSources({ ...ports, changed: (kind, key) => later.pods?.sourceChanged(kind, key) });
   // A simulated node touches nothing of the machine.
   const cgroupRoot = runtime.simulated ? "/nonexistent" : (options.cgroupRoot ?? "/sys/fs/cgroup");
   const cgroups = openCgroups({ root: cgroupRoot, prefix: options.cgroupPrefix, log });
   const roots = { podsFolder: podsFolder(options), runFolder: options.runFolder };
   const volumes = new Volumes({ roots, mounter: ports.mounter, sources, simulated: runtime.simulated });
-  const collector = new ImageCollector({ runtime, machine, clock, log, pinned: options.pinnedImages, signal });
+  const collector = new ImageCollector({ ...ports, pinned: options.pinnedImages });
   const puller = new ImagePuller({
     ...ports,
     sources,
     settled: poke,
     events: pullEvents(events),
     used: (image) => collector.used(image),
-    ...(options.importing === undefined ? {} : { importing: options.importing }),
+    ...(importing === undefined ? {} : { importing }),
   });
-  const probers = new Probers({
-    ...ports,
-    changed: poke,
-    failed: (pod, container, kind, message) => {
-      const word = `${kind[0]?.toUpperCase()}${kind.slice(1)}`;
-      events.record(podEvent(pod, { type: "Warning", reason: "Unhealthy", message: `${word} probe failed: ${message}`, container: container.name }));
-    },
-  });
+  const probers = new Probers({ ...ports, changed: poke, failed: probeFailed(events) });
+  const hostIps = () => machine.addresses();
   const place = () => ({
-    nodeName: options.nodeName,
-    hostIps: machine.addresses(),
+    nodeName,
+    hostIps: hostIps(),
     allocatable: { cpu: machine.cpus, memory: machine.memoryBytes },
   });
-  const starter = new PodStarter({ ...ports, events, sources, volumes, puller, cgroups, dns: options.dns, logsFolder: logsFolder(options), place });
-  const rounds = new PodRounds({ ...ports, events, probers, starter, cgroups, hostIps: () => machine.addresses() });
-  const pods = new Pods({ ...ports, rounds, nodeName: options.nodeName, metrics: ports.loopMetrics });
+  const common = { ...ports, events, sources, volumes, puller, cgroups, probers, hostIps };
+  const starter = new PodStarter({ ...common, dns: options.dns, logsFolder: logsFolder(options), place });
+  const rounds = new PodRounds({ ...common, starter });
+  const pods = new Pods({ ...ports, rounds, nodeName, metrics: ports.loopMetrics });
   later.pods = pods;
-  const stats = newStats({ runtime, machine, clock, nodeName: options.nodeName, records: () => rounds.records });
-  const eviction = startEviction({ ...ports, events, collector, rounds, poke, stats, folder: options.dataFolder, nodeName: options.nodeName });
-  const registration = new Registration(
-    {
-      nodeName: options.nodeName,
-      podCidr: options.podCidr,
-      labels: options.labels ?? {},
-      dataFolder: options.dataFolder,
-      apiPort: options.apiPort,
-    },
-    { ...ports, pressure: eviction.pressure },
-  );
-  const housekeeper = new Housekeeper({ ...ports, rounds, volumes, cgroups, collector, starter, logsFolder: logsFolder(options) });
-  const streams = newStreams({ ...ports, records: () => rounds.records, starter });
-  return { pods, registration, housekeeper, streams, stats, sourcesSynced: sources.synced, background: [() => eviction.run()] };
-}
-
-function pullEvents(events: EventRecorder): PullEvents {
-  const quoted = (container: { readonly image?: string }): string => JSON.stringify(container.image ?? "");
-  return {
-    pulling: (pod, container) =>
-      events.record(podEvent(pod, { type: "Normal", reason: "Pulling", message: `Pulling image ${quoted(container)}`, container: container.name })),
-    pulled: (pod, container, { tookMs, sizeBytes }) => {
-      const message =
-        tookMs === undefined
-          ? `Container image ${quoted(container)} already present on machine`
-          : `Successfully pulled image ${quoted(container)} in ${durationText(tookMs)}. Image size: ${sizeBytes} bytes.`;
-      events.record(podEvent(pod, { type: "Normal", reason: "Pulled", message, container: container.name }));
-    },
-    failed: (pod, container, problem) => {
-      const message = problem.reason === "ErrImageNeverPull" ? problem.message : `Failed to pull image ${quoted(container)}: ${problem.message}`;
-      events.record(podEvent(pod, { type: "Warning", reason: problem.reason === "ErrImageNeverPull" ? problem.reason : "Failed", message, container: container.name }));
-      events.record(podEvent(pod, { type: "Warning", reason: "Failed", message: `Error: ${problem.reason}`, container: container.name }));
-    },
-    waits: (pod, container) => {
-      const message = `Back-off pulling image ${quoted(container)}`;
-      events.record(podEvent(pod, { type: "Normal", reason: "BackOff", message, container: container.name }));
-    },
-  };
+  return { pods, rounds, starter, collector, volumes, cgroups, events, poke, sourcesSynced: sources.synced };
 }

@@ -1,7 +1,22 @@
 import type { Client, Stored } from "@cortado/client";
 import { keyOf, startInformer, type Informer } from "@cortado/client/informer";
-import type { ConfigMap, KubeObject, PersistentVolume, PersistentVolumeClaim, Secret, Service } from "@cortado/kinds";
-import { configMaps, persistentVolumeClaims, persistentVolumes, secrets, serviceAccounts, services, type ResourceType } from "@cortado/kinds/resources";
+import type {
+  ConfigMap,
+  KubeObject,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Secret,
+  Service,
+} from "@cortado/kinds";
+import {
+  configMaps,
+  persistentVolumeClaims,
+  persistentVolumes,
+  secrets,
+  serviceAccounts,
+  services,
+  type ResourceType,
+} from "@cortado/kinds/resources";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import { hasReason } from "@cortado/std/status";
@@ -47,9 +62,12 @@ export function startSources(options: SourcesOptions): Sources & { readonly sync
   secretCache.subscribe(({ key }) => options.changed("Secret", key));
   return {
     synced: Promise.all([mapCache.synced, secretCache.synced, serviceCache.synced]),
-    configMap: (namespace, name) => cached({ client, cache: mapCache, type: configMaps, where: { namespace, name }, signal }),
-    secret: (namespace, name) => cached({ client, cache: secretCache, type: secrets, where: { namespace, name }, signal }),
-    claim: (namespace, name) => absentIsUndefined(client.get(persistentVolumeClaims, { namespace, name, signal })),
+    configMap: (namespace, name) =>
+      cached({ client, cache: mapCache, type: configMaps, where: { namespace, name }, signal }),
+    secret: (namespace, name) =>
+      cached({ client, cache: secretCache, type: secrets, where: { namespace, name }, signal }),
+    claim: (namespace, name) =>
+      absentIsUndefined(client.get(persistentVolumeClaims, { namespace, name, signal })),
     volume: (name) => absentIsUndefined(client.get(persistentVolumes, { name, signal })),
     services: (namespace) => [...serviceCache.list()].filter((one) => visible(one, namespace)),
     token: (ask) => requestToken(client, ask, signal),
@@ -59,7 +77,9 @@ export function startSources(options: SourcesOptions): Sources & { readonly sync
 function visible(service: Service, namespace: string): boolean {
   const { metadata, spec } = service;
   if (spec?.clusterIP === undefined || spec.clusterIP === "None" || spec.clusterIP === "") return false;
-  return metadata.namespace === namespace || (metadata.namespace === "default" && metadata.name === "kubernetes");
+  return (
+    metadata.namespace === namespace || (metadata.namespace === "default" && metadata.name === "kubernetes")
+  );
 }
 
 type Cached<Kind extends KubeObject> = {
@@ -71,9 +91,17 @@ type Cached<Kind extends KubeObject> = {
 };
 
 // A pod often comes right behind the ConfigMap it needs; the two watches are not ordered.
-function cached<Kind extends KubeObject>({ client, cache, type, where, signal }: Cached<Kind>): Promise<Stored<Kind> | undefined> {
+function cached<Kind extends KubeObject>({
+  client,
+  cache,
+  type,
+  where,
+  signal,
+}: Cached<Kind>): Promise<Stored<Kind> | undefined> {
   const known = cache.get(keyOf({ metadata: where }));
-  return known === undefined ? absentIsUndefined(client.get(type, { ...where, signal })) : Promise.resolve(known);
+  return known === undefined
+    ? absentIsUndefined(client.get(type, { ...where, signal }))
+    : Promise.resolve(known);
 }
 
 async function requestToken(client: Client, ask: TokenAsk, signal: AbortSignal): Promise<Token> {

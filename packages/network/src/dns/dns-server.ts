@@ -22,7 +22,12 @@ export type DnsOptions = {
   readonly upstreams: () => readonly Upstream[];
 };
 
-export type DnsPorts = { readonly objects: ZoneObjects; readonly clock: Clock; readonly log: Log; readonly requests?: Counter };
+export type DnsPorts = {
+  readonly objects: ZoneObjects;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly requests?: Counter;
+};
 
 export interface DnsServer extends AsyncDisposable {
   readonly port: number;
@@ -104,7 +109,11 @@ function serveTcp(socket: Socket, responder: Responder, clock: Clock): void {
       const length = held.readUInt16BE(0);
       const query = held.subarray(2, 2 + length);
       held = held.subarray(2 + length);
-      void responder.answer(query, "tcp").then((answer) => (answer === undefined ? socket.destroy() : socket.writable && socket.write(framed(answer))));
+      void responder
+        .answer(query, "tcp")
+        .then((answer) =>
+          answer === undefined ? socket.destroy() : socket.writable && socket.write(framed(answer)),
+        );
     }
   });
 }
@@ -116,7 +125,10 @@ function listenTcp(server: Server, { host, port }: DnsOptions): Promise<number> 
   });
 }
 
-function listenUdp(socket: UdpSocket, { host, port }: { readonly host: string; readonly port: number }): Promise<void> {
+function listenUdp(
+  socket: UdpSocket,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (cause: NodeJS.ErrnoException): void => reject(inUse({ host, port, cause }));
     socket.once("error", failed);
@@ -127,7 +139,15 @@ function listenUdp(socket: UdpSocket, { host, port }: { readonly host: string; r
   });
 }
 
-function inUse({ host, port, cause }: { readonly host: string; readonly port: number; readonly cause: NodeJS.ErrnoException }): StatusError {
+function inUse({
+  host,
+  port,
+  cause,
+}: {
+  readonly host: string;
+  readonly port: number;
+  readonly cause: NodeJS.ErrnoException;
+}): StatusError {
   const reason = cause.code === "EADDRINUSE" ? "Conflict" : "ServiceUnavailable";
   return new StatusError(reason, `cluster DNS cannot listen on ${host}:${port}: ${cause.message}`, { cause });
 }

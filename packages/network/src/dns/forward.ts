@@ -21,7 +21,9 @@ export class Forwarder {
     this.#asking += 1;
     try {
       for (const upstream of upstreams) {
-        const answer = await (transport === "udp" ? this.#askUdp(query, upstream) : this.#askTcp(query, upstream));
+        const answer = await (transport === "udp"
+          ? this.#askUdp(query, upstream)
+          : this.#askTcp(query, upstream));
         if (answer !== undefined) return answer;
       }
       return undefined;
@@ -66,7 +68,8 @@ export class Forwarder {
       socket.on("data", (bytes: Buffer) => {
         held = Buffer.concat([held, bytes]);
         if (held.byteLength > DNS_TCP_BYTES_MAX + 2) settle(undefined);
-        else if (held.byteLength >= 2 && held.byteLength >= 2 + held.readUInt16BE(0)) settle(held.subarray(2, 2 + held.readUInt16BE(0)));
+        else if (held.byteLength >= 2 && held.byteLength >= 2 + held.readUInt16BE(0))
+          settle(held.subarray(2, 2 + held.readUInt16BE(0)));
       });
       socket.write(framed(query));
     });
@@ -83,5 +86,8 @@ export function framed(message: Uint8Array): Uint8Array {
 
 /** Reads the name servers of a resolv.conf. */
 export function resolvUpstreams(text: string): readonly Upstream[] {
-  return [...text.matchAll(/^\s*nameserver\s+(\d+\.\d+\.\d+\.\d+)/gm)].map(([, host = ""]) => ({ host, port: 53 }));
+  return [...text.matchAll(/^\s*nameserver\s+(\d+\.\d+\.\d+\.\d+)/gm)].map(([, host = ""]) => ({
+    host,
+    port: 53,
+  }));
 }

@@ -61,11 +61,15 @@ export class Certificates {
   #fallbackContext(): SecureContext {
     const pair = this.#ports.fallback();
     const digest = digestOf(pair);
-    if (this.#fallback?.digest !== digest) this.#fallback = { digest, context: createSecureContext({ ...pair, minVersion: "TLSv1.2" }) };
+    if (this.#fallback?.digest !== digest)
+      this.#fallback = { digest, context: createSecureContext({ ...pair, minVersion: "TLSv1.2" }) };
     return this.#fallback.context;
   }
 
-  async #readSecret(namespace: string, name: string): Promise<{ readonly known: Known; readonly names: readonly string[] } | undefined> {
+  async #readSecret(
+    namespace: string,
+    name: string,
+  ): Promise<{ readonly known: Known; readonly names: readonly string[] } | undefined> {
     const key = `${namespace}/${name}`;
     const { client, log, signal } = this.#ports;
     try {
@@ -73,12 +77,20 @@ export class Certificates {
       const pair = { key: decode(data["tls.key"]), cert: decode(data["tls.crt"]) };
       const digest = digestOf(pair);
       const before = this.#bySecret.get(key);
-      const known = before?.digest === digest ? before : { digest, context: createSecureContext({ ...pair, minVersion: "TLSv1.2" }) };
+      const known =
+        before?.digest === digest
+          ? before
+          : { digest, context: createSecureContext({ ...pair, minVersion: "TLSv1.2" }) };
       this.#bySecret.set(key, known);
       return { known, names: namesOf(pair.cert) };
     } catch (error) {
       if (signal.aborted) return undefined;
-      log.warn("certificate of an ingress not used", { secret: name, namespace, missing: hasReason(error, "NotFound"), error });
+      log.warn("certificate of an ingress not used", {
+        secret: name,
+        namespace,
+        missing: hasReason(error, "NotFound"),
+        error,
+      });
       return undefined;
     }
   }

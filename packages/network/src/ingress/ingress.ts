@@ -10,7 +10,12 @@ import type { Log } from "@cortado/std/log";
 import type { Metrics } from "@cortado/std/metrics";
 import { addressText, type Address } from "@cortado/std/net";
 import { hasReason, StatusError } from "@cortado/std/status";
-import { CERTIFICATES_REFRESH_MS, INGRESS_CLIENTS_MAX, INGRESS_HEADER_BYTES_MAX, INGRESS_SILENT_MS } from "../limits.ts";
+import {
+  CERTIFICATES_REFRESH_MS,
+  INGRESS_CLIENTS_MAX,
+  INGRESS_HEADER_BYTES_MAX,
+  INGRESS_SILENT_MS,
+} from "../limits.ts";
 import type { Objects } from "../objects.ts";
 import { targetsOf } from "../services/endpoints.ts";
 import { Certificates, type CertificatePair } from "./certificates.ts";
@@ -51,8 +56,12 @@ export async function startIngress(options: IngressOptions, ports: IngressPorts)
   await using starting = new AsyncDisposableStack();
   const state = { table: routeTable(objects.ingresses(), options) };
   const turns = new Map<string, number>();
-  const requests = metrics.counter("cortado_ingress_requests_total", { help: "Requests answered by the ingress, by status code.", labels: ["code"] });
-  const choose = (request: { readonly host: string; readonly path: string }): Choice => choosePlaces({ request, table: state.table, objects, turns, simulated: options.simulated });
+  const requests = metrics.counter("cortado_ingress_requests_total", {
+    help: "Requests answered by the ingress, by status code.",
+    labels: ["code"],
+  });
+  const choose = (request: { readonly host: string; readonly path: string }): Choice =>
+    choosePlaces({ request, table: state.table, objects, turns, simulated: options.simulated });
   const proxy = starting.use(new Proxy({ choose, clock, log, requests }));
   const certificates = new Certificates({ ...ports, fallback: ports.fallbackCertificate });
   const read = (): void => void certificates.read(objects.ingresses(), options);
@@ -83,36 +92,83 @@ type Choosing = {
 /** Where a request goes: every ready endpoint of its backend, each time beginning with the next. */
 export function choosePlaces({ request, table, objects, turns, simulated }: Choosing): Choice {
   const backend = route(table, request);
-  if (backend === undefined) return { kind: "refused", code: 404, message: `no Ingress takes ${request.host}${request.path}; see kubectl get ingress -A` };
+  if (backend === undefined)
+    return {
+      kind: "refused",
+      code: 404,
+      message: `no Ingress takes ${request.host}${request.path}; see kubectl get ingress -A`,
+    };
   const name = `${backend.namespace}/${backend.service}`;
   const service = objects.service(name);
-  if (service === undefined) return { kind: "refused", code: 503, message: `service ${name}, the backend of this path, does not exist` };
+  if (service === undefined)
+    return {
+      kind: "refused",
+      code: 503,
+      message: `service ${name}, the backend of this path, does not exist`,
+    };
   const places = placesOf(service, backend, objects);
-  if (places === undefined) return { kind: "refused", code: 503, message: `service ${name} has no port ${backend.port}` };
-  if (simulated) return { kind: "refused", code: 503, message: `service ${name} runs on a simulated node: nothing can answer` };
-  if (places.length === 0) return { kind: "refused", code: 503, message: `service ${name} has no ready pod; see kubectl get endpointslices -n ${backend.namespace}` };
+  if (places === undefined)
+    return { kind: "refused", code: 503, message: `service ${name} has no port ${backend.port}` };
+  if (simulated)
+    return {
+      kind: "refused",
+      code: 503,
+      message: `service ${name} runs on a simulated node: nothing can answer`,
+    };
+  if (places.length === 0)
+    return {
+      kind: "refused",
+      code: 503,
+      message: `service ${name} has no ready pod; see kubectl get endpointslices -n ${backend.namespace}`,
+    };
   const turn = (turns.get(name) ?? 0) % places.length;
   turns.set(name, turn + 1);
   return { kind: "places", places: [...places.slice(turn), ...places.slice(0, turn)] };
 }
 
-function placesOf(service: Service, backend: Backend, objects: Pick<Objects, "slicesOf">): readonly Place[] | undefined {
-  const port = (service.spec?.ports ?? []).find((one) => (typeof backend.port === "number" ? one.port === backend.port : one.name === backend.port));
+function placesOf(
+  service: Service,
+  backend: Backend,
+  objects: Pick<Objects, "slicesOf">,
+): readonly Place[] | undefined {
+  const port = (service.spec?.ports ?? []).find((one) =>
+    typeof backend.port === "number" ? one.port === backend.port : one.name === backend.port,
+  );
   if (service.spec?.type === "ExternalName") {
     const number = port?.port ?? (typeof backend.port === "number" ? backend.port : undefined);
     return number === undefined ? undefined : [{ host: service.spec.externalName ?? "", port: number }];
   }
   if (port === undefined) return undefined;
-  return targetsOf(port, objects.slicesOf(service)).map(({ ip, port: target }) => ({ host: ip, port: target }));
+  return targetsOf(port, objects.slicesOf(service)).map(({ ip, port: target }) => ({
+    host: ip,
+    port: target,
+  }));
 }
 
-type Listen = { readonly listener: IngressListener; readonly proxy: Proxy; readonly certificates: Certificates };
+type Listen = {
+  readonly listener: IngressListener;
+  readonly proxy: Proxy;
+  readonly certificates: Certificates;
+};
 
-async function listen({ listener, proxy, certificates }: Listen): Promise<AsyncDisposable & { readonly address: Address }> {
+async function listen({
+  listener,
+  proxy,
+  certificates,
+}: Listen): Promise<AsyncDisposable & { readonly address: Address }> {
   const { address, secure } = listener;
-  const options = { maxHeaderSize: INGRESS_HEADER_BYTES_MAX, keepAliveTimeout: INGRESS_SILENT_MS, requestTimeout: 0, noDelay: true };
+  const options = {
+    maxHeaderSize: INGRESS_HEADER_BYTES_MAX,
+    keepAliveTimeout: INGRESS_SILENT_MS,
+    requestTimeout: 0,
+    noDelay: true,
+  };
   const server: Server = secure
-    ? createTlsServer({ ...options, SNICallback: (name, done) => done(null, certificates.context(name)), ALPNProtocols: ["http/1.1"] })
+    ? createTlsServer({
+        ...options,
+        SNICallback: (name, done) => done(null, certificates.context(name)),
+        ALPNProtocols: ["http/1.1"],
+      })
     : createServer(options);
   if (secure) useFallback(server, certificates);
   server.maxConnections = INGRESS_CLIENTS_MAX;
@@ -122,11 +178,16 @@ async function listen({ listener, proxy, certificates }: Listen): Promise<AsyncD
     socket.on("close", () => sockets.delete(socket));
   });
   const port = "port" in address ? address.port : undefined;
-  server.on("request", (request: IncomingMessage, response: ServerResponse) => proxy.handle(request, response, { secure, port }));
-  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => proxy.upgrade(request, socket, { secure, port, head }));
+  server.on("request", (request: IncomingMessage, response: ServerResponse) =>
+    proxy.handle(request, response, { secure, port }),
+  );
+  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
+    proxy.upgrade(request, socket, { secure, port, head }),
+  );
   await bind(server, address);
   return {
-    address: "path" in address ? address : { host: address.host, port: (server.address() as AddressInfo).port },
+    address:
+      "path" in address ? address : { host: address.host, port: (server.address() as AddressInfo).port },
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve));
       for (const socket of sockets) socket.destroy();
@@ -146,16 +207,27 @@ async function bind(server: Server, address: Address): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const reason = cause.code === "EADDRINUSE" ? "Conflict" : "ServiceUnavailable";
-      reject(new StatusError(reason, `ingress cannot listen on ${addressText(address)}: ${cause.message}`, { cause }));
+      reject(
+        new StatusError(reason, `ingress cannot listen on ${addressText(address)}: ${cause.message}`, {
+          cause,
+        }),
+      );
     });
-    server.listen("path" in address ? { path: address.path } : { host: address.host, port: address.port }, resolve);
+    server.listen(
+      "path" in address ? { path: address.path } : { host: address.host, port: address.port },
+      resolve,
+    );
   });
 }
 
 async function ensureClass(name: string, { client, signal, log }: IngressPorts): Promise<void> {
   const annotations = { "ingressclass.kubernetes.io/is-default-class": "true" };
   try {
-    await client.create(ingressClasses, { metadata: { name, annotations }, spec: { controller: "cortado.dev/ingress" } }, { signal });
+    await client.create(
+      ingressClasses,
+      { metadata: { name, annotations }, spec: { controller: "cortado.dev/ingress" } },
+      { signal },
+    );
   } catch (error) {
     if (!hasReason(error, "AlreadyExists")) log.warn("ingress class not made", { name, error });
   }

@@ -1,4 +1,11 @@
-import { Agent, request as httpRequest, type ClientRequest, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
+import {
+  Agent,
+  request as httpRequest,
+  type ClientRequest,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type ServerResponse,
+} from "node:http";
 import type { Duplex } from "node:stream";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
@@ -30,7 +37,17 @@ export type ProxyPorts = {
 export type Arrival = { readonly secure: boolean; readonly port: number | undefined };
 
 // Headers that are about one hop only (RFC 9110, 7.6.1); node:http makes its own.
-const hopHeaders = new Set(["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"]);
+const hopHeaders = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
 const repeatable = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
 /** Passes requests on to pods: streams both ways, keeps connections, and tries another place where a request can be sent again. */
@@ -58,7 +75,8 @@ export class Proxy implements Disposable {
       this.#refuse(response, choice);
       return;
     }
-    const hasBody = request.headers["content-length"] !== undefined || request.headers["transfer-encoding"] !== undefined;
+    const hasBody =
+      request.headers["content-length"] !== undefined || request.headers["transfer-encoding"] !== undefined;
     const again = !hasBody && repeatable.has(request.method ?? "GET");
     const places = again ? choice.places.slice(0, INGRESS_TRIES) : choice.places.slice(0, 1);
     this.#try({ request, response, arrival, places });
@@ -73,8 +91,18 @@ export class Proxy implements Disposable {
     }
     const [place] = choice.places;
     if (place === undefined) return;
-    const headers = { ...forwardedHeaders(request, arrival), connection: "Upgrade", upgrade: request.headers.upgrade ?? "" };
-    const upstream = httpRequest({ ...place, method: request.method ?? "GET", path: request.url ?? "/", headers, agent: false });
+    const headers = {
+      ...forwardedHeaders(request, arrival),
+      connection: "Upgrade",
+      upgrade: request.headers.upgrade ?? "",
+    };
+    const upstream = httpRequest({
+      ...place,
+      method: request.method ?? "GET",
+      path: request.url ?? "/",
+      headers,
+      agent: false,
+    });
     const connecting = this.#limitConnect(upstream);
     upstream.on("upgrade", (answer, upstreamSocket, upstreamHead) => {
       connecting();
@@ -93,7 +121,8 @@ export class Proxy implements Disposable {
     upstream.on("error", (error) => {
       connecting();
       this.#ports.log.debug("upgrade not passed on", { error });
-      if (!socket.destroyed) refuseSocket(socket, 502, `the backend ${place.host}:${place.port} did not take the connection`);
+      if (!socket.destroyed)
+        refuseSocket(socket, 502, `the backend ${place.host}:${place.port} did not take the connection`);
     });
     socket.on("close", () => upstream.destroy());
     upstream.end();
@@ -108,7 +137,14 @@ export class Proxy implements Disposable {
     const [place, ...others] = places;
     if (place === undefined) return;
     const headers = forwardedHeaders(request, arrival);
-    const upstream = httpRequest({ ...place, method: request.method ?? "GET", path: request.url ?? "/", headers, agent: this.#agent, setHost: false });
+    const upstream = httpRequest({
+      ...place,
+      method: request.method ?? "GET",
+      path: request.url ?? "/",
+      headers,
+      agent: this.#agent,
+      setHost: false,
+    });
     const settleConnect = this.#limitConnect(upstream);
     const silence = this.#limitSilence(upstream, response);
     let answered = false;
@@ -159,7 +195,10 @@ export class Proxy implements Disposable {
     return settle;
   }
 
-  #limitSilence(upstream: ClientRequest, response: ServerResponse): { readonly heard: () => void; readonly stop: () => void } {
+  #limitSilence(
+    upstream: ClientRequest,
+    response: ServerResponse,
+  ): { readonly heard: () => void; readonly stop: () => void } {
     const { clock } = this.#ports;
     let lastMs = clock.monotonicMs();
     let alarm: Disposable | undefined;
@@ -175,10 +214,16 @@ export class Proxy implements Disposable {
     return { heard: () => (lastMs = clock.monotonicMs()), stop: () => alarm?.[Symbol.dispose]() };
   }
 
-  #refuse(response: ServerResponse, { code, message }: { readonly code: number; readonly message: string }): void {
+  #refuse(
+    response: ServerResponse,
+    { code, message }: { readonly code: number; readonly message: string },
+  ): void {
     this.#count(code);
     const body = `${message}\n`;
-    response.writeHead(code, { "content-type": "text/plain; charset=utf-8", "content-length": Buffer.byteLength(body) });
+    response.writeHead(code, {
+      "content-type": "text/plain; charset=utf-8",
+      "content-length": Buffer.byteLength(body),
+    });
     response.end(body);
   }
 
@@ -187,20 +232,36 @@ export class Proxy implements Disposable {
   }
 }
 
-type Try = { readonly request: IncomingMessage; readonly response: ServerResponse; readonly arrival: Arrival; readonly places: readonly Place[] };
+type Try = {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly arrival: Arrival;
+  readonly places: readonly Place[];
+};
 
 function hasBody(request: IncomingMessage): boolean {
-  return request.headers["content-length"] !== undefined || request.headers["transfer-encoding"] !== undefined;
+  return (
+    request.headers["content-length"] !== undefined || request.headers["transfer-encoding"] !== undefined
+  );
 }
 
 function timeoutError(stage: "connect" | "answer"): Error {
-  return Object.assign(new Error(stage === "connect" ? "no connection in time" : "no answer in time"), { code: stage === "connect" ? "ECONNTIMEOUT" : "EANSWERTIMEOUT" });
+  return Object.assign(new Error(stage === "connect" ? "no connection in time" : "no answer in time"), {
+    code: stage === "connect" ? "ECONNTIMEOUT" : "EANSWERTIMEOUT",
+  });
 }
 
 function failure(error: Error, place: Place): { readonly code: number; readonly message: string } {
   const { code } = error as NodeJS.ErrnoException;
-  if (code === "EANSWERTIMEOUT") return { code: 504, message: `the backend ${place.host}:${place.port} did not answer within ${INGRESS_SILENT_MS / 1_000} s` };
-  return { code: 502, message: `the backend ${place.host}:${place.port} cannot be reached: ${error.message}` };
+  if (code === "EANSWERTIMEOUT")
+    return {
+      code: 504,
+      message: `the backend ${place.host}:${place.port} did not answer within ${INGRESS_SILENT_MS / 1_000} s`,
+    };
+  return {
+    code: 502,
+    message: `the backend ${place.host}:${place.port} cannot be reached: ${error.message}`,
+  };
 }
 
 /** The request's headers as the backend should see them. */
@@ -208,7 +269,8 @@ export function forwardedHeaders(request: IncomingMessage, arrival: Arrival): Ou
   const headers: OutgoingHttpHeaders = {};
   const named = connectionNamed(request.headers.connection);
   for (const [name, values] of Object.entries(request.headersDistinct)) {
-    if (!hopHeaders.has(name) && !named.has(name) && values !== undefined) headers[name] = values.length === 1 ? values[0] : values;
+    if (!hopHeaders.has(name) && !named.has(name) && values !== undefined)
+      headers[name] = values.length === 1 ? values[0] : values;
   }
   if (request.headers["transfer-encoding"] !== undefined) headers["transfer-encoding"] = "chunked";
   const peer = (request.socket.remoteAddress ?? "").replace(/^::ffff:/, "");
@@ -229,7 +291,8 @@ function connectionNamed(header: string | undefined): ReadonlySet<string> {
 
 function endToEnd(raw: readonly string[]): string[] {
   const kept: string[] = [];
-  for (let at = 0; at + 1 < raw.length; at += 2) if (!hopHeaders.has((raw[at] ?? "").toLowerCase())) kept.push(raw[at] ?? "", raw[at + 1] ?? "");
+  for (let at = 0; at + 1 < raw.length; at += 2)
+    if (!hopHeaders.has((raw[at] ?? "").toLowerCase())) kept.push(raw[at] ?? "", raw[at + 1] ?? "");
   return kept;
 }
 
@@ -239,17 +302,23 @@ function statusLine(answer: IncomingMessage): string {
 
 function rawHeaders(answer: IncomingMessage): string {
   const lines: string[] = [];
-  for (let at = 0; at + 1 < answer.rawHeaders.length; at += 2) lines.push(`${answer.rawHeaders[at]}: ${answer.rawHeaders[at + 1]}\r\n`);
+  for (let at = 0; at + 1 < answer.rawHeaders.length; at += 2)
+    lines.push(`${answer.rawHeaders[at]}: ${answer.rawHeaders[at + 1]}\r\n`);
   return lines.join("");
 }
 
 function refuseSocket(socket: Duplex, code: number, message: string): void {
   const body = `${message}\n`;
-  socket.end(`HTTP/1.1 ${code} Refused\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+  socket.end(
+    `HTTP/1.1 ${code} Refused\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
 }
 
 function join(first: Duplex, second: Duplex): void {
-  for (const [from, to] of [[first, second], [second, first]] as const) {
+  for (const [from, to] of [
+    [first, second],
+    [second, first],
+  ] as const) {
     from.on("error", () => to.destroy());
     from.on("close", () => to.destroy());
     from.pipe(to);

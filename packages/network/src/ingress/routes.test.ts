@@ -7,7 +7,15 @@ import { route, routeTable } from "./routes.ts";
 
 type Path = readonly [path: string, service: string, kind?: "Exact" | "Prefix" | "ImplementationSpecific"];
 
-function ingress(name: string, options: { readonly class?: string; readonly rules?: Readonly<Record<string, readonly Path[]>>; readonly fallback?: string; readonly at?: string }): Ingress {
+function ingress(
+  name: string,
+  options: {
+    readonly class?: string;
+    readonly rules?: Readonly<Record<string, readonly Path[]>>;
+    readonly fallback?: string;
+    readonly at?: string;
+  },
+): Ingress {
   const backend = (own: string) => ({ service: { name: own, port: { number: 80 } } });
   return {
     apiVersion: "networking.k8s.io/v1",
@@ -18,7 +26,9 @@ function ingress(name: string, options: { readonly class?: string; readonly rule
       ...(options.fallback === undefined ? {} : { defaultBackend: backend(options.fallback) }),
       rules: Object.entries(options.rules ?? {}).map(([host, paths]) => ({
         ...(host === "" ? {} : { host }),
-        http: { paths: paths.map(([path, own, pathType = "Prefix"]) => ({ path, pathType, backend: backend(own) })) },
+        http: {
+          paths: paths.map(([path, own, pathType = "Prefix"]) => ({ path, pathType, backend: backend(own) })),
+        },
       })),
     },
   } as unknown as Ingress;
@@ -26,8 +36,28 @@ function ingress(name: string, options: { readonly class?: string; readonly rule
 
 const table = routeTable(
   [
-    ingress("a", { class: "cortado", rules: { "shop.example": [["/", "root"], ["/api", "api"], ["/api/orders", "orders", "Exact"], ["/api/orders/", "order-list"]], "*.example": [["/", "any"]], "": [["/open", "open"]] } }),
-    ingress("b", { rules: { "shop.example": [["/extra", "extra"], ["/api", "late"]] }, at: "2026-02-01T00:00:00Z" }),
+    ingress("a", {
+      class: "cortado",
+      rules: {
+        "shop.example": [
+          ["/", "root"],
+          ["/api", "api"],
+          ["/api/orders", "orders", "Exact"],
+          ["/api/orders/", "order-list"],
+        ],
+        "*.example": [["/", "any"]],
+        "": [["/open", "open"]],
+      },
+    }),
+    ingress("b", {
+      rules: {
+        "shop.example": [
+          ["/extra", "extra"],
+          ["/api", "late"],
+        ],
+      },
+      at: "2026-02-01T00:00:00Z",
+    }),
     ingress("c", { class: "other", rules: { "shop.example": [["/stolen", "stolen"]] } }),
     ingress("d", { class: "traefik", fallback: "fallback" }),
   ],
@@ -56,20 +86,32 @@ for (const [host, path, want] of [
 test("places: each ready pod in turn, and a clear word where there is none", () => {
   const objects = new MemoryObjects();
   objects.set({
-    services: [service("n/root", { clusterIP: "10.43.0.1", ports: [{ port: 80 }] }), service("n/api", { clusterIP: "10.43.0.2", ports: [{ port: 81 }] }), service("n/extra", { ports: [{ port: 80 }] })],
-    slices: [slice({ service: "n/root", ips: ["10.42.0.2", "10.42.0.3"], notReady: ["10.42.0.4"], port: 8080 })],
+    services: [
+      service("n/root", { clusterIP: "10.43.0.1", ports: [{ port: 80 }] }),
+      service("n/api", { clusterIP: "10.43.0.2", ports: [{ port: 81 }] }),
+      service("n/extra", { ports: [{ port: 80 }] }),
+    ],
+    slices: [
+      slice({ service: "n/root", ips: ["10.42.0.2", "10.42.0.3"], notReady: ["10.42.0.4"], port: 8080 }),
+    ],
   });
   const turns = new Map<string, number>();
-  const choose = (path: string, simulated = false) => choosePlaces({ request: { host: "shop.example", path }, table, objects, turns, simulated });
+  const choose = (path: string, simulated = false) =>
+    choosePlaces({ request: { host: "shop.example", path }, table, objects, turns, simulated });
   const hosts = (path: string) => {
     const choice = choose(path);
-    return choice.kind === "places" ? choice.places.map(({ host, port }) => `${host}:${port}`) : `${choice.code} ${choice.message}`;
+    return choice.kind === "places"
+      ? choice.places.map(({ host, port }) => `${host}:${port}`)
+      : `${choice.code} ${choice.message}`;
   };
   assert.deepEqual(hosts("/"), ["10.42.0.2:8080", "10.42.0.3:8080"]);
   assert.deepEqual(hosts("/"), ["10.42.0.3:8080", "10.42.0.2:8080"]);
   assert.equal(hosts("/api"), "503 service n/api has no port 80");
   assert.match(String(hosts("/extra")), /^503 service n\/extra has no ready pod/);
-  assert.match(String(hosts("/api/orders")), /^503 service n\/orders, the backend of this path, does not exist/);
+  assert.match(
+    String(hosts("/api/orders")),
+    /^503 service n\/orders, the backend of this path, does not exist/,
+  );
   const simulated = choose("/", true);
   assert.ok(simulated.kind === "refused" && /simulated/.test(simulated.message));
 });

@@ -1,18 +1,31 @@
 import type { Ingress, IngressBackend } from "@cortado/kinds";
 
-export type Backend = { readonly namespace: string; readonly service: string; readonly port: number | string };
+export type Backend = {
+  readonly namespace: string;
+  readonly service: string;
+  readonly port: number | string;
+};
 
-type PathRule = { readonly kind: "exact" | "prefix"; readonly path: string; readonly backend: Backend; readonly from: string };
+type PathRule = {
+  readonly kind: "exact" | "prefix";
+  readonly path: string;
+  readonly backend: Backend;
+  readonly from: string;
+};
 type HostRules = { readonly rules: PathRule[]; fallback: Backend | undefined };
 
 /** Which backend a host and a path mean. */
-export type RouteTable = { readonly hosts: ReadonlyMap<string, HostRules>; readonly fallback: Backend | undefined };
+export type RouteTable = {
+  readonly hosts: ReadonlyMap<string, HostRules>;
+  readonly fallback: Backend | undefined;
+};
 
 export type ClassOptions = { readonly classNames: readonly string[] };
 
 /** An ingress is ours when it names our class, or none. */
 export function isOurs(ingress: Ingress, { classNames }: ClassOptions): boolean {
-  const named = ingress.spec?.ingressClassName ?? ingress.metadata.annotations?.["kubernetes.io/ingress.class"];
+  const named =
+    ingress.spec?.ingressClassName ?? ingress.metadata.annotations?.["kubernetes.io/ingress.class"];
   return named === undefined || classNames.includes(named);
 }
 
@@ -20,8 +33,11 @@ export function isOurs(ingress: Ingress, { classNames }: ClassOptions): boolean 
 export function routeTable(ingresses: readonly Ingress[], options: ClassOptions): RouteTable {
   const hosts = new Map<string, HostRules>();
   let fallback: Backend | undefined;
-  const age = (ingress: Ingress): string => `${String(ingress.metadata.creationTimestamp ?? "")} ${ingress.metadata.namespace}/${ingress.metadata.name}`;
-  for (const ingress of ingresses.filter((one) => isOurs(one, options)).toSorted((first, second) => (age(first) < age(second) ? -1 : 1))) {
+  const age = (ingress: Ingress): string =>
+    `${String(ingress.metadata.creationTimestamp ?? "")} ${ingress.metadata.namespace}/${ingress.metadata.name}`;
+  for (const ingress of ingresses
+    .filter((one) => isOurs(one, options))
+    .toSorted((first, second) => (age(first) < age(second) ? -1 : 1))) {
     const whole = toBackend(ingress.spec?.defaultBackend, ingress);
     for (const rule of ingress.spec?.rules ?? []) {
       const host = (rule.host ?? "").toLowerCase();
@@ -33,7 +49,12 @@ export function routeTable(ingresses: readonly Ingress[], options: ClassOptions)
         if (backend === undefined) continue;
         const kind = path.pathType === "Exact" ? "exact" : "prefix";
         const from = `${ingress.metadata.namespace}/${ingress.metadata.name}`;
-        known.rules.push({ kind, path: kind === "exact" ? (path.path ?? "/") : trimSlash(path.path ?? "/"), backend, from });
+        known.rules.push({
+          kind,
+          path: kind === "exact" ? (path.path ?? "/") : trimSlash(path.path ?? "/"),
+          backend,
+          from,
+        });
       }
     }
     if ((ingress.spec?.rules ?? []).length === 0 || whole !== undefined) fallback ??= whole;
@@ -43,7 +64,10 @@ export function routeTable(ingresses: readonly Ingress[], options: ClassOptions)
 }
 
 /** The backend for a request; undefined when no rule takes it. The host may carry a port. */
-export function route(table: RouteTable, request: { readonly host: string; readonly path: string }): Backend | undefined {
+export function route(
+  table: RouteTable,
+  request: { readonly host: string; readonly path: string },
+): Backend | undefined {
   const host = request.host.toLowerCase().replace(/:\d+$/, "").replace(/\.$/, "");
   const wildcard = `*${host.slice(host.indexOf("."))}`;
   let fallback: Backend | undefined;
@@ -65,7 +89,8 @@ function matches(rule: PathRule, path: string): boolean {
 
 // Exact before prefix, longer before shorter.
 function byPrecedence(first: PathRule, second: PathRule): number {
-  if (first.path.length !== second.path.length && first.kind === second.kind) return second.path.length - first.path.length;
+  if (first.path.length !== second.path.length && first.kind === second.kind)
+    return second.path.length - first.path.length;
   return Number(second.kind === "exact") - Number(first.kind === "exact");
 }
 

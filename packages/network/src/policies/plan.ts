@@ -1,4 +1,11 @@
-import type { LabelSelector, Namespace, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, Pod } from "@cortado/kinds";
+import type {
+  LabelSelector,
+  Namespace,
+  NetworkPolicy,
+  NetworkPolicyPeer,
+  NetworkPolicyPort,
+  Pod,
+} from "@cortado/kinds";
 
 export type PolicyInput = {
   readonly policies: readonly NetworkPolicy[];
@@ -24,11 +31,21 @@ export function policyTable(input: PolicyInput): string | undefined {
   for (const { pod, ingress, egress } of isolated) {
     if (ingress !== undefined) {
       verdicts.in.push(`${ipOf(pod)} : jump in-${ipOf(pod)}`);
-      chains.push(chain(`in-${ipOf(pod)}`, ingress.flatMap((policy) => ingressRules(policy, pod, input))));
+      chains.push(
+        chain(
+          `in-${ipOf(pod)}`,
+          ingress.flatMap((policy) => ingressRules(policy, pod, input)),
+        ),
+      );
     }
     if (egress !== undefined) {
       verdicts.out.push(`${ipOf(pod)} : jump out-${ipOf(pod)}`);
-      chains.push(chain(`out-${ipOf(pod)}`, egress.flatMap((policy) => egressRules(policy, input))));
+      chains.push(
+        chain(
+          `out-${ipOf(pod)}`,
+          egress.flatMap((policy) => egressRules(policy, input)),
+        ),
+      );
     }
   }
   const map = (name: string, rows: readonly string[]): string =>
@@ -58,13 +75,23 @@ function chain(name: string, rules: readonly string[]): string {
   return [`  chain ${name} {`, ...[...rules, "drop"].map((rule) => `    ${rule}`), "  }"].join("\n");
 }
 
-type Selected = { readonly ingress: readonly NetworkPolicy[] | undefined; readonly egress: readonly NetworkPolicy[] | undefined };
+type Selected = {
+  readonly ingress: readonly NetworkPolicy[] | undefined;
+  readonly egress: readonly NetworkPolicy[] | undefined;
+};
 
 function policiesOf(pod: Pod, policies: readonly NetworkPolicy[]): Selected {
-  const selecting = policies.filter((policy) => policy.metadata.namespace === pod.metadata.namespace && selects(policy.spec?.podSelector ?? {}, pod.metadata.labels ?? {}));
+  const selecting = policies.filter(
+    (policy) =>
+      policy.metadata.namespace === pod.metadata.namespace &&
+      selects(policy.spec?.podSelector ?? {}, pod.metadata.labels ?? {}),
+  );
   const ingress = selecting.filter((policy) => typesOf(policy).includes("Ingress"));
   const egress = selecting.filter((policy) => typesOf(policy).includes("Egress"));
-  return { ingress: ingress.length === 0 ? undefined : ingress, egress: egress.length === 0 ? undefined : egress };
+  return {
+    ingress: ingress.length === 0 ? undefined : ingress,
+    egress: egress.length === 0 ? undefined : egress,
+  };
 }
 
 function typesOf(policy: NetworkPolicy): readonly string[] {
@@ -76,7 +103,10 @@ function typesOf(policy: NetworkPolicy): readonly string[] {
 function ingressRules(policy: NetworkPolicy, pod: Pod, input: PolicyInput): readonly string[] {
   return (policy.spec?.ingress ?? []).flatMap((rule) => {
     const ports = portMatches(rule.ports, (name, protocol) => namedPorts(pod, name, protocol));
-    const peers = rule.from === undefined || rule.from.length === 0 ? [""] : rule.from.flatMap((peer) => peerMatch(peer, "saddr", policy, input));
+    const peers =
+      rule.from === undefined || rule.from.length === 0
+        ? [""]
+        : rule.from.flatMap((peer) => peerMatch(peer, "saddr", policy, input));
     return peers.flatMap((peer) => ports.map((port) => rule_(peer, port)));
   });
 }
@@ -86,13 +116,28 @@ function egressRules(policy: NetworkPolicy, input: PolicyInput): readonly string
   return (policy.spec?.egress ?? []).flatMap((rule) => {
     const numbered = rule.ports?.filter((port) => typeof port.port !== "string");
     const named = rule.ports?.filter((port) => typeof port.port === "string") ?? [];
-    const ports = rule.ports === undefined || rule.ports.length === 0 ? [""] : numbered?.length === 0 ? [] : portMatches(numbered, () => []);
-    const peers = rule.to === undefined || rule.to.length === 0 ? [""] : rule.to.flatMap((peer) => peerMatch(peer, "daddr", policy, input));
+    const ports =
+      rule.ports === undefined || rule.ports.length === 0
+        ? [""]
+        : numbered?.length === 0
+          ? []
+          : portMatches(numbered, () => []);
+    const peers =
+      rule.to === undefined || rule.to.length === 0
+        ? [""]
+        : rule.to.flatMap((peer) => peerMatch(peer, "daddr", policy, input));
     const byName = named.flatMap((port) => {
       const protocol = (port.protocol ?? "TCP").toLowerCase();
-      const pods = rule.to === undefined || rule.to.length === 0 ? input.pods.filter(hasAddress) : rule.to.flatMap((peer) => peerPods(peer, policy, input));
-      const pairs = pods.flatMap((pod) => namedPorts(pod, String(port.port), protocol).map((number) => `${ipOf(pod)} . ${number}`));
-      return pairs.length === 0 ? [] : [`ip daddr . ${protocol} dport { ${[...new Set(pairs)].toSorted().join(", ")} } return`];
+      const pods =
+        rule.to === undefined || rule.to.length === 0
+          ? input.pods.filter(hasAddress)
+          : rule.to.flatMap((peer) => peerPods(peer, policy, input));
+      const pairs = pods.flatMap((pod) =>
+        namedPorts(pod, String(port.port), protocol).map((number) => `${ipOf(pod)} . ${number}`),
+      );
+      return pairs.length === 0
+        ? []
+        : [`ip daddr . ${protocol} dport { ${[...new Set(pairs)].toSorted().join(", ")} } return`];
     });
     return [...peers.flatMap((peer) => ports.map((port) => rule_(peer, port))), ...byName];
   });
@@ -103,12 +148,16 @@ function rule_(peer: string, port: string): string {
 }
 
 /** Matches for ports; one empty match when every port is meant, none when no named port is there. */
-function portMatches(ports: readonly NetworkPolicyPort[] | undefined, named: (name: string, protocol: string) => readonly number[]): readonly string[] {
+function portMatches(
+  ports: readonly NetworkPolicyPort[] | undefined,
+  named: (name: string, protocol: string) => readonly number[],
+): readonly string[] {
   if (ports === undefined || ports.length === 0) return [""];
   return ports.flatMap(({ protocol = "TCP", port, endPort }) => {
     const proto = protocol.toLowerCase();
     if (port === undefined) return [`meta l4proto ${proto}`];
-    if (typeof port === "number") return [`${proto} dport ${endPort === undefined ? port : `${port}-${endPort}`}`];
+    if (typeof port === "number")
+      return [`${proto} dport ${endPort === undefined ? port : `${port}-${endPort}`}`];
     const numbers = named(port, proto);
     return numbers.length === 0 ? [] : [`${proto} dport { ${numbers.join(", ")} }`];
   });
@@ -116,16 +165,27 @@ function portMatches(ports: readonly NetworkPolicyPort[] | undefined, named: (na
 
 function namedPorts(pod: Pod, name: string, protocol: string): readonly number[] {
   const ports = (pod.spec?.containers ?? []).flatMap((container) => container.ports ?? []);
-  return ports.filter((port) => port.name === name && (port.protocol ?? "TCP").toLowerCase() === protocol).map((port) => port.containerPort);
+  return ports
+    .filter((port) => port.name === name && (port.protocol ?? "TCP").toLowerCase() === protocol)
+    .map((port) => port.containerPort);
 }
 
-function peerMatch(peer: NetworkPolicyPeer, side: "saddr" | "daddr", policy: NetworkPolicy, input: PolicyInput): readonly string[] {
+function peerMatch(
+  peer: NetworkPolicyPeer,
+  side: "saddr" | "daddr",
+  policy: NetworkPolicy,
+  input: PolicyInput,
+): readonly string[] {
   if (peer.ipBlock !== undefined) {
     const { cidr, except = [] } = peer.ipBlock;
     if (cidr.includes(":")) return []; // IPv6 is not carried on this node's pod network
     const kept = cidr === "0.0.0.0/0" && except.length === 0 ? "" : `ip ${side} ${cidr}`;
     const outside = except.filter((one) => !one.includes(":"));
-    return [outside.length === 0 ? kept || `ip ${side} 0.0.0.0/0` : `${kept} ip ${side} != { ${outside.join(", ")} }`.trim()];
+    return [
+      outside.length === 0
+        ? kept || `ip ${side} 0.0.0.0/0`
+        : `${kept} ip ${side} != { ${outside.join(", ")} }`.trim(),
+    ];
   }
   const ips = [...new Set(peerPods(peer, policy, input).map(ipOf))].toSorted();
   return ips.length === 0 ? [] : [`ip ${side} { ${ips.join(", ")} }`];
@@ -137,8 +197,13 @@ function peerPods(peer: NetworkPolicyPeer, policy: NetworkPolicy, input: PolicyI
     const inNamespace =
       peer.namespaceSelector === undefined
         ? pod.metadata.namespace === policy.metadata.namespace
-        : selects(peer.namespaceSelector, input.namespace(pod.metadata.namespace ?? "")?.metadata.labels ?? {});
-    return inNamespace && (peer.podSelector === undefined || selects(peer.podSelector, pod.metadata.labels ?? {}));
+        : selects(
+            peer.namespaceSelector,
+            input.namespace(pod.metadata.namespace ?? "")?.metadata.labels ?? {},
+          );
+    return (
+      inNamespace && (peer.podSelector === undefined || selects(peer.podSelector, pod.metadata.labels ?? {}))
+    );
   });
 }
 
@@ -153,7 +218,8 @@ function ipOf(pod: Pod): string {
 
 /** True when the labels are what the selector asks; an empty selector takes all. */
 export function selects(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
-  for (const [key, value] of Object.entries(selector.matchLabels ?? {})) if (labels[key] !== value) return false;
+  for (const [key, value] of Object.entries(selector.matchLabels ?? {}))
+    if (labels[key] !== value) return false;
   return (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
     const value = labels[key];
     switch (operator) {

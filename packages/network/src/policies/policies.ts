@@ -3,10 +3,18 @@ import { RULES_GATHER_MS } from "../limits.ts";
 import type { ServicesPorts } from "../services/services.ts";
 import { policyTable } from "./plan.ts";
 
-export type PoliciesOptions = { readonly table: string; readonly nodeName: string; readonly dnsIp: string; readonly bridge: string };
+export type PoliciesOptions = {
+  readonly table: string;
+  readonly nodeName: string;
+  readonly dnsIp: string;
+  readonly bridge: string;
+};
 
 /** Holds the pods of this node to their network policies. Answers when the first rules are in force. */
-export async function startPolicies(options: PoliciesOptions, ports: ServicesPorts): Promise<{ readonly remove: () => Promise<void> }> {
+export async function startPolicies(
+  options: PoliciesOptions,
+  ports: ServicesPorts,
+): Promise<{ readonly remove: () => Promise<void> }> {
   const { objects, tools } = ports;
   const empty = `table ip ${options.table} {}\ndelete table ip ${options.table}\n`;
   let written: string | undefined;

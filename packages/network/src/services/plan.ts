@@ -39,7 +39,8 @@ export function planServices(input: PlanInput): readonly ProxyPort[] {
 
 function proxied(service: Service, reservedIps: readonly string[]): boolean {
   const { clusterIP, type } = service.spec ?? {};
-  if (type === "ExternalName" || isHeadless(service) || clusterIP === undefined || clusterIP === "") return false;
+  if (type === "ExternalName" || isHeadless(service) || clusterIP === undefined || clusterIP === "")
+    return false;
   return isIpv4(clusterIP) && !reservedIps.includes(clusterIP);
 }
 
@@ -47,10 +48,13 @@ function planPort(service: Service, port: ServicePort, input: PlanInput): ProxyP
   const spec = service.spec ?? {};
   const protocol = protocols[port.protocol ?? "TCP"] ?? "tcp";
   const targets = targetsOf(port, input.slicesOf(service));
-  const local = targets.filter((target) => target.nodeName === undefined || target.nodeName === input.nodeName);
+  const local = targets.filter(
+    (target) => target.nodeName === undefined || target.nodeName === input.nodeName,
+  );
   const outsideIps = new Set(spec.externalIPs ?? []);
   if (spec.type === "LoadBalancer") {
-    for (const { ip } of service.status?.loadBalancer?.ingress ?? []) if (ip !== undefined) outsideIps.add(ip);
+    for (const { ip } of service.status?.loadBalancer?.ingress ?? [])
+      if (ip !== undefined) outsideIps.add(ip);
     for (const ip of input.nodeIps) outsideIps.add(ip);
   }
   return {
@@ -58,10 +62,16 @@ function planPort(service: Service, port: ServicePort, input: PlanInput): ProxyP
     protocol,
     inside: [{ ip: spec.clusterIP ?? "", port: port.port }],
     insideTargets: spec.internalTrafficPolicy === "Local" ? local : targets,
-    outside: [...outsideIps].filter(isIpv4).toSorted().map((ip) => ({ ip, port: port.port })),
+    outside: [...outsideIps]
+      .filter(isIpv4)
+      .toSorted()
+      .map((ip) => ({ ip, port: port.port })),
     nodePort: port.nodePort === undefined || port.nodePort === 0 ? undefined : port.nodePort,
     outsideTargets: spec.externalTrafficPolicy === "Local" ? local : targets,
-    affinityS: spec.sessionAffinity === "ClientIP" ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_S) : undefined,
+    affinityS:
+      spec.sessionAffinity === "ClientIP"
+        ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? AFFINITY_S)
+        : undefined,
   };
 }
 

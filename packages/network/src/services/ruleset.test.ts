@@ -7,7 +7,13 @@ import { serviceRules, tableChange, wholeTable } from "./ruleset.ts";
 const web = service("shop/web", { clusterIP: "10.43.0.20", ports: [{ port: 80, targetPort: 8080 }] });
 
 function plan(objects: MemoryObjects): readonly ProxyPort[] {
-  return planServices({ services: objects.services(), slicesOf: objects.slicesOf, nodeName: "node", nodeIps: ["192.0.2.7"], reservedIps: ["10.43.0.10"] });
+  return planServices({
+    services: objects.services(),
+    slicesOf: objects.slicesOf,
+    nodeName: "node",
+    nodeIps: ["192.0.2.7"],
+    reservedIps: ["10.43.0.10"],
+  });
 }
 
 function rulesOf(content: Parameters<MemoryObjects["set"]>[0]) {
@@ -17,7 +23,10 @@ function rulesOf(content: Parameters<MemoryObjects["set"]>[0]) {
 }
 
 test("a whole table, word by word", () => {
-  const rules = rulesOf({ services: [web], slices: [slice({ service: "shop/web", ips: ["10.42.0.5", "10.42.0.4"], port: 8080 })] });
+  const rules = rulesOf({
+    services: [web],
+    slices: [slice({ service: "shop/web", ips: ["10.42.0.5", "10.42.0.4"], port: 8080 })],
+  });
   assert.equal(
     wholeTable(rules, { table: "t", bridge: "cni0", podCidr: "10.42.0.0/24", disguise: false }),
     `table ip t {}
@@ -71,28 +80,87 @@ table ip t {
   );
 });
 
-const rows: readonly { readonly name: string; readonly content: Parameters<MemoryObjects["set"]>[0]; readonly want: Readonly<Record<string, readonly string[]>> }[] = [
-  { name: "nobody ready: refused", content: { services: [web], slices: [slice({ service: "shop/web", ips: [], notReady: ["10.42.0.4"], port: 8080 })] }, want: { "no-services": ["10.43.0.20 . tcp . 80 : goto refuse"] } },
-  { name: "headless and external names are not proxied", content: { services: [service("a/h", { clusterIP: "None", ports: [{ port: 1 }] }), service("a/e", { type: "ExternalName", externalName: "x.y" })] }, want: {} },
-  { name: "what we answer ourselves is left alone", content: { services: [service("kube-system/kube-dns", { clusterIP: "10.43.0.10", ports: [{ port: 53, protocol: "UDP" }] })] }, want: {} },
+const rows: readonly {
+  readonly name: string;
+  readonly content: Parameters<MemoryObjects["set"]>[0];
+  readonly want: Readonly<Record<string, readonly string[]>>;
+}[] = [
+  {
+    name: "nobody ready: refused",
+    content: {
+      services: [web],
+      slices: [slice({ service: "shop/web", ips: [], notReady: ["10.42.0.4"], port: 8080 })],
+    },
+    want: { "no-services": ["10.43.0.20 . tcp . 80 : goto refuse"] },
+  },
+  {
+    name: "headless and external names are not proxied",
+    content: {
+      services: [
+        service("a/h", { clusterIP: "None", ports: [{ port: 1 }] }),
+        service("a/e", { type: "ExternalName", externalName: "x.y" }),
+      ],
+    },
+    want: {},
+  },
+  {
+    name: "what we answer ourselves is left alone",
+    content: {
+      services: [
+        service("kube-system/kube-dns", { clusterIP: "10.43.0.10", ports: [{ port: 53, protocol: "UDP" }] }),
+      ],
+    },
+    want: {},
+  },
   {
     name: "a balancer is reached at the node's address and its node port",
-    content: { services: [service("a/b", { type: "LoadBalancer", clusterIP: "10.43.0.9", ports: [{ port: 80, nodePort: 30_080 }] })], slices: [slice({ service: "a/b", ips: ["10.42.0.3"], port: 1 })] },
-    want: { services: ["10.43.0.9 . tcp . 80 : goto svc-a/b/tcp/80", "192.0.2.7 . tcp . 80 : goto svc-a/b/tcp/80"], nodeports: ["tcp . 30080 : goto svc-a/b/tcp/80"], hairpins: ["10.42.0.3 . 10.42.0.3"] },
+    content: {
+      services: [
+        service("a/b", {
+          type: "LoadBalancer",
+          clusterIP: "10.43.0.9",
+          ports: [{ port: 80, nodePort: 30_080 }],
+        }),
+      ],
+      slices: [slice({ service: "a/b", ips: ["10.42.0.3"], port: 1 })],
+    },
+    want: {
+      services: ["10.43.0.9 . tcp . 80 : goto svc-a/b/tcp/80", "192.0.2.7 . tcp . 80 : goto svc-a/b/tcp/80"],
+      nodeports: ["tcp . 30080 : goto svc-a/b/tcp/80"],
+      hairpins: ["10.42.0.3 . 10.42.0.3"],
+    },
   },
 ];
 
 for (const row of rows) {
   test(`rules: ${row.name}`, () => {
-    const elements = [...rulesOf(row.content).elements].flatMap(([name, map]) => (map.size === 0 ? [] : [[name, [...map].map(([key, verdict]) => (verdict === "" ? key : `${key} : ${verdict}`))]]));
+    const elements = [...rulesOf(row.content).elements].flatMap(([name, map]) =>
+      map.size === 0
+        ? []
+        : [[name, [...map].map(([key, verdict]) => (verdict === "" ? key : `${key} : ${verdict}`))]],
+    );
     assert.deepEqual(Object.fromEntries(elements), row.want);
   });
 }
 
 test("affinity keeps a client at its place", () => {
-  const sticky = service("a/s", { clusterIP: "10.43.0.8", sessionAffinity: "ClientIP", sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } }, ports: [{ port: 80 }] });
-  const rules = rulesOf({ services: [sticky], slices: [slice({ service: "a/s", ips: ["10.42.0.3", "10.42.0.4"], port: 1 })] });
-  assert.deepEqual([...rules.sets], [["aff-svc-a/s/tcp/80/10.42.0.3/1", 60], ["aff-svc-a/s/tcp/80/10.42.0.4/1", 60]]);
+  const sticky = service("a/s", {
+    clusterIP: "10.43.0.8",
+    sessionAffinity: "ClientIP",
+    sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } },
+    ports: [{ port: 80 }],
+  });
+  const rules = rulesOf({
+    services: [sticky],
+    slices: [slice({ service: "a/s", ips: ["10.42.0.3", "10.42.0.4"], port: 1 })],
+  });
+  assert.deepEqual(
+    [...rules.sets],
+    [
+      ["aff-svc-a/s/tcp/80/10.42.0.3/1", 60],
+      ["aff-svc-a/s/tcp/80/10.42.0.4/1", 60],
+    ],
+  );
   assert.deepEqual(rules.chains.get("svc-a/s/tcp/80"), [
     "ip saddr @aff-svc-a/s/tcp/80/10.42.0.3/1 goto svc-a/s/tcp/80/10.42.0.3/1",
     "ip saddr @aff-svc-a/s/tcp/80/10.42.0.4/1 goto svc-a/s/tcp/80/10.42.0.4/1",
@@ -102,7 +170,10 @@ test("affinity keeps a client at its place", () => {
 
 test("only what changed is written", () => {
   const other = service("shop/other", { clusterIP: "10.43.0.21", ports: [{ port: 80 }] });
-  const slices = (ips: readonly string[]) => [slice({ service: "shop/web", ips, port: 8080 }), slice({ service: "shop/other", ips: ["10.42.0.9"], port: 1 })];
+  const slices = (ips: readonly string[]) => [
+    slice({ service: "shop/web", ips, port: 8080 }),
+    slice({ service: "shop/other", ips: ["10.42.0.9"], port: 1 }),
+  ];
   const one = rulesOf({ services: [web, other], slices: slices(["10.42.0.4"]) });
   const two = rulesOf({ services: [web, other], slices: slices(["10.42.0.4", "10.42.0.5"]) });
   const none = rulesOf({ services: [other], slices: slices([]) });

@@ -19,22 +19,36 @@ export function serviceRules(ports: readonly ProxyPort[]): Ruleset {
   const chains = new Map<string, readonly string[]>();
   const sets = new Map<string, number>();
   const elements = new Map(elementsNames.map((name) => [name, new Map<string, string>()]));
-  const put = (name: ElementsName, key: string, verdict: string): void => void elements.get(name)?.set(key, verdict);
+  const put = (name: ElementsName, key: string, verdict: string): void =>
+    void elements.get(name)?.set(key, verdict);
   for (const port of ports) {
     const inside = addChains({ port, prefix: "svc", targets: port.insideTargets, chains, sets });
-    const same = port.insideTargets === port.outsideTargets || sameTargets(port.insideTargets, port.outsideTargets);
+    const same =
+      port.insideTargets === port.outsideTargets || sameTargets(port.insideTargets, port.outsideTargets);
     const hasOutside = port.outside.length > 0 || port.nodePort !== undefined;
-    const outside = same || !hasOutside ? inside : addChains({ port, prefix: "ext", targets: port.outsideTargets, chains, sets });
-    for (const { ip, port: number } of port.inside) putFrontend({ put, key: `${ip} . ${port.protocol} . ${number}`, chain: inside, onNode: false });
-    for (const { ip, port: number } of port.outside) putFrontend({ put, key: `${ip} . ${port.protocol} . ${number}`, chain: outside, onNode: false });
-    if (port.nodePort !== undefined) putFrontend({ put, key: `${port.protocol} . ${port.nodePort}`, chain: outside, onNode: true });
-    for (const { ip } of [...port.insideTargets, ...port.outsideTargets]) put("hairpins", `${ip} . ${ip}`, "");
+    const outside =
+      same || !hasOutside
+        ? inside
+        : addChains({ port, prefix: "ext", targets: port.outsideTargets, chains, sets });
+    for (const { ip, port: number } of port.inside)
+      putFrontend({ put, key: `${ip} . ${port.protocol} . ${number}`, chain: inside, onNode: false });
+    for (const { ip, port: number } of port.outside)
+      putFrontend({ put, key: `${ip} . ${port.protocol} . ${number}`, chain: outside, onNode: false });
+    if (port.nodePort !== undefined)
+      putFrontend({ put, key: `${port.protocol} . ${port.nodePort}`, chain: outside, onNode: true });
+    for (const { ip } of [...port.insideTargets, ...port.outsideTargets])
+      put("hairpins", `${ip} . ${ip}`, "");
   }
   return { chains, sets, elements };
 }
 
 type Put = (name: ElementsName, key: string, verdict: string) => void;
-type Frontend = { readonly put: Put; readonly key: string; readonly chain: string | undefined; readonly onNode: boolean };
+type Frontend = {
+  readonly put: Put;
+  readonly key: string;
+  readonly chain: string | undefined;
+  readonly onNode: boolean;
+};
 
 // Whoever asks for a service that nobody answers is told at once.
 function putFrontend({ put, key, chain, onNode }: Frontend): void {
@@ -57,13 +71,23 @@ function addChains({ port, prefix, targets, chains, sets }: AddChains): string |
     chains.set(name, [`meta l4proto ${port.protocol} ${dnat(targets)}`]);
     return name;
   }
-  const places = targets.map((target) => ({ target, chain: `${name}/${target.ip}/${target.port}`, set: `aff-${prefix}-${port.name}/${target.ip}/${target.port}` }));
+  const places = targets.map((target) => ({
+    target,
+    chain: `${name}/${target.ip}/${target.port}`,
+    set: `aff-${prefix}-${port.name}/${target.ip}/${target.port}`,
+  }));
   for (const { target, chain, set } of places) {
     sets.set(set, port.affinityS);
-    chains.set(chain, [`update @${set} { ip saddr }`, `meta l4proto ${port.protocol} dnat to ${target.ip}:${target.port}`]);
+    chains.set(chain, [
+      `update @${set} { ip saddr }`,
+      `meta l4proto ${port.protocol} dnat to ${target.ip}:${target.port}`,
+    ]);
   }
   const spread = places.map(({ chain }, at) => `${at} : goto ${chain}`).join(", ");
-  chains.set(name, [...places.map(({ chain, set }) => `ip saddr @${set} goto ${chain}`), `numgen inc mod ${places.length} vmap { ${spread} }`]);
+  chains.set(name, [
+    ...places.map(({ chain, set }) => `ip saddr @${set} goto ${chain}`),
+    `numgen inc mod ${places.length} vmap { ${spread} }`,
+  ]);
   return name;
 }
 
@@ -75,7 +99,10 @@ function dnat(targets: readonly Target[]): string {
 }
 
 function sameTargets(first: readonly Target[], second: readonly Target[]): boolean {
-  return first.length === second.length && first.every((target, at) => target.ip === second[at]?.ip && target.port === second[at]?.port);
+  return (
+    first.length === second.length &&
+    first.every((target, at) => target.ip === second[at]?.ip && target.port === second[at]?.port)
+  );
 }
 
 export type TableOptions = {
@@ -94,7 +121,11 @@ export function wholeTable(rules: Ruleset, options: TableOptions): string {
     `delete table ip ${table}`,
     `table ip ${table} {`,
     ...[...rules.sets].map(([name, seconds]) => `  set ${name} { ${setType(seconds)} }`),
-    ...[...rules.chains].flatMap(([name, rows]) => [`  chain ${name} {`, ...rows.map((row) => `    ${row}`), "  }"]),
+    ...[...rules.chains].flatMap(([name, rows]) => [
+      `  chain ${name} {`,
+      ...rows.map((row) => `    ${row}`),
+      "  }",
+    ]),
     "  chain refuse { reject; }",
     ...elementsNames.flatMap((name) => elementsBlock(name, rules.elements.get(name) ?? new Map())),
     ...hooks({ bridge, podCidr, disguise }),
@@ -102,7 +133,6 @@ export function wholeTable(rules: Ruleset, options: TableOptions): string {
   ];
   return `${lines.join("\n")}\n`;
 }
-
 
 function setType(seconds: number): string {
   return `type ipv4_addr; flags dynamic,timeout; timeout ${seconds}s;`;
@@ -122,12 +152,25 @@ function elementsBlock(name: ElementsName, elements: ReadonlyMap<string, string>
 }
 
 function hooks({ bridge, podCidr, disguise }: Omit<TableOptions, "table">): readonly string[] {
-  const ask = ["    ip daddr . meta l4proto . th dport vmap @services;", "    fib daddr type local meta l4proto . th dport vmap @nodeports;"];
-  const none = ["    ip daddr . meta l4proto . th dport vmap @no-services;", "    fib daddr type local meta l4proto . th dport vmap @no-nodeports;"];
-  const chain = (name: string, hook: string, rows: readonly string[]): readonly string[] => [`  chain ${name} {`, `    type ${hook}; policy accept;`, ...rows, "  }"];
+  const ask = [
+    "    ip daddr . meta l4proto . th dport vmap @services;",
+    "    fib daddr type local meta l4proto . th dport vmap @nodeports;",
+  ];
+  const none = [
+    "    ip daddr . meta l4proto . th dport vmap @no-services;",
+    "    fib daddr type local meta l4proto . th dport vmap @no-nodeports;",
+  ];
+  const chain = (name: string, hook: string, rows: readonly string[]): readonly string[] => [
+    `  chain ${name} {`,
+    `    type ${hook}; policy accept;`,
+    ...rows,
+    "  }",
+  ];
   return [
     // Host ports on 127.0.0.1 need route_localnet on the bridge; pods must not reach the node's own loopback by it.
-    ...chain("guard", "filter hook prerouting priority raw", [`    iifname "${bridge}" ip daddr 127.0.0.0/8 drop;`]),
+    ...chain("guard", "filter hook prerouting priority raw", [
+      `    iifname "${bridge}" ip daddr 127.0.0.0/8 drop;`,
+    ]),
     ...chain("pre", "nat hook prerouting priority dstnat", ask),
     ...chain("out", "nat hook output priority -100", ask),
     ...chain("post", "nat hook postrouting priority srcnat", [
@@ -147,22 +190,36 @@ export function tableChange(from: Ruleset, to: Ruleset, table: string): string {
   const goneChains = [...from.chains.keys()].filter((name) => !to.chains.has(name));
   // Elements point to chains: old ones go first, chains change, new ones come last.
   for (const name of elementsNames) {
-    const [before, after] = [from.elements.get(name) ?? new Map<string, string>(), to.elements.get(name) ?? new Map<string, string>()];
+    const [before, after] = [
+      from.elements.get(name) ?? new Map<string, string>(),
+      to.elements.get(name) ?? new Map<string, string>(),
+    ];
     const gone = [...before].filter(([key, verdict]) => after.get(key) !== verdict).map(([key]) => key);
     if (gone.length > 0) lines.push(`delete element ip ${table} ${name} { ${gone.join(", ")} }`);
   }
-  for (const [name, seconds] of to.sets) if (!from.sets.has(name)) lines.push(`add set ip ${table} ${name} { ${setType(seconds)} }`);
-  const changed = [...to.chains].filter(([name, rows]) => (from.chains.get(name) ?? []).join("\n") !== rows.join("\n"));
+  for (const [name, seconds] of to.sets)
+    if (!from.sets.has(name)) lines.push(`add set ip ${table} ${name} { ${setType(seconds)} }`);
+  const changed = [...to.chains].filter(
+    ([name, rows]) => (from.chains.get(name) ?? []).join("\n") !== rows.join("\n"),
+  );
   for (const [name] of changed) lines.push(`add chain ip ${table} ${name}`);
   for (const [name] of changed) if (from.chains.has(name)) lines.push(`flush chain ip ${table} ${name}`);
   for (const name of goneChains) lines.push(`flush chain ip ${table} ${name}`);
-  for (const [name, rows] of changed) for (const row of rows) lines.push(`add rule ip ${table} ${name} ${row}`);
-  for (const name of goneChains.toSorted((first, second) => first.length - second.length)) lines.push(`delete chain ip ${table} ${name}`);
+  for (const [name, rows] of changed)
+    for (const row of rows) lines.push(`add rule ip ${table} ${name} ${row}`);
+  for (const name of goneChains.toSorted((first, second) => first.length - second.length))
+    lines.push(`delete chain ip ${table} ${name}`);
   for (const name of from.sets.keys()) if (!to.sets.has(name)) lines.push(`delete set ip ${table} ${name}`);
   for (const name of elementsNames) {
-    const [before, after] = [from.elements.get(name) ?? new Map<string, string>(), to.elements.get(name) ?? new Map<string, string>()];
+    const [before, after] = [
+      from.elements.get(name) ?? new Map<string, string>(),
+      to.elements.get(name) ?? new Map<string, string>(),
+    ];
     const fresh = [...after].filter(([key, verdict]) => before.get(key) !== verdict);
-    if (fresh.length > 0) lines.push(`add element ip ${table} ${name} { ${fresh.map(([key, verdict]) => (verdict === "" ? key : `${key} : ${verdict}`)).join(", ")} }`);
+    if (fresh.length > 0)
+      lines.push(
+        `add element ip ${table} ${name} { ${fresh.map(([key, verdict]) => (verdict === "" ? key : `${key} : ${verdict}`)).join(", ")} }`,
+      );
   }
   return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
 }

@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { startLoop, done, type LoopMetrics } from "@cortado/client/loop";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
@@ -27,15 +28,21 @@ export type ServicesPorts = {
 };
 
 /** Keeps the kernel's rules as the services ask; only what changed is written. Answers when the first rules are in force. */
-export async function startServices(options: ServicesOptions, ports: ServicesPorts): Promise<{ readonly remove: () => Promise<void> }> {
+export async function startServices(
+  options: ServicesOptions,
+  ports: ServicesPorts,
+): Promise<{ readonly remove: () => Promise<void> }> {
   const { tools, objects, log } = ports;
   await prepareNode(options, ports);
   let written: Ruleset | undefined;
   const write = async (): Promise<void> => {
     const { nodeName, reservedIps } = options;
     const { services, slicesOf } = objects;
-    const wanted = serviceRules(planServices({ services: services(), slicesOf, nodeName, nodeIps: options.nodeIps(), reservedIps }));
-    const script = written === undefined ? wholeTable(wanted, options) : tableChange(written, wanted, options.table);
+    const wanted = serviceRules(
+      planServices({ services: services(), slicesOf, nodeName, nodeIps: options.nodeIps(), reservedIps }),
+    );
+    const script =
+      written === undefined ? wholeTable(wanted, options) : tableChange(written, wanted, options.table);
     if (script === "") return;
     try {
       await tools.nft(script);
@@ -76,7 +83,12 @@ async function prepareNode(options: ServicesOptions, { tools, log }: ServicesPor
   ];
   for (const step of steps) {
     await tools.ip(step).catch((error: unknown) => {
-      if (!/File exists/.test(String(error))) log.warn("network of the node not prepared", { step: step.join(" "), error });
+      if (!/File exists/.test(String(error)))
+        log.warn("network of the node not prepared", { step: step.join(" "), error });
     });
   }
+  // Lets a service be answered by something on the node's loopback, and a node port be asked for there; the rules guard the loopback itself.
+  await writeFile(`/proc/sys/net/ipv4/conf/${options.bridge}/route_localnet`, "1").catch((error: unknown) =>
+    log.warn("services on the loopback do not work", { error }),
+  );
 }

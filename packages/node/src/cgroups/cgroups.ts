@@ -7,7 +7,12 @@ import type { QosClass } from "../pods/pod.ts";
 
 export type CgroupVersion = "v1" | "v2" | "none";
 
-export type PodCgroup = { readonly uid: string; readonly qos: QosClass; readonly cpuMilli: number; readonly memoryLimitBytes: number | undefined };
+export type PodCgroup = {
+  readonly uid: string;
+  readonly qos: QosClass;
+  readonly cpuMilli: number;
+  readonly memoryLimitBytes: number | undefined;
+};
 
 /** The cgroups that hold pods: made before their sandbox, removed after it. */
 export interface Cgroups {
@@ -44,7 +49,9 @@ export function openCgroups(options: CgroupsOptions): Cgroups {
     },
     removePod: (pod) => removeEverywhere(hierarchies, podPath(options.prefix, pod)),
     async pods() {
-      const found = await Promise.all(qosClasses.map((qos) => listPods({ hierarchies, prefix: options.prefix, qos })));
+      const found = await Promise.all(
+        qosClasses.map((qos) => listPods({ hierarchies, prefix: options.prefix, qos })),
+      );
       return found.flat();
     },
     removeAll: () => removeEverywhere(hierarchies, options.prefix),
@@ -58,7 +65,21 @@ function detect(root: string): CgroupVersion {
 }
 
 function v1Hierarchies(root: string): readonly string[] {
-  const names = ["blkio", "cpu", "cpuacct", "cpu,cpuacct", "cpuset", "devices", "freezer", "hugetlb", "memory", "net_cls", "perf_event", "pids", "systemd"];
+  const names = [
+    "blkio",
+    "cpu",
+    "cpuacct",
+    "cpu,cpuacct",
+    "cpuset",
+    "devices",
+    "freezer",
+    "hugetlb",
+    "memory",
+    "net_cls",
+    "perf_event",
+    "pids",
+    "systemd",
+  ];
   return names.map((name) => join(root, name)).filter((path) => existsSync(path));
 }
 
@@ -74,7 +95,8 @@ async function makeV1({ root, log }: CgroupsOptions, parent: string, pod: PodCgr
     );
   await put("pids", "pids.max", POD_PIDS_MAX);
   await put("cpu", "cpu.shares", Math.max(2, Math.floor((pod.cpuMilli * 1024) / 1_000)));
-  if (pod.memoryLimitBytes !== undefined) await put("memory", "memory.limit_in_bytes", Math.floor(pod.memoryLimitBytes));
+  if (pod.memoryLimitBytes !== undefined)
+    await put("memory", "memory.limit_in_bytes", Math.floor(pod.memoryLimitBytes));
 }
 
 async function makeV2({ root, log }: CgroupsOptions, parent: string, pod: PodCgroup): Promise<void> {
@@ -85,7 +107,9 @@ async function makeV2({ root, log }: CgroupsOptions, parent: string, pod: PodCgr
     await mkdir(at, { recursive: true });
   }
   const put = (file: string, value: number | string): Promise<void> =>
-    writeFile(join(at, file), String(value)).catch((error: unknown) => log.debug("pod cgroup not limited", { file, error }));
+    writeFile(join(at, file), String(value)).catch((error: unknown) =>
+      log.debug("pod cgroup not limited", { file, error }),
+    );
   await put("pids.max", POD_PIDS_MAX);
   // Shares 2 to 262144 map to weights 1 to 10000, as runc does.
   const shares = Math.max(2, Math.floor((pod.cpuMilli * 1024) / 1_000));
@@ -94,7 +118,9 @@ async function makeV2({ root, log }: CgroupsOptions, parent: string, pod: PodCgr
 }
 
 async function enableControllers(folder: string, log: Log): Promise<void> {
-  const available = (await readFile(join(folder, "cgroup.controllers"), "utf8").catch(() => "")).trim().split(/\s+/);
+  const available = (await readFile(join(folder, "cgroup.controllers"), "utf8").catch(() => ""))
+    .trim()
+    .split(/\s+/);
   for (const name of ["cpu", "memory", "pids", "cpuset", "io"]) {
     if (!available.includes(name)) continue;
     await writeFile(join(folder, "cgroup.subtree_control"), `+${name}`).catch((error: unknown) =>
@@ -121,11 +147,16 @@ async function removeTree(folder: string): Promise<void> {
 
 type ListPods = { readonly hierarchies: readonly string[]; readonly prefix: string; readonly qos: QosClass };
 
-async function listPods({ hierarchies, prefix, qos }: ListPods): Promise<readonly { uid: string; qos: QosClass }[]> {
+async function listPods({
+  hierarchies,
+  prefix,
+  qos,
+}: ListPods): Promise<readonly { uid: string; qos: QosClass }[]> {
   const group = qos === "Guaranteed" ? "" : qos.toLowerCase();
   const uids = new Set<string>();
   for (const hierarchy of hierarchies) {
-    for (const name of await readdir(join(hierarchy, prefix, group)).catch(() => [])) if (name.startsWith("pod")) uids.add(name.slice(3));
+    for (const name of await readdir(join(hierarchy, prefix, group)).catch(() => []))
+      if (name.startsWith("pod")) uids.add(name.slice(3));
   }
   return [...uids].map((uid) => ({ uid, qos }));
 }

@@ -138,14 +138,24 @@ export interface Containerd extends AsyncDisposable {
 export async function readTraits(options: ContainerdOptions): Promise<ContainerdTraits> {
   const binary = containerdBinary(options);
   const version = await run(binary, ["--version"]).catch((cause: unknown) => {
-    throw new StatusError("NotFound", `${binary} does not run; install containerd, runc and containernetworking-plugins`, { cause });
+    throw new StatusError(
+      "NotFound",
+      `${binary} does not run; install containerd, runc and containernetworking-plugins`,
+      { cause },
+    );
   });
   const major = /\sv?(\d+)\.\d+\.\d+/.exec(version)?.[1] ?? "1";
   const status = await readFile("/proc/self/status", "utf8");
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`);
   const sysResource = 1n << 24n;
-  const cniFolder = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"].find((folder) => existsSync(join(folder, "bridge")));
-  if (cniFolder === undefined) throw new StatusError("NotFound", "no CNI plugins in /opt/cni/bin or /usr/lib/cni; install containernetworking-plugins");
+  const cniFolder = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"].find((folder) =>
+    existsSync(join(folder, "bridge")),
+  );
+  if (cniFolder === undefined)
+    throw new StatusError(
+      "NotFound",
+      "no CNI plugins in /opt/cni/bin or /usr/lib/cni; install containernetworking-plugins",
+    );
   return {
     configVersion: Number(major) >= 2 ? 3 : 2,
     lacksSysResource: (effective & sysResource) === 0n,
@@ -161,7 +171,14 @@ async function overlayWorks(folder: string): Promise<boolean> {
   try {
     for (const path of paths) await mkdir(path, { recursive: true });
     const [lower, upper, work, merged] = paths;
-    await run("mount", ["-t", "overlay", "overlay", "-o", `lowerdir=${lower},upperdir=${upper},workdir=${work}`, merged ?? ""]);
+    await run("mount", [
+      "-t",
+      "overlay",
+      "overlay",
+      "-o",
+      `lowerdir=${lower},upperdir=${upper},workdir=${work}`,
+      merged ?? "",
+    ]);
     await run("umount", [merged ?? ""]);
     return true;
   } catch {
@@ -172,9 +189,17 @@ async function overlayWorks(folder: string): Promise<boolean> {
 }
 
 /** Writes containerd's files. Addresses are kept under the run folder: no pod outlives a boot, so no address may. */
-export async function writeContainerdFiles(options: ContainerdOptions, traits: ContainerdTraits): Promise<string> {
+export async function writeContainerdFiles(
+  options: ContainerdOptions,
+  traits: ContainerdTraits,
+): Promise<string> {
   const configFile = join(options.dataFolder, "config.toml");
-  for (const folder of [options.dataFolder, options.runFolder, cniConfigFolder(options), join(options.dataFolder, "certs.d")])
+  for (const folder of [
+    options.dataFolder,
+    options.runFolder,
+    cniConfigFolder(options),
+    join(options.dataFolder, "certs.d"),
+  ])
     await mkdir(folder, { recursive: true, mode: 0o711 });
   await writeFile(configFile, containerdConfig(options, traits));
   await writeFile(join(cniConfigFolder(options), "10-cortado.conflist"), cniConfig(options));
@@ -185,16 +210,29 @@ export async function writeContainerdFiles(options: ContainerdOptions, traits: C
  * Starts a containerd of our own and waits until it answers, or adopts the one that already answers at the socket: containers and their
  * containerd outlive us.
  */
-export async function startContainerd(options: ContainerdOptions, ports: ContainerdPorts): Promise<Containerd> {
+export async function startContainerd(
+  options: ContainerdOptions,
+  ports: ContainerdPorts,
+): Promise<Containerd> {
   const socketPath = containerdSocket(options);
-  if (await answers(socketPath, ports)) return { socketPath, pid: undefined, ended: new Promise(() => undefined), [Symbol.asyncDispose]: () => Promise.resolve() };
+  if (await answers(socketPath, ports))
+    return {
+      socketPath,
+      pid: undefined,
+      ended: new Promise(() => undefined),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
   const configFile = await writeContainerdFiles(options, await readTraits(options));
   // Into a file and not a pipe: containerd outlives us, and must not fall over a pipe that nobody reads.
   const logFile = join(options.dataFolder, "containerd.log");
   const output = openSync(logFile, "w", 0o600);
-  const child = spawn(containerdBinary(options), ["--config", configFile], { stdio: ["ignore", output, output], detached: true });
+  const child = spawn(containerdBinary(options), ["--config", configFile], {
+    stdio: ["ignore", output, output],
+    detached: true,
+  });
   closeSync(output);
-  const lastLines = (): string => readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-LINES_KEPT).join(" | ");
+  const lastLines = (): string =>
+    readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-LINES_KEPT).join(" | ");
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   await untilReady({ socketPath, child, ports, lastLines });
   child.unref();
@@ -210,7 +248,12 @@ export async function startContainerd(options: ContainerdOptions, ports: Contain
   };
 }
 
-type Ready = { readonly socketPath: string; readonly child: ChildProcess; readonly ports: ContainerdPorts; readonly lastLines: () => string };
+type Ready = {
+  readonly socketPath: string;
+  readonly child: ChildProcess;
+  readonly ports: ContainerdPorts;
+  readonly lastLines: () => string;
+};
 
 const READY_MS = 30_000;
 const READY_LOOK_MS = 20;
@@ -218,7 +261,11 @@ const READY_LOOK_MS = 20;
 async function untilReady({ socketPath, child, ports, lastLines }: Ready): Promise<void> {
   const startMs = ports.clock.monotonicMs();
   while (!(await answers(socketPath, ports))) {
-    if (child.exitCode !== null) throw new StatusError("ServiceUnavailable", `containerd ended with code ${child.exitCode}: ${lastLines()}`);
+    if (child.exitCode !== null)
+      throw new StatusError(
+        "ServiceUnavailable",
+        `containerd ended with code ${child.exitCode}: ${lastLines()}`,
+      );
     if (ports.clock.monotonicMs() - startMs > READY_MS) {
       child.kill("SIGKILL");
       throw new StatusError("Timeout", `containerd is not ready after ${READY_MS} ms: ${lastLines()}`);
@@ -228,7 +275,13 @@ async function untilReady({ socketPath, child, ports, lastLines }: Ready): Promi
 }
 
 async function answers(socketPath: string, { clock, signal }: ContainerdPorts): Promise<boolean> {
-  if (!(await access(socketPath).then(() => true, () => false))) return false;
+  if (
+    !(await access(socketPath).then(
+      () => true,
+      () => false,
+    ))
+  )
+    return false;
   try {
     await using runtime = await openCriRuntime({ socketPath, clock, signal });
     return (await runtime.health({ signal })).message !== undefined;
@@ -247,7 +300,10 @@ function run(command: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile(command, [...args], { encoding: "utf8" }, (error, stdout, stderr) => {
       if (error === null) resolve(stdout);
-      else reject(new Error(`${command} ${args.join(" ")}: ${stderr.trim() || error.message}`, { cause: error }));
+      else
+        reject(
+          new Error(`${command} ${args.join(" ")}: ${stderr.trim() || error.message}`, { cause: error }),
+        );
     });
   });
 }

@@ -15,9 +15,20 @@ export type Involved = {
   readonly fieldPath?: string;
 };
 
-export type Happening = { readonly involved: Involved; readonly type: "Normal" | "Warning"; readonly reason: string; readonly message: string };
+export type Happening = {
+  readonly involved: Involved;
+  readonly type: "Normal" | "Warning";
+  readonly reason: string;
+  readonly message: string;
+};
 
-export type RecorderOptions = { readonly client: Client; readonly clock: Clock; readonly log: Log; readonly nodeName: string; readonly signal: AbortSignal };
+export type RecorderOptions = {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly nodeName: string;
+  readonly signal: AbortSignal;
+};
 
 type Kept = { readonly name: string; readonly namespace: string; readonly firstTime: string; count: number };
 type Bucket = { tokens: number; atMs: number };
@@ -27,7 +38,10 @@ export class EventRecorder {
   readonly #options: RecorderOptions;
   readonly #kept = new Map<string, Kept>();
   readonly #buckets = new Map<string, Bucket>();
-  readonly #queue: BoundedQueue<Happening> = new BoundedQueue({ itemsMax: EVENTS_WAITING_MAX, whenFull: "refuse" });
+  readonly #queue: BoundedQueue<Happening> = new BoundedQueue({
+    itemsMax: EVENTS_WAITING_MAX,
+    whenFull: "refuse",
+  });
 
   constructor(options: RecorderOptions) {
     this.#options = options;
@@ -51,7 +65,11 @@ export class EventRecorder {
 
   async #run(): Promise<void> {
     const { signal, log } = this.#options;
-    for (let next = await this.#queue.take({ signal }); next !== undefined; next = await this.#queue.take({ signal })) {
+    for (
+      let next = await this.#queue.take({ signal });
+      next !== undefined;
+      next = await this.#queue.take({ signal })
+    ) {
       try {
         await this.#write(next);
       } catch (error) {
@@ -71,7 +89,13 @@ export class EventRecorder {
       kept.count += 1;
       try {
         const body = { count: kept.count, lastTimestamp: toTime(nowMs) };
-        await client.patch(events, { name: kept.name, namespace: kept.namespace, type: "merge", body, signal });
+        await client.patch(events, {
+          name: kept.name,
+          namespace: kept.namespace,
+          type: "merge",
+          body,
+          signal,
+        });
         return;
       } catch (error) {
         if (!hasReason(error, "NotFound")) throw error; // it expired: the next is a new one

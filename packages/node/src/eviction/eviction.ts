@@ -38,8 +38,12 @@ export interface Eviction {
 
 /** Watches disk and memory; under pressure frees images first, then ends one pod at a look. */
 export function startEviction(ports: EvictionPorts): Eviction {
-  const seen: { disk: number | undefined; memory: number | undefined } = { disk: undefined, memory: undefined };
-  const lasts = (atMs: number | undefined): boolean => atMs !== undefined && ports.clock.monotonicMs() - atMs < PRESSURE_LINGER_MS;
+  const seen: { disk: number | undefined; memory: number | undefined } = {
+    disk: undefined,
+    memory: undefined,
+  };
+  const lasts = (atMs: number | undefined): boolean =>
+    atMs !== undefined && ports.clock.monotonicMs() - atMs < PRESSURE_LINGER_MS;
   const look = async (): Promise<void> => {
     const disk = await ports.machine.disk(ports.folder);
     const memoryFree = await ports.machine.memoryAvailableBytes();
@@ -49,8 +53,15 @@ export function startEviction(ports: EvictionPorts): Eviction {
     }
     if (!diskPressed(disk)) return;
     seen.disk = ports.clock.monotonicMs();
-    const inUse = new Set([...ports.rounds.records.values()].flatMap(({ view }) => view.containers.flatMap((one) => [one.imageRef, one.image])));
-    await ports.collector.free((disk.totalBytes * EVICTION_NODEFS_FREE_PERCENT) / 100 - disk.freeBytes, inUse);
+    const inUse = new Set(
+      [...ports.rounds.records.values()].flatMap(({ view }) =>
+        view.containers.flatMap((one) => [one.imageRef, one.image]),
+      ),
+    );
+    await ports.collector.free(
+      (disk.totalBytes * EVICTION_NODEFS_FREE_PERCENT) / 100 - disk.freeBytes,
+      inUse,
+    );
     if (diskPressed(await ports.machine.disk(ports.folder))) await evictOne("ephemeral-storage", ports);
   };
   return {
@@ -86,7 +97,11 @@ async function evictOne(scarce: Scarce, ports: EvictionPorts): Promise<void> {
   const message = `The node was low on resource: ${scarce}.`;
   ports.rounds.end(first.uid, { reason: "Evicted", message });
   ports.events.record(podEvent(first.pod, { type: "Warning", reason: "Evicted", message }));
-  ports.log.warn("pod evicted", { pod: first.pod.metadata.name, namespace: first.pod.metadata.namespace, scarce });
+  ports.log.warn("pod evicted", {
+    pod: first.pod.metadata.name,
+    namespace: first.pod.metadata.namespace,
+    scarce,
+  });
   ports.poke(first.uid);
 }
 
@@ -100,8 +115,11 @@ export function evictionOrder(options: {
 }): readonly PodRecord[] {
   const priority = (pod: StoredPod): number => specOf(pod).priority ?? 0;
   const used = (record: PodRecord): number => options.usage.get(record.uid) ?? 0;
-  const over = (record: PodRecord, pod: StoredPod): boolean => options.scarce !== "memory" || used(record) > podRequest(specOf(pod), "memory");
-  const candidates = options.records.flatMap((record) => (record.pod === undefined || !mayGo(record, record.pod) ? [] : [{ record, pod: record.pod }]));
+  const over = (record: PodRecord, pod: StoredPod): boolean =>
+    options.scarce !== "memory" || used(record) > podRequest(specOf(pod), "memory");
+  const candidates = options.records.flatMap((record) =>
+    record.pod === undefined || !mayGo(record, record.pod) ? [] : [{ record, pod: record.pod }],
+  );
   return candidates
     .toSorted(
       (first, second) =>
@@ -113,6 +131,12 @@ export function evictionOrder(options: {
 }
 
 function mayGo(record: PodRecord, pod: StoredPod): boolean {
-  if (record.gone || record.ended !== undefined || isTerminal(pod.status?.phase) || pod.metadata.deletionTimestamp !== undefined) return false;
+  if (
+    record.gone ||
+    record.ended !== undefined ||
+    isTerminal(pod.status?.phase) ||
+    pod.metadata.deletionTimestamp !== undefined
+  )
+    return false;
   return (specOf(pod).priority ?? 0) < CRITICAL_PRIORITY;
 }

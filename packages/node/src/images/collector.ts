@@ -64,7 +64,8 @@ export class ImageCollector {
   #oldestFirst(images: readonly RuntimeImage[]): readonly RuntimeImage[] {
     const nowMs = this.#options.clock.monotonicMs();
     const there = new Set(images.map((image) => image.id));
-    for (const map of [this.#seenMs, this.#usedMs]) for (const id of map.keys()) if (!there.has(id)) map.delete(id);
+    for (const map of [this.#seenMs, this.#usedMs])
+      for (const id of map.keys()) if (!there.has(id)) map.delete(id);
     for (const image of images) if (!this.#seenMs.has(image.id)) this.#seenMs.set(image.id, nowMs);
     const last = (image: RuntimeImage): number => this.#usedMs.get(image.id) ?? 0;
     return images.toSorted((first, second) => last(first) - last(second));

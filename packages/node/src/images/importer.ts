@@ -23,7 +23,12 @@ export type ImporterOptions = {
 };
 
 /** What the done-list says of one archive: its size and time let an unchanged file pass without being read. */
-type Done = { readonly size: number; readonly modifiedMs: number; readonly digest: string; readonly images: readonly string[] };
+type Done = {
+  readonly size: number;
+  readonly modifiedMs: number;
+  readonly digest: string;
+  readonly images: readonly string[];
+};
 type DoneList = { readonly version: 1; readonly archives: Readonly<Record<string, Done>> };
 
 /**
@@ -32,7 +37,9 @@ type DoneList = { readonly version: 1; readonly archives: Readonly<Record<string
  */
 export async function importImages(options: ImporterOptions): Promise<ReadonlySet<string>> {
   const { folder, log, signal, clock } = options;
-  const names = (await readdir(folder).catch(() => [] as string[])).filter((name) => /\.tar(\.gz|\.zst)?$/.test(name)).toSorted();
+  const names = (await readdir(folder).catch(() => [] as string[]))
+    .filter((name) => /\.tar(\.gz|\.zst)?$/.test(name))
+    .toSorted();
   const known = await readDone(options);
   const present = new Set((await options.runtime.images({ signal })).flatMap((image) => image.tags));
   const archives: Record<string, Done> = {};
@@ -41,11 +48,20 @@ export async function importImages(options: ImporterOptions): Promise<ReadonlySe
     try {
       const startMs = clock.monotonicMs();
       const before = known.archives[name];
-      const done = await importOne({ path: join(folder, name), before, present, importTar: options.importTar });
+      const done = await importOne({
+        path: join(folder, name),
+        before,
+        present,
+        importTar: options.importTar,
+      });
       archives[name] = done.record;
       if (!done.imported) continue;
       await writeDone(options, { version: 1, archives: { ...known.archives, ...archives } });
-      log.info("images imported", { archive: name, images: done.record.images, tookMs: Math.round(clock.monotonicMs() - startMs) });
+      log.info("images imported", {
+        archive: name,
+        images: done.record.images,
+        tookMs: Math.round(clock.monotonicMs() - startMs),
+      });
     } catch (error) {
       log.error("image archive not imported", { archive: name, error });
     }
@@ -60,12 +76,20 @@ type ImportOne = {
   readonly importTar: ImporterOptions["importTar"];
 };
 
-async function importOne({ path, before, present, importTar }: ImportOne): Promise<{ readonly imported: boolean; readonly record: Done }> {
+async function importOne({
+  path,
+  before,
+  present,
+  importTar,
+}: ImportOne): Promise<{ readonly imported: boolean; readonly record: Done }> {
   const { size, mtimeMs: modifiedMs } = await stat(path);
-  const allThere = before !== undefined && before.images.length > 0 && before.images.every((image) => present.has(image));
-  if (allThere && before.size === size && before.modifiedMs === modifiedMs) return { imported: false, record: before };
+  const allThere =
+    before !== undefined && before.images.length > 0 && before.images.every((image) => present.has(image));
+  if (allThere && before.size === size && before.modifiedMs === modifiedMs)
+    return { imported: false, record: before };
   const digest = await digestOf(path);
-  if (allThere && before.digest === digest) return { imported: true, record: { ...before, size, modifiedMs } };
+  if (allThere && before.digest === digest)
+    return { imported: true, record: { ...before, size, modifiedMs } };
   const images = await importTar(path);
   return { imported: true, record: { size, modifiedMs, digest, images } };
 }
@@ -100,14 +124,29 @@ async function writeDone({ files, doneFile }: ImporterOptions, list: DoneList): 
 export function ctrImport(socketPath: string): (path: string) => Promise<readonly string[]> {
   return (path) =>
     new Promise((resolve, reject) => {
-      const args = ["--address", socketPath, "--namespace", "k8s.io", "images", "import", "--digests=false", path];
+      const args = [
+        "--address",
+        socketPath,
+        "--namespace",
+        "k8s.io",
+        "images",
+        "import",
+        "--digests=false",
+        path,
+      ];
       execFile("ctr", args, { encoding: "utf8", maxBuffer: 1024 * 1024 }, (error, stdout, stderr) => {
         if (error !== null) {
-          reject(new StatusError("BadRequest", `${path}: ${stderr.trim() || error.message}`, { cause: error }));
+          reject(
+            new StatusError("BadRequest", `${path}: ${stderr.trim() || error.message}`, { cause: error }),
+          );
           return;
         }
         // 1.x: "unpacking NAME (DIGEST)...done"; 2.x: "NAME  saved"
-        resolve([...stdout.matchAll(/^(?:unpacking (\S+) \(|(\S+)\s+saved)/gm)].map((match) => match[1] ?? match[2] ?? ""));
+        resolve(
+          [...stdout.matchAll(/^(?:unpacking (\S+) \(|(\S+)\s+saved)/gm)].map(
+            (match) => match[1] ?? match[2] ?? "",
+          ),
+        );
       });
     });
 }

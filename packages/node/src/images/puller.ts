@@ -17,7 +17,11 @@ export type ImageAnswer =
 
 export type PullEvents = {
   pulling(pod: StoredPod, container: Container): void;
-  pulled(pod: StoredPod, container: Container, how: { readonly tookMs: number | undefined; readonly sizeBytes: number }): void;
+  pulled(
+    pod: StoredPod,
+    container: Container,
+    how: { readonly tookMs: number | undefined; readonly sizeBytes: number },
+  ): void;
   failed(pod: StoredPod, container: Container, problem: Problem): void;
   /** Back-off in force. */
   waits(pod: StoredPod, container: Container, problem: Problem): void;
@@ -60,7 +64,12 @@ export class ImagePuller {
       for (const uid of this.#waiting.splice(0)) settled(uid);
     };
     importing.then(imported, imported);
-    this.#backOff = new BackOff({ firstMs: PULL_BACKOFF_FIRST_MS, maxMs: PULL_BACKOFF_MAX_MS, resetMs: 2 * PULL_BACKOFF_MAX_MS, clock: options.clock });
+    this.#backOff = new BackOff({
+      firstMs: PULL_BACKOFF_FIRST_MS,
+      maxMs: PULL_BACKOFF_MAX_MS,
+      resetMs: 2 * PULL_BACKOFF_MAX_MS,
+      clock: options.clock,
+    });
   }
 
   async ensure(pod: StoredPod, container: Container): Promise<ImageAnswer> {
@@ -85,7 +94,10 @@ export class ImagePuller {
         return { kind: "pulling" };
       }
       if (policy === "Never") {
-        const problem = { reason: "ErrImageNeverPull", message: `Container image "${container.image}" is not present with pull policy of Never` };
+        const problem = {
+          reason: "ErrImageNeverPull",
+          message: `Container image "${container.image}" is not present with pull policy of Never`,
+        };
         this.#options.events.failed(pod, container, problem);
         return { kind: "problem", problem, againMs: PULL_BACKOFF_FIRST_MS };
       }
@@ -95,7 +107,8 @@ export class ImagePuller {
 
   forget(uid: string): void {
     this.#backOff.forget(`${uid}/`);
-    for (const map of [this.#failures, this.#fresh]) for (const key of map.keys()) if (key.startsWith(`${uid}/`)) map.delete(key);
+    for (const map of [this.#failures, this.#fresh])
+      for (const key of map.keys()) if (key.startsWith(`${uid}/`)) map.delete(key);
   }
 
   #pull(key: string, ask: Ask): ImageAnswer {
@@ -127,7 +140,9 @@ export class ImagePuller {
     let alarm: Disposable | undefined;
     try {
       await this.#gate.run(async () => {
-        alarm = clock.after(PULL_TIMEOUT_MS, () => deadline.abort(new Error(`no end after ${durationText(PULL_TIMEOUT_MS)}`)));
+        alarm = clock.after(PULL_TIMEOUT_MS, () =>
+          deadline.abort(new Error(`no end after ${durationText(PULL_TIMEOUT_MS)}`)),
+        );
         events.pulling(pod, container);
         const startMs = clock.monotonicMs();
         const login = await this.#login(pod, name);
@@ -174,7 +189,8 @@ type Ask = { readonly pod: StoredPod; readonly container: Container; readonly na
 /** The full name of an image: registry, path and tag, as containerd's CRI wants it. */
 export function normalImage(name: string): string {
   const [first = "", ...rest] = name.split("/");
-  const hasRegistry = rest.length > 0 && (first.includes(".") || first.includes(":") || first === "localhost");
+  const hasRegistry =
+    rest.length > 0 && (first.includes(".") || first.includes(":") || first === "localhost");
   const full = hasRegistry ? name : rest.length === 0 ? `docker.io/library/${name}` : `docker.io/${name}`;
   const last = full.slice(full.lastIndexOf("/") + 1);
   return last.includes(":") || full.includes("@") ? full : `${full}:latest`;
@@ -184,7 +200,9 @@ function defaultPolicy(name: string): string {
   return name.endsWith(":latest") ? "Always" : "IfNotPresent";
 }
 
-type DockerConfig = Readonly<Record<string, { readonly username?: string; readonly password?: string; readonly auth?: string }>>;
+type DockerConfig = Readonly<
+  Record<string, { readonly username?: string; readonly password?: string; readonly auth?: string }>
+>;
 
 /** Reads a `kubernetes.io/dockerconfigjson` or `dockercfg` secret; undefined when it has nothing for this registry. */
 export function loginFor(secret: Secret, registry: string): RegistryLogin | undefined {
@@ -195,7 +213,10 @@ export function loginFor(secret: Secret, registry: string): RegistryLogin | unde
   let logins: DockerConfig;
   try {
     const whole = text(".dockerconfigjson");
-    logins = whole === undefined ? (JSON.parse(text(".dockercfg") ?? "{}") as DockerConfig) : ((JSON.parse(whole) as { auths?: DockerConfig }).auths ?? {});
+    logins =
+      whole === undefined
+        ? (JSON.parse(text(".dockercfg") ?? "{}") as DockerConfig)
+        : ((JSON.parse(whole) as { auths?: DockerConfig }).auths ?? {});
   } catch {
     return undefined; // a broken secret is as good as none: the pull's own error says what was refused
   }
@@ -204,8 +225,14 @@ export function loginFor(secret: Secret, registry: string): RegistryLogin | unde
   for (const [server, login] of Object.entries(logins)) {
     const host = server.replace(/^https?:\/\//, "").split("/")[0] ?? "";
     if (!wanted.includes(host)) continue;
-    const [user = "", ...word] = Buffer.from(login.auth ?? "", "base64").toString("utf8").split(":");
-    return { username: login.username ?? user, password: login.password ?? word.join(":"), serverAddress: server };
+    const [user = "", ...word] = Buffer.from(login.auth ?? "", "base64")
+      .toString("utf8")
+      .split(":");
+    return {
+      username: login.username ?? user,
+      password: login.password ?? word.join(":"),
+      serverAddress: server,
+    };
   }
   return undefined;
 }

@@ -1,7 +1,12 @@
 import { readFile, statfs } from "node:fs/promises";
 import { arch, cpus, networkInterfaces, release, totalmem } from "node:os";
 
-export type DiskState = { readonly totalBytes: number; readonly freeBytes: number; readonly inodesTotal: number; readonly inodesFree: number };
+export type DiskState = {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  readonly inodesTotal: number;
+  readonly inodesFree: number;
+};
 
 /** What the node says of its machine. */
 export interface Machine {
@@ -31,7 +36,11 @@ export type MachineOptions = {
 /** Reads the machine this process runs on. */
 export async function readMachine(options: MachineOptions): Promise<Machine> {
   const text = async (path: string): Promise<string> => (await readFile(path, "utf8").catch(() => "")).trim();
-  const [osRelease, machineId, bootId] = await Promise.all([text("/etc/os-release"), text("/etc/machine-id"), text("/proc/sys/kernel/random/boot_id")]);
+  const [osRelease, machineId, bootId] = await Promise.all([
+    text("/etc/os-release"),
+    text("/etc/machine-id"),
+    text("/proc/sys/kernel/random/boot_id"),
+  ]);
   return {
     cpus: cpus().length,
     memoryBytes: Math.min(totalmem(), options.memoryLimitBytes ?? Number.POSITIVE_INFINITY),

@@ -33,7 +33,10 @@ export function nodeStatus(input: NodeStatusInput): NodeStatus {
     pods: String(PODS_MAX),
   };
   return {
-    addresses: [...machine.addresses().map((address) => ({ type: "InternalIP" as const, address })), { type: "Hostname" as const, address: nodeName }],
+    addresses: [
+      ...machine.addresses().map((address) => ({ type: "InternalIP" as const, address })),
+      { type: "Hostname" as const, address: nodeName },
+    ],
     capacity,
     allocatable: { ...capacity, "ephemeral-storage": String(Math.floor(input.diskBytes * 0.9)) },
     conditions: conditions(input),
@@ -60,7 +63,11 @@ export function nodeStatus(input: NodeStatusInput): NodeStatus {
 type Draft = Pick<NodeCondition, "type" | "status" | "reason" | "message">;
 
 function conditions({ health, pressure, simulated, written, nowMs }: NodeStatusInput): NodeCondition[] {
-  const pressed = (type: string, on: boolean, words: { readonly reason: string; readonly good: string; readonly bad: string }): Draft => ({
+  const pressed = (
+    type: string,
+    on: boolean,
+    words: { readonly reason: string; readonly good: string; readonly bad: string },
+  ): Draft => ({
     type,
     status: on ? "True" : "False",
     reason: on ? `KubeletHas${words.reason}` : `KubeletHas${words.good}`,
@@ -71,13 +78,27 @@ function conditions({ health, pressure, simulated, written, nowMs }: NodeStatusI
         type: "Ready",
         status: "True",
         reason: "KubeletReady",
-        message: simulated ? "this node is simulated: its pods are objects only, nothing runs" : "the node agent is posting ready status",
+        message: simulated
+          ? "this node is simulated: its pods are objects only, nothing runs"
+          : "the node agent is posting ready status",
       }
     : { type: "Ready", status: "False", reason: "KubeletNotReady", message: health.message };
   const drafts: Draft[] = [
-    pressed("MemoryPressure", pressure.memory, { reason: "InsufficientMemory", good: "SufficientMemory", bad: "the node STATE memory pressure" }),
-    pressed("DiskPressure", pressure.disk, { reason: "DiskPressure", good: "NoDiskPressure", bad: "the node STATE disk pressure" }),
-    pressed("PIDPressure", pressure.pids, { reason: "InsufficientPID", good: "SufficientPID", bad: "the node STATE process pressure" }),
+    pressed("MemoryPressure", pressure.memory, {
+      reason: "InsufficientMemory",
+      good: "SufficientMemory",
+      bad: "the node STATE memory pressure",
+    }),
+    pressed("DiskPressure", pressure.disk, {
+      reason: "DiskPressure",
+      good: "NoDiskPressure",
+      bad: "the node STATE disk pressure",
+    }),
+    pressed("PIDPressure", pressure.pids, {
+      reason: "InsufficientPID",
+      good: "SufficientPID",
+      bad: "the node STATE process pressure",
+    }),
     ready,
   ];
   return drafts.map((draft) => {
@@ -94,8 +115,16 @@ export function statusDiffers(before: NodeStatus | undefined, after: NodeStatus)
 
 function meaning(status: NodeStatus): string {
   const { addresses, capacity, allocatable, nodeInfo, images, daemonEndpoints } = status;
-  const said = (status.conditions ?? []).map(({ type, status: state, reason, message }) => [type, state, reason, message]);
-  return JSON.stringify([addresses, capacity, allocatable, nodeInfo, images, daemonEndpoints, said], sortKeys);
+  const said = (status.conditions ?? []).map(({ type, status: state, reason, message }) => [
+    type,
+    state,
+    reason,
+    message,
+  ]);
+  return JSON.stringify(
+    [addresses, capacity, allocatable, nodeInfo, images, daemonEndpoints, said],
+    sortKeys,
+  );
 }
 
 function sortKeys(_key: string, value: unknown): unknown {

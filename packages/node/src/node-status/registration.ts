@@ -63,7 +63,10 @@ export class Registration {
     const { client, runtime, machine, clock, signal, pressure } = this.#ports;
     const { nodeName, dataFolder, apiPort } = this.#options;
     const [health, images, disk] = await Promise.all([
-      runtime.health({ signal }).catch((error: unknown) => ({ ready: false, message: `container runtime is down: ${String(error)}` })),
+      runtime.health({ signal }).catch((error: unknown) => ({
+        ready: false,
+        message: `container runtime is down: ${String(error)}`,
+      })),
       runtime.images({ signal }).catch(() => []),
       machine.disk(dataFolder),
     ]);
@@ -84,7 +87,13 @@ export class Registration {
     const old = clock.monotonicMs() - this.#writtenMs >= NODE_STATUS_WRITE_MS;
     if (!statusDiffers(written, status) && !old && this.#writtenMs > 0) return;
     try {
-      this.#node = await client.patch(nodes, { name: nodeName, type: "merge", subresource: "status", body: { status }, signal });
+      this.#node = await client.patch(nodes, {
+        name: nodeName,
+        type: "merge",
+        subresource: "status",
+        body: { status },
+        signal,
+      });
       this.#writtenMs = Math.max(1, clock.monotonicMs());
       await this.#writeTaints(pressure());
     } catch (error) {
@@ -96,10 +105,19 @@ export class Registration {
   async #writeTaints(pressure: Pressure): Promise<void> {
     const now = this.#node?.spec?.taints ?? [];
     const others = now.filter((taint) => taint.key !== diskTaint.key && taint.key !== memoryTaint.key);
-    const want = [...others, ...(pressure.disk ? [diskTaint] : []), ...(pressure.memory ? [memoryTaint] : [])];
+    const want = [
+      ...others,
+      ...(pressure.disk ? [diskTaint] : []),
+      ...(pressure.memory ? [memoryTaint] : []),
+    ];
     if (want.length === now.length && want.every((taint) => now.some((one) => one.key === taint.key))) return;
     const { client, signal } = this.#ports;
-    this.#node = await client.patch(nodes, { name: this.#options.nodeName, type: "merge", body: { spec: { taints: want } }, signal });
+    this.#node = await client.patch(nodes, {
+      name: this.#options.nodeName,
+      type: "merge",
+      body: { spec: { taints: want } },
+      signal,
+    });
   }
 
   async #getOrCreate(): Promise<Stored<Node>> {
@@ -117,11 +135,18 @@ export class Registration {
       const there = await client.get(nodes, { name: nodeName, signal });
       const missing = Object.entries(labels).filter(([key, value]) => there.metadata.labels?.[key] !== value);
       if (missing.length === 0 && there.spec?.podCIDR !== undefined) return there;
-      const body = { metadata: { labels: Object.fromEntries(missing) }, ...(there.spec?.podCIDR === undefined ? { spec: { podCIDR: podCidr, podCIDRs: [podCidr] } } : {}) };
+      const body = {
+        metadata: { labels: Object.fromEntries(missing) },
+        ...(there.spec?.podCIDR === undefined ? { spec: { podCIDR: podCidr, podCIDRs: [podCidr] } } : {}),
+      };
       return await client.patch(nodes, { name: nodeName, type: "merge", body, signal });
     } catch (error) {
       if (!hasReason(error, "NotFound")) throw error;
-      return client.create(nodes, { metadata: { name: nodeName, labels }, spec: { podCIDR: podCidr, podCIDRs: [podCidr] } }, { signal });
+      return client.create(
+        nodes,
+        { metadata: { name: nodeName, labels }, spec: { podCIDR: podCidr, podCIDRs: [podCidr] } },
+        { signal },
+      );
     }
   }
 
@@ -139,13 +164,26 @@ export class Registration {
     const namespace = "kube-node-lease";
     const renewTime = toMicroTime(clock.nowMs());
     try {
-      await client.patch(leases, { name: nodeName, namespace, type: "merge", body: { spec: { renewTime, holderIdentity: nodeName } }, signal });
+      await client.patch(leases, {
+        name: nodeName,
+        namespace,
+        type: "merge",
+        body: { spec: { renewTime, holderIdentity: nodeName } },
+        signal,
+      });
     } catch (error) {
       if (!hasReason(error, "NotFound")) throw error;
       const owner = this.#node;
-      const ownerReferences = owner === undefined ? [] : [{ apiVersion: "v1", kind: "Node", name: nodeName, uid: owner.metadata.uid }];
+      const ownerReferences =
+        owner === undefined
+          ? []
+          : [{ apiVersion: "v1", kind: "Node", name: nodeName, uid: owner.metadata.uid }];
       const spec = { holderIdentity: nodeName, leaseDurationSeconds: NODE_LEASE_S, renewTime };
-      await client.create(leases, { metadata: { name: nodeName, namespace, ownerReferences }, spec }, { signal });
+      await client.create(
+        leases,
+        { metadata: { name: nodeName, namespace, ownerReferences }, spec },
+        { signal },
+      );
     }
   }
 

@@ -21,4 +21,5 @@ test("the first failure is free, then waits double to the top, and a long good r
   assert.equal(backOff.waitMs("a"), 0);
 });
 
-test("durations read as Go's", () => assert.deepEqual([10_000, 80_000, 300_000].map(durationText), ["10s", "1m20s", "5m0s"]));
+test("durations read as Go's", () =>
+  assert.deepEqual([10_000, 80_000, 300_000].map(durationText), ["10s", "1m20s", "5m0s"]));

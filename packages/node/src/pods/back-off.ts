@@ -1,6 +1,11 @@
 import type { Clock } from "@cortado/std/clock";
 
-export type BackOffOptions = { readonly firstMs: number; readonly maxMs: number; readonly resetMs: number; readonly clock: Clock };
+export type BackOffOptions = {
+  readonly firstMs: number;
+  readonly maxMs: number;
+  readonly resetMs: number;
+  readonly clock: Clock;
+};
 
 type Entry = { waitMs: number; lastMs: number };
 

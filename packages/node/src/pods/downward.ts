@@ -13,13 +13,18 @@ export type Place = {
 };
 
 type FieldRef = { readonly fieldPath: string };
-type ResourceFieldRef = { readonly containerName?: string; readonly resource: string; readonly divisor?: string | number };
+type ResourceFieldRef = {
+  readonly containerName?: string;
+  readonly resource: string;
+  readonly divisor?: string | number;
+};
 
 /** The value of a `fieldRef`. @throws StatusError "BadRequest" for a path that is not offered */
 export function fieldValue(ref: FieldRef, pod: StoredPod, place: Place): string {
   const { metadata } = pod;
   const subscript = /^metadata\.(labels|annotations)\['(.*)'\]$/.exec(ref.fieldPath);
-  if (subscript !== null) return (subscript[1] === "labels" ? metadata.labels : metadata.annotations)?.[subscript[2] ?? ""] ?? "";
+  if (subscript !== null)
+    return (subscript[1] === "labels" ? metadata.labels : metadata.annotations)?.[subscript[2] ?? ""] ?? "";
   switch (ref.fieldPath) {
     case "metadata.name":
       return metadata.name;
@@ -44,16 +49,30 @@ export function fieldValue(ref: FieldRef, pod: StoredPod, place: Place): string 
     case "status.podIPs":
       return place.podIps.join(",");
     default:
-      throw new StatusError("BadRequest", `fieldRef ${ref.fieldPath} is not offered; see "kubectl explain pod.spec.containers.env.valueFrom.fieldRef"`);
+      throw new StatusError(
+        "BadRequest",
+        `fieldRef ${ref.fieldPath} is not offered; see "kubectl explain pod.spec.containers.env.valueFrom.fieldRef"`,
+      );
   }
 }
 
 /** The value of a `resourceFieldRef`. */
-export function resourceValue(ref: ResourceFieldRef, own: Container | undefined, pod: Pod & StoredPod, place: Place): string {
-  const named = allContainers(specOf(pod)).find(({ container }) => container.name === ref.containerName)?.container;
+export function resourceValue(
+  ref: ResourceFieldRef,
+  own: Container | undefined,
+  pod: Pod & StoredPod,
+  place: Place,
+): string {
+  const named = allContainers(specOf(pod)).find(
+    ({ container }) => container.name === ref.containerName,
+  )?.container;
   const container = ref.containerName === undefined || ref.containerName === "" ? own : named;
-  if (container === undefined) throw new StatusError("BadRequest", `resourceFieldRef names container ${ref.containerName}, which the pod does not have`);
-  const [kind, name = ""] = ref.resource.split(".") as ["limits" | "requests", string];
+  if (container === undefined)
+    throw new StatusError(
+      "BadRequest",
+      `resourceFieldRef names container ${ref.containerName}, which the pod does not have`,
+    );
+  const [kind, name] = ref.resource.split(".") as ["limits" | "requests", string];
   const set = container.resources?.[kind]?.[name];
   const fallback = kind === "limits" && (name === "cpu" || name === "memory") ? place.allocatable[name] : 0;
   const divisor = quantity(ref.divisor ?? "1") || 1;

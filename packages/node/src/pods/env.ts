@@ -4,7 +4,12 @@ import type { Sources } from "../sources.ts";
 import { fieldValue, resourceValue, type Place } from "./downward.ts";
 import { specOf, type StoredPod } from "./pod.ts";
 
-export type EnvOptions = { readonly pod: StoredPod; readonly container: Container; readonly sources: Sources; readonly place: Place };
+export type EnvOptions = {
+  readonly pod: StoredPod;
+  readonly container: Container;
+  readonly sources: Sources;
+  readonly place: Place;
+};
 
 export type EnvPair = { readonly key: string; readonly value: string };
 
@@ -35,20 +40,30 @@ export async function containerEnv(options: EnvOptions): Promise<readonly EnvPai
 
 type EnvFrom = NonNullable<Container["envFrom"]>[number];
 
-async function envFromData(from: EnvFrom, namespace: string, sources: Sources): Promise<Readonly<Record<string, string>>> {
+async function envFromData(
+  from: EnvFrom,
+  namespace: string,
+  sources: Sources,
+): Promise<Readonly<Record<string, string>>> {
   if (from.configMapRef !== undefined) {
     const { name = "", optional = false } = from.configMapRef;
     const map = await sources.configMap(namespace, name);
-    if (map === undefined && !optional) throw new StatusError("NotFound", `configmap ${JSON.stringify(name)} not found`);
+    if (map === undefined && !optional)
+      throw new StatusError("NotFound", `configmap ${JSON.stringify(name)} not found`);
     return map?.data ?? {};
   }
   const { name = "", optional = false } = from.secretRef ?? {};
   const secret = await sources.secret(namespace, name);
-  if (secret === undefined && !optional) throw new StatusError("NotFound", `secret ${JSON.stringify(name)} not found`);
+  if (secret === undefined && !optional)
+    throw new StatusError("NotFound", `secret ${JSON.stringify(name)} not found`);
   return Object.fromEntries(Object.entries(secret?.data ?? {}).map(([key, value]) => [key, decode(value)]));
 }
 
-async function envValue(entry: EnvVar, options: EnvOptions, known: ReadonlyMap<string, string>): Promise<string | undefined> {
+async function envValue(
+  entry: EnvVar,
+  options: EnvOptions,
+  known: ReadonlyMap<string, string>,
+): Promise<string | undefined> {
   const { pod, container, sources, place } = options;
   const from = entry.valueFrom;
   const namespace = pod.metadata.namespace ?? "";
@@ -58,15 +73,34 @@ async function envValue(entry: EnvVar, options: EnvOptions, known: ReadonlyMap<s
   if (from.configMapKeyRef !== undefined) {
     const { name = "", key, optional = false } = from.configMapKeyRef;
     const map = await sources.configMap(namespace, name);
-    return keyOf({ kind: "configmap", name, key, optional, namespace, found: map !== undefined, value: map?.data?.[key] });
+    return keyOf({
+      kind: "configmap",
+      name,
+      key,
+      optional,
+      namespace,
+      found: map !== undefined,
+      value: map?.data?.[key],
+    });
   }
   if (from.secretKeyRef !== undefined) {
     const { name = "", key, optional = false } = from.secretKeyRef;
     const secret = await sources.secret(namespace, name);
     const text = secret?.data?.[key];
-    return keyOf({ kind: "secret", name, key, optional, namespace, found: secret !== undefined, value: text === undefined ? undefined : decode(text) });
+    return keyOf({
+      kind: "secret",
+      name,
+      key,
+      optional,
+      namespace,
+      found: secret !== undefined,
+      value: text === undefined ? undefined : decode(text),
+    });
   }
-  throw new StatusError("NotImplemented", `env ${entry.name} of container ${container.name} has a valueFrom that this node does not offer`);
+  throw new StatusError(
+    "NotImplemented",
+    `env ${entry.name} of container ${container.name} has a valueFrom that this node does not offer`,
+  );
 }
 
 type KeyRef = {
@@ -97,7 +131,10 @@ export function serviceEnv(service: Service): readonly EnvPair[] {
   pairs.push({ key: `${name}_SERVICE_PORT`, value: String(first.port) });
   for (const port of ports) {
     if (port.name === undefined || port.name === "") continue;
-    pairs.push({ key: `${name}_SERVICE_PORT_${port.name.toUpperCase().replaceAll("-", "_")}`, value: String(port.port) });
+    pairs.push({
+      key: `${name}_SERVICE_PORT_${port.name.toUpperCase().replaceAll("-", "_")}`,
+      value: String(port.port),
+    });
   }
   const bracketed = host.includes(":") ? `[${host}]` : host;
   for (const [at, port] of ports.entries()) {

@@ -1,5 +1,9 @@
 import { open } from "node:fs/promises";
-import { TERMINATION_LOG_BYTES_MAX, TERMINATION_LOG_LINES, TERMINATION_MESSAGE_BYTES_MAX } from "../limits.ts";
+import {
+  TERMINATION_LOG_BYTES_MAX,
+  TERMINATION_LOG_LINES,
+  TERMINATION_MESSAGE_BYTES_MAX,
+} from "../limits.ts";
 import { terminationPolicyAnnotation } from "../runtime/labels.ts";
 import type { RuntimeContainer } from "../runtime/runtime.ts";
 import { parseLogLine } from "../streams/log-line.ts";
@@ -24,7 +28,12 @@ async function tail(path: string, bytesMax: number, from: "start" | "end"): Prom
     await using file = await open(path, "r");
     const { size } = await file.stat();
     const at = from === "end" ? Math.max(0, size - bytesMax) : 0;
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.min(bytesMax, size)), 0, Math.min(bytesMax, size), at);
+    const { buffer, bytesRead } = await file.read(
+      Buffer.alloc(Math.min(bytesMax, size)),
+      0,
+      Math.min(bytesMax, size),
+      at,
+    );
     return buffer.subarray(0, bytesRead).toString("utf8");
   } catch {
     return ""; // it was never made, or its folder is gone

@@ -4,7 +4,11 @@ import type { PodView, RuntimeContainer, RuntimeSandbox } from "../runtime/runti
 import { containerHash, initContainers, specOf, type ContainerRole, type StoredPod } from "./pod.ts";
 
 /** What the probes say of a running container; absent means that no such probe is there. */
-export type ProbeView = { readonly startup?: "waiting" | "passed" | "failed"; readonly live?: boolean; readonly ready?: boolean };
+export type ProbeView = {
+  readonly startup?: "waiting" | "passed" | "failed";
+  readonly live?: boolean;
+  readonly ready?: boolean;
+};
 
 export type Observed = {
   readonly pod: StoredPod;
@@ -17,7 +21,12 @@ export type Observed = {
 };
 
 export type Kill = { readonly container: RuntimeContainer; readonly message: string };
-export type Start = { readonly container: Container; readonly role: ContainerRole; readonly attempt: number; readonly after: RuntimeContainer | undefined };
+export type Start = {
+  readonly container: Container;
+  readonly role: ContainerRole;
+  readonly attempt: number;
+  readonly after: RuntimeContainer | undefined;
+};
 
 /** The next steps towards what the pod asks for. Applied in this order; then the pod is observed and planned again. */
 export type Plan = {
@@ -31,13 +40,21 @@ export type Plan = {
   readonly againMs: number | undefined;
 };
 
-const nothing: Plan = { stopAll: false, newSandbox: undefined, remove: [], kill: [], start: [], againMs: undefined };
+const nothing: Plan = {
+  stopAll: false,
+  newSandbox: undefined,
+  remove: [],
+  kill: [],
+  start: [],
+  againMs: undefined,
+};
 
 /** Decides what to do for one pod. Pure. */
 export function plan(observed: Observed): Plan {
   const { pod, view } = observed;
   const sandbox = currentSandbox(pod, view);
-  const living = view.sandboxes.some((one) => one.ready) || view.containers.some((one) => one.phase === "running");
+  const living =
+    view.sandboxes.some((one) => one.ready) || view.containers.some((one) => one.phase === "running");
   if (observed.stop || isFinished(observed)) return { ...nothing, stopAll: living };
   if (sandbox === undefined) return planSandbox(observed);
   const draft = new Draft(observed, sandbox);
@@ -60,7 +77,8 @@ export function isFinished({ pod, view }: Pick<Observed, "pod" | "view">): boole
   const policy = spec.restartPolicy ?? "Always";
   for (const { container, role } of initContainers(spec)) {
     const newest = newestOf(view, container.name);
-    if (role === "init" && policy === "Never" && newest?.phase === "exited" && newest.exitCode !== 0) return true;
+    if (role === "init" && policy === "Never" && newest?.phase === "exited" && newest.exitCode !== 0)
+      return true;
   }
   if (policy === "Always") return false;
   return spec.containers.every((container) => {
@@ -129,7 +147,9 @@ class Draft {
 
   // A container of an earlier sandbox is over; here only its exit counts, for the policy above.
   #inSandbox(name: string): RuntimeContainer | undefined {
-    return this.#observed.view.containers.find((one) => one.name === name && one.sandboxId === this.#sandbox.id);
+    return this.#observed.view.containers.find(
+      (one) => one.name === name && one.sandboxId === this.#sandbox.id,
+    );
   }
 
   #hasStarted(container: RuntimeContainer | undefined): boolean {
@@ -159,12 +179,15 @@ class Draft {
   }
 
   #before(container: RuntimeContainer): RuntimeContainer | undefined {
-    return this.#observed.view.containers.find((one) => one.name === container.name && one.attempt < container.attempt);
+    return this.#observed.view.containers.find(
+      (one) => one.name === container.name && one.attempt < container.attempt,
+    );
   }
 
   #begin(container: Container, role: ContainerRole, after: RuntimeContainer | undefined): void {
     // What an earlier sandbox ended is not the container's fault.
-    const waitMs = after === undefined || after.sandboxId !== this.#sandbox.id ? 0 : this.#observed.restartWaitMs(after);
+    const waitMs =
+      after === undefined || after.sandboxId !== this.#sandbox.id ? 0 : this.#observed.restartWaitMs(after);
     if (waitMs > 0) {
       this.#againMs = Math.min(this.#againMs ?? waitMs, waitMs);
       return;
@@ -175,19 +198,33 @@ class Draft {
   // Dead containers may have been collected; the API remembers how often there was a restart.
   #nextAttempt(name: string, after: RuntimeContainer | undefined): number {
     const { status } = this.#observed.pod;
-    const written = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])].find((one) => one.name === name);
+    const written = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])].find(
+      (one) => one.name === name,
+    );
     const began = written?.containerID !== undefined && written.containerID !== "";
     return Math.max(after === undefined ? 0 : after.attempt + 1, began ? written.restartCount + 1 : 0);
   }
 
   #checkRunning(container: Container, running: RuntimeContainer): void {
     const { live, startup } = this.#observed.probes(running.id);
-    if (running.annotations[hashAnnotation] !== undefined && running.annotations[hashAnnotation] !== containerHash(container)) {
-      this.#kill.push({ container: running, message: `Container ${container.name} definition changed, will be restarted` });
+    if (
+      running.annotations[hashAnnotation] !== undefined &&
+      running.annotations[hashAnnotation] !== containerHash(container)
+    ) {
+      this.#kill.push({
+        container: running,
+        message: `Container ${container.name} definition changed, will be restarted`,
+      });
     } else if (live === false) {
-      this.#kill.push({ container: running, message: `Container ${container.name} failed liveness probe, will be restarted` });
+      this.#kill.push({
+        container: running,
+        message: `Container ${container.name} failed liveness probe, will be restarted`,
+      });
     } else if (startup === "failed") {
-      this.#kill.push({ container: running, message: `Container ${container.name} failed startup probe, will be restarted` });
+      this.#kill.push({
+        container: running,
+        message: `Container ${container.name} failed startup probe, will be restarted`,
+      });
     }
   }
 }

@@ -29,7 +29,10 @@ export function initContainers(spec: PodSpec): readonly RoledContainer[] {
 }
 
 export function allContainers(spec: PodSpec): readonly RoledContainer[] {
-  return [...initContainers(spec), ...spec.containers.map((container) => ({ container, role: "main" as const }))];
+  return [
+    ...initContainers(spec),
+    ...spec.containers.map((container) => ({ container, role: "main" as const })),
+  ];
 }
 
 export type QosClass = "Guaranteed" | "Burstable" | "BestEffort";
@@ -57,9 +60,14 @@ export function podRequest(spec: PodSpec, name: "cpu" | "memory"): number {
     return name === "cpu" ? milliCpu(value) : quantity(value);
   };
   const inits = initContainers(spec);
-  const sidecars = inits.filter(({ role }) => role === "sidecar").reduce((sum, { container }) => sum + of(container), 0);
+  const sidecars = inits
+    .filter(({ role }) => role === "sidecar")
+    .reduce((sum, { container }) => sum + of(container), 0);
   const main = spec.containers.reduce((sum, container) => sum + of(container), 0) + sidecars;
-  const init = Math.max(0, ...inits.filter(({ role }) => role === "init").map(({ container }) => of(container)));
+  const init = Math.max(
+    0,
+    ...inits.filter(({ role }) => role === "init").map(({ container }) => of(container)),
+  );
   return Math.max(main, init + sidecars);
 }
 

@@ -36,8 +36,21 @@ export class Pods {
   constructor(ports: PodsPorts) {
     this.#ports = ports;
     const { client, rounds, clock, log, metrics, signal, nodeName } = ports;
-    this.#loop = startLoop({ name: "pod_node", reconcile: (uid) => rounds.round(uid), workers: POD_WORKERS, clock, log, metrics, signal });
-    this.#informer = startInformer(client, pods, { fieldSelector: `spec.nodeName=${nodeName}`, clock, log, signal });
+    this.#loop = startLoop({
+      name: "pod_node",
+      reconcile: (uid) => rounds.round(uid),
+      workers: POD_WORKERS,
+      clock,
+      log,
+      metrics,
+      signal,
+    });
+    this.#informer = startInformer(client, pods, {
+      fieldSelector: `spec.nodeName=${nodeName}`,
+      clock,
+      log,
+      signal,
+    });
   }
 
   /** Resolves when the API's pods are known and the runtime was listed once: from here on what is unknown is an orphan. */
@@ -68,14 +81,17 @@ export class Pods {
     const namespace = key.slice(0, key.indexOf("/"));
     for (const record of this.records.values()) {
       if (record.pod?.metadata.namespace !== namespace) continue;
-      const uses = (specOf(record.pod).volumes ?? []).some((volume) => payloadSources(volume).includes(`${kind}/${name}`));
+      const uses = (specOf(record.pod).volumes ?? []).some((volume) =>
+        payloadSources(volume).includes(`${kind}/${name}`),
+      );
       if (uses) this.#refresh(record);
     }
   }
 
   /** Every volume of API objects is looked at: tokens grow old without anybody telling. */
   refreshVolumes(): void {
-    for (const record of this.records.values()) if (record.pod !== undefined && (specOf(record.pod).volumes ?? []).length > 0) this.#refresh(record);
+    for (const record of this.records.values())
+      if (record.pod !== undefined && (specOf(record.pod).volumes ?? []).length > 0) this.#refresh(record);
   }
 
   #refresh(record: PodRecord): void {
@@ -93,7 +109,12 @@ export class Pods {
       record.pod = newerPod(record.pod, now);
       record.gone = false;
       // Our own status write comes back as news; it is none.
-      if (before !== undefined && before !== record.pod && record.pod.metadata.resourceVersion === before.metadata.resourceVersion) return;
+      if (
+        before !== undefined &&
+        before !== record.pod &&
+        record.pod.metadata.resourceVersion === before.metadata.resourceVersion
+      )
+        return;
       if (labelsChanged(before, record.pod)) record.volumesStale = true;
       this.poke(uid);
     } else if (old !== undefined) this.#gone(old.metadata.uid);
@@ -170,7 +191,8 @@ export class Pods {
       if (differs(record, of)) this.#look(record);
     }
     // Pods that the runtime has nothing of any more.
-    for (const record of this.records.values()) if (!byPod.has(record.uid) && differs(record, [])) this.#look(record);
+    for (const record of this.records.values())
+      if (!byPod.has(record.uid) && differs(record, [])) this.#look(record);
   }
 
   #look(record: PodRecord): void {
@@ -191,6 +213,7 @@ function differs(record: PodRecord, rows: readonly RuntimeRow[]): boolean {
 
 function labelsChanged(before: PodRecord["pod"], now: PodRecord["pod"]): boolean {
   if (before === undefined || now === undefined || isTerminal(now.status?.phase)) return false;
-  const text = (pod: NonNullable<PodRecord["pod"]>): string => JSON.stringify([pod.metadata.labels, pod.metadata.annotations]);
+  const text = (pod: NonNullable<PodRecord["pod"]>): string =>
+    JSON.stringify([pod.metadata.labels, pod.metadata.annotations]);
   return text(before) !== text(now);
 }

@@ -1,7 +1,6 @@
 import { rm } from "node:fs/promises";
 import type { Client } from "@cortado/client";
 import { again, done, type Outcome } from "@cortado/client/loop";
-import type { PodStatus } from "@cortado/kinds";
 import { pods } from "@cortado/kinds/resources";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
@@ -19,6 +18,7 @@ import { readLastWords } from "./last-words.ts";
 import { isLiving, newExits, newRecord, type PodRecord } from "./record.ts";
 import type { PodStarter } from "./starter.ts";
 import { podStatus } from "./status.ts";
+import { endedBefore, statusChange } from "./status-change.ts";
 import { stopContainer, stopPod, type StopPorts } from "./stop.ts";
 
 export type RoundsPorts = {
@@ -45,7 +45,12 @@ export class PodRounds {
 
   constructor(ports: RoundsPorts) {
     this.#ports = ports;
-    this.#backOff = new BackOff({ firstMs: CRASH_BACKOFF_FIRST_MS, maxMs: CRASH_BACKOFF_MAX_MS, resetMs: CRASH_BACKOFF_RESET_MS, clock: ports.clock });
+    this.#backOff = new BackOff({
+      firstMs: CRASH_BACKOFF_FIRST_MS,
+      maxMs: CRASH_BACKOFF_MAX_MS,
+      resetMs: CRASH_BACKOFF_RESET_MS,
+      clock: ports.clock,
+    });
   }
 
   get records(): ReadonlyMap<string, PodRecord> {
@@ -112,7 +117,10 @@ export class PodRounds {
     this.#refuseEphemeral(record, record.pod);
     probers.sync(record.pod, record.view, this.#podIp(record));
     if (this.#deadlineLeftMs(record) <= 0)
-      record.ended ??= { reason: "DeadlineExceeded", message: "Pod was active on the node longer than the specified deadline" };
+      record.ended ??= {
+        reason: "DeadlineExceeded",
+        message: "Pod was active on the node longer than the specified deadline",
+      };
   }
 
   #refuseEphemeral(record: PodRecord, pod: StoredPod): void {
@@ -126,8 +134,20 @@ export class PodRounds {
 
   #plan(record: PodRecord): Plan {
     const { pod, view } = record;
-    if (pod === undefined) return { stopAll: isLiving(view), newSandbox: undefined, remove: [], kill: [], start: [], againMs: undefined };
-    const stop = record.gone || pod.metadata.deletionTimestamp !== undefined || record.ended !== undefined || isTerminal(pod.status?.phase);
+    if (pod === undefined)
+      return {
+        stopAll: isLiving(view),
+        newSandbox: undefined,
+        remove: [],
+        kill: [],
+        start: [],
+        againMs: undefined,
+      };
+    const stop =
+      record.gone ||
+      pod.metadata.deletionTimestamp !== undefined ||
+      record.ended !== undefined ||
+      isTerminal(pod.status?.phase);
     return plan({
       pod,
       view,
@@ -141,7 +161,10 @@ export class PodRounds {
   async #apply(record: PodRecord, made: Plan): Promise<Outcome | undefined> {
     record.viewStale = true;
     if (made.stopAll) {
-      await stopPod({ pod: record.pod, view: record.view, graceS: this.#graceS(record), podIp: this.#podIp(record) }, this.#stopPorts(record));
+      await stopPod(
+        { pod: record.pod, view: record.view, graceS: this.#graceS(record), podIp: this.#podIp(record) },
+        this.#stopPorts(record),
+      );
       return undefined;
     }
     const pod = record.pod as StoredPod;
@@ -152,7 +175,10 @@ export class PodRounds {
     for (const container of made.remove) await this.#ports.runtime.removeContainer(container.id, this.#ports);
     for (const { container, message } of made.kill) {
       const graceS = specOf(pod).terminationGracePeriodSeconds ?? GRACE_S;
-      await stopContainer({ pod, container, graceS, podIp: this.#podIp(record), message }, this.#stopPorts(record));
+      await stopContainer(
+        { pod, container, graceS, podIp: this.#podIp(record), message },
+        this.#stopPorts(record),
+      );
     }
     return this.#startAll(record, made);
   }
@@ -165,7 +191,14 @@ export class PodRounds {
       record.volumes ??= await this.#ports.starter.mount(pod, this.#podIps(record));
       const sandbox = currentSandbox(pod, record.view);
       if (sandbox === undefined) break;
-      const result = await this.#ports.starter.startContainer({ pod, container, role, attempt, sandbox, volumes: record.volumes });
+      const result = await this.#ports.starter.startContainer({
+        pod,
+        container,
+        role,
+        attempt,
+        sandbox,
+        volumes: record.volumes,
+      });
       if (result.kind === "started") {
         record.problems.delete(container.name);
         if (after !== undefined && after.sandboxId === sandbox.id)
@@ -186,7 +219,8 @@ export class PodRounds {
     const failedMs = record.exitSeenMs.get(container.id) ?? this.#ports.clock.monotonicMs();
     const waitMs = this.#backOff.remainingMs(key, failedMs);
     if (waitMs <= 0) {
-      if (record.problems.get(container.name)?.reason === "CrashLoopBackOff") record.problems.delete(container.name);
+      if (record.problems.get(container.name)?.reason === "CrashLoopBackOff")
+        record.problems.delete(container.name);
       return 0;
     }
     const pod = record.pod as StoredPod;
@@ -196,7 +230,9 @@ export class PodRounds {
     if (known?.message !== message) {
       record.problems.set(container.name, { reason: "CrashLoopBackOff", message });
       const told = `Back-off restarting failed container ${container.name} in pod ${podText(pod)}`;
-      this.#ports.events.record(podEvent(pod, { type: "Warning", reason: "BackOff", message: told, container: container.name }));
+      this.#ports.events.record(
+        podEvent(pod, { type: "Warning", reason: "BackOff", message: told, container: container.name }),
+      );
     }
     return waitMs;
   }
@@ -226,14 +262,25 @@ export class PodRounds {
       problem: (name) => record.problems.get(name),
       lastWords: (container) => record.lastWords.get(container.id),
       ended: record.ended ?? endedBefore(pod),
-      stopped: !isLiving(record.view) && (record.ended !== undefined || pod.metadata.deletionTimestamp !== undefined || isTerminal(pod.status?.phase)),
+      stopped:
+        !isLiving(record.view) &&
+        (record.ended !== undefined ||
+          pod.metadata.deletionTimestamp !== undefined ||
+          isTerminal(pod.status?.phase)),
     });
     const change = statusChange(pod.status ?? {}, status);
     if (change === undefined) return;
     const { name, namespace = "", uid } = pod.metadata;
     try {
       const body = { metadata: { uid }, status: change };
-      record.pod = await client.patch(pods, { name, namespace, type: "merge", subresource: "status", body, signal });
+      record.pod = await client.patch(pods, {
+        name,
+        namespace,
+        type: "merge",
+        subresource: "status",
+        body,
+        signal,
+      });
     } catch (error) {
       // Gone, or another pod has its name by now: the watch will say so.
       if (!hasReason(error, "NotFound", "Conflict")) throw error;
@@ -287,7 +334,8 @@ export class PodRounds {
     return {
       ...this.#ports,
       killing: (container, message) => tell(container, "Killing", message),
-      hookFailed: (container, hook, message) => tell(container, `Failed${hook}Hook`, `${hook}Hook failed: ${message}`),
+      hookFailed: (container, hook, message) =>
+        tell(container, `Failed${hook}Hook`, `${hook}Hook failed: ${message}`),
     };
   }
 
@@ -300,7 +348,8 @@ export class PodRounds {
   #deadlineLeftMs({ pod, ended }: PodRecord): number {
     const seconds = pod === undefined ? undefined : specOf(pod).activeDeadlineSeconds;
     const start = pod?.status?.startTime;
-    if (seconds === undefined || start === undefined || ended !== undefined || isTerminal(pod?.status?.phase)) return Number.POSITIVE_INFINITY;
+    if (seconds === undefined || start === undefined || ended !== undefined || isTerminal(pod?.status?.phase))
+      return Number.POSITIVE_INFINITY;
     return Date.parse(start) + seconds * 1_000 - this.#ports.clock.nowMs();
   }
 
@@ -314,35 +363,16 @@ export class PodRounds {
   }
 }
 
-function endedBefore(pod: StoredPod): { readonly reason: string; readonly message: string } | undefined {
-  const { reason, message = "", phase } = pod.status ?? {};
-  return reason !== undefined && phase === "Failed" ? { reason, message } : undefined;
-}
-
 function isNothing(made: Plan): boolean {
-  return !made.stopAll && made.newSandbox === undefined && made.remove.length + made.kill.length + made.start.length === 0;
+  return (
+    !made.stopAll &&
+    made.newSandbox === undefined &&
+    made.remove.length + made.kill.length + made.start.length === 0
+  );
 }
 
 function soonest(first: Outcome | undefined, second: Outcome): Outcome {
-  if (first === undefined || first.kind !== "again") return first?.kind === "done" && second.kind === "again" ? second : (first ?? second);
+  if (first === undefined || first.kind !== "again")
+    return first?.kind === "done" && second.kind === "again" ? second : (first ?? second);
   return second.kind === "again" && second.afterMs < first.afterMs ? second : first;
-}
-
-/** The merge patch from one status to another; undefined when nothing differs. */
-export function statusChange(from: PodStatus, to: PodStatus): Readonly<Record<string, unknown>> | undefined {
-  const change: Record<string, unknown> = {};
-  const owned = new Set([...Object.keys(to), "podIP", "podIPs", "reason", "message"]);
-  for (const key of owned) {
-    const next = (to as Readonly<Record<string, unknown>>)[key];
-    const before = (from as Readonly<Record<string, unknown>>)[key];
-    if (canonical(before) !== canonical(next)) change[key] = next ?? null;
-  }
-  return Object.keys(change).length === 0 ? undefined : change;
-}
-
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) => {
-    if (typeof inner !== "object" || inner === null || Array.isArray(inner)) return inner;
-    return Object.fromEntries(Object.entries(inner).toSorted(([first], [second]) => (first < second ? -1 : 1)));
-  });
 }

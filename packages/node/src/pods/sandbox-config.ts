@@ -37,7 +37,12 @@ export function sandboxConfig({ pod, attempt, logFolder, cgroupParent, dns }: Sa
     logDirectory: logFolder,
     dnsConfig: dnsConfig(spec, namespace, dns),
     portMappings: spec.hostNetwork === true ? [] : portMappings(spec),
-    labels: { ...pod.metadata.labels, [podNameLabel]: name, [podNamespaceLabel]: namespace, [podUidLabel]: uid },
+    labels: {
+      ...pod.metadata.labels,
+      [podNameLabel]: name,
+      [podNamespaceLabel]: namespace,
+      [podUidLabel]: uid,
+    },
     annotations: { ...pod.metadata.annotations },
     linux: {
       ...(cgroupParent === undefined ? {} : { cgroupParent }),
@@ -52,7 +57,11 @@ export function sandboxConfig({ pod, attempt, logFolder, cgroupParent, dns }: Sa
   };
 }
 
-export function namespaceOptions(spec: PodSpec): { readonly network: number; readonly pid: number; readonly ipc: number } {
+export function namespaceOptions(spec: PodSpec): {
+  readonly network: number;
+  readonly pid: number;
+  readonly ipc: number;
+} {
   return {
     network: spec.hostNetwork === true ? NODE : POD,
     pid: spec.hostPID === true ? NODE : spec.shareProcessNamespace === true ? POD : CONTAINER,
@@ -77,13 +86,18 @@ export function fullHostname(pod: StoredPod, domain: string): string | undefined
 }
 
 function isPrivileged(spec: PodSpec): boolean {
-  return [...(spec.initContainers ?? []), ...spec.containers].some((one) => one.securityContext?.privileged === true);
+  return [...(spec.initContainers ?? []), ...spec.containers].some(
+    (one) => one.securityContext?.privileged === true,
+  );
 }
 
 const protocols: Readonly<Record<string, number>> = { TCP: 0, UDP: 1, SCTP: 2 };
 
 function portMappings(spec: PodSpec): NonNullable<SandboxConfig["portMappings"]> {
-  const containers = [...(spec.initContainers ?? []).filter((one) => one.restartPolicy === "Always"), ...spec.containers];
+  const containers = [
+    ...(spec.initContainers ?? []).filter((one) => one.restartPolicy === "Always"),
+    ...spec.containers,
+  ];
   return containers
     .flatMap((container) => container.ports ?? [])
     .filter((port) => (port.hostPort ?? 0) > 0)
@@ -98,9 +112,14 @@ function portMappings(spec: PodSpec): NonNullable<SandboxConfig["portMappings"]>
 type Dns = { servers: string[]; searches: string[]; options: string[] };
 
 /** A pod's resolv.conf as CRI takes it. */
-export function dnsConfig(spec: PodSpec, namespace: string, dns: ClusterDns): NonNullable<SandboxConfig["dnsConfig"]> {
+export function dnsConfig(
+  spec: PodSpec,
+  namespace: string,
+  dns: ClusterDns,
+): NonNullable<SandboxConfig["dnsConfig"]> {
   const policy = spec.dnsPolicy ?? "ClusterFirst";
-  const clusterFirst = policy === "ClusterFirstWithHostNet" || (policy === "ClusterFirst" && spec.hostNetwork !== true);
+  const clusterFirst =
+    policy === "ClusterFirstWithHostNet" || (policy === "ClusterFirst" && spec.hostNetwork !== true);
   const node = parseResolv(dns.nodeResolv);
   let made: Dns = node;
   if (policy === "None") made = { servers: [], searches: [], options: [] };
@@ -110,7 +129,8 @@ export function dnsConfig(spec: PodSpec, namespace: string, dns: ClusterDns): No
   }
   const extra = spec.dnsConfig;
   const options = new Map(made.options.map((text) => [text.split(":")[0] ?? text, text]));
-  for (const { name = "", value } of extra?.options ?? []) options.set(name, value === undefined ? name : `${name}:${value}`);
+  for (const { name = "", value } of extra?.options ?? [])
+    options.set(name, value === undefined ? name : `${name}:${value}`);
   return {
     servers: [...new Set([...made.servers, ...(extra?.nameservers ?? [])])],
     searches: [...new Set([...made.searches, ...(extra?.searches ?? [])])],

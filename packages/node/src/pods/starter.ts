@@ -66,7 +66,10 @@ export class PodStarter {
     return join(this.#ports.logsFolder, `${pod.metadata.namespace}_${pod.metadata.name}_${pod.metadata.uid}`);
   }
 
-  paths(pod: StoredPod, container: Pick<RuntimeContainer, "name" | "attempt">): { readonly messageFile: string; readonly logFile: string } {
+  paths(
+    pod: StoredPod,
+    container: Pick<RuntimeContainer, "name" | "attempt">,
+  ): { readonly messageFile: string; readonly logFile: string } {
     const folder = this.#ports.volumes.podFolder(pod.metadata.uid);
     return {
       messageFile: join(folder, "containers", container.name, String(container.attempt)),
@@ -88,9 +91,15 @@ export class PodStarter {
     const logFolder = this.logFolder(pod);
     if (runtime.logs === "files") await mkdir(logFolder, { recursive: true });
     try {
-      await this.#gate.run(() => runtime.runSandbox(sandboxConfig({ pod, attempt, logFolder, cgroupParent, dns }), { signal }));
+      await this.#gate.run(() =>
+        runtime.runSandbox(sandboxConfig({ pod, attempt, logFolder, cgroupParent, dns }), { signal }),
+      );
     } catch (error) {
-      this.#tell(pod, { type: "Warning", reason: "FailedCreatePodSandBox", message: `Failed to create pod sandbox: ${messageOf(error)}` });
+      this.#tell(pod, {
+        type: "Warning",
+        reason: "FailedCreatePodSandBox",
+        message: `Failed to create pod sandbox: ${messageOf(error)}`,
+      });
       throw error;
     }
     return volumes;
@@ -115,7 +124,10 @@ export class PodStarter {
     const answer = await this.#ports.puller.ensure(pod, container);
     if (answer.kind !== "present") return answer;
     // Some volumes tell the pod's address, which is known only now.
-    if (specOf(pod).volumes?.some((one) => one.downwardAPI !== undefined || one.projected !== undefined) === true)
+    if (
+      specOf(pod).volumes?.some((one) => one.downwardAPI !== undefined || one.projected !== undefined) ===
+      true
+    )
       await this.refresh(pod, this.#podIps(request));
     let stage = "CreateContainerConfigError";
     try {
@@ -124,17 +136,32 @@ export class PodStarter {
       const id = await this.#gate.run(async () => {
         const { runtime, signal } = this.#ports;
         const made = await runtime.createContainer({ ...config, sandboxId: request.sandbox.id }, { signal });
-        this.#tell(pod, { type: "Normal", reason: "Created", message: `Created container: ${container.name}`, container: container.name });
+        this.#tell(pod, {
+          type: "Normal",
+          reason: "Created",
+          message: `Created container: ${container.name}`,
+          container: container.name,
+        });
         stage = "RunContainerError";
         await runtime.startContainer(made, { signal });
         return made;
       });
-      this.#tell(pod, { type: "Normal", reason: "Started", message: `Started container ${container.name}`, container: container.name });
+      this.#tell(pod, {
+        type: "Normal",
+        reason: "Started",
+        message: `Started container ${container.name}`,
+        container: container.name,
+      });
       await this.#postStart(request, id);
       return { kind: "started" };
     } catch (error) {
       const message = messageOf(error).replace(/^(Create|Start)Container: /, "");
-      this.#tell(pod, { type: "Warning", reason: "Failed", message: stage === "CreateContainerConfigError" ? `Error: ${message}` : message, container: container.name });
+      this.#tell(pod, {
+        type: "Warning",
+        reason: "Failed",
+        message: stage === "CreateContainerConfigError" ? `Error: ${message}` : message,
+        container: container.name,
+      });
       return { kind: "problem", problem: { reason: stage, message }, againMs: CRASH_BACKOFF_FIRST_MS };
     }
   }
@@ -157,7 +184,12 @@ export class PodStarter {
   }
 
   #payload(pod: StoredPod, podIps: readonly string[]): PayloadOptions {
-    return { pod, place: { ...this.#ports.place(), podIps }, sources: this.#ports.sources, tokens: this.#tokens };
+    return {
+      pod,
+      place: { ...this.#ports.place(), podIps },
+      sources: this.#ports.sources,
+      tokens: this.#tokens,
+    };
   }
 
   async #config(request: StartRequest, image: RuntimeImage) {
@@ -165,11 +197,29 @@ export class PodStarter {
     const { cgroups, dns, sources } = this.#ports;
     const place: Place = { ...this.#ports.place(), podIps: this.#podIps(request) };
     const env = await containerEnv({ pod, container, sources, place });
-    const mounts = [...(await containerMounts({ container, volumes, env })), ...(await this.#ownMounts(request))];
+    const mounts = [
+      ...(await containerMounts({ container, volumes, env })),
+      ...(await this.#ownMounts(request)),
+    ];
     const imageRef = image.id === "" ? (container.image ?? "") : image.id;
-    const config = containerConfig({ pod, container, attempt, imageRef, image, env, mounts, nodeMemoryBytes: place.allocatable.memory });
+    const config = containerConfig({
+      pod,
+      container,
+      attempt,
+      imageRef,
+      image,
+      env,
+      mounts,
+      nodeMemoryBytes: place.allocatable.memory,
+    });
     const parent = cgroups.version === "none" ? undefined : await this.#parentOf(pod);
-    const sandboxOf = sandboxConfig({ pod, attempt: sandbox.attempt, logFolder: this.logFolder(pod), cgroupParent: parent, dns });
+    const sandboxOf = sandboxConfig({
+      pod,
+      attempt: sandbox.attempt,
+      logFolder: this.logFolder(pod),
+      cgroupParent: parent,
+      dns,
+    });
     return { config, sandbox: sandboxOf };
   }
 
@@ -200,14 +250,19 @@ export class PodStarter {
     await mkdir(dirname(messageFile), { recursive: true });
     await writeFile(messageFile, "");
     await chmod(messageFile, 0o666);
-    mounts.push({ containerPath: container.terminationMessagePath ?? "/dev/termination-log", hostPath: messageFile });
+    mounts.push({
+      containerPath: container.terminationMessagePath ?? "/dev/termination-log",
+      hostPath: messageFile,
+    });
     return mounts;
   }
 
   async #hosts(request: StartRequest): Promise<string> {
     const { pod } = request;
     const spec = specOf(pod);
-    const aliases = (spec.hostAliases ?? []).map(({ ip, hostnames = [] }) => `${ip}\t${hostnames.join("\t")}`);
+    const aliases = (spec.hostAliases ?? []).map(
+      ({ ip, hostnames = [] }) => `${ip}\t${hostnames.join("\t")}`,
+    );
     const added = aliases.length === 0 ? "" : `\n# Entries added by HostAliases.\n${aliases.join("\n")}\n`;
     if (spec.hostNetwork === true) {
       const own = await readFile("/etc/hosts", "utf8").catch(() => "127.0.0.1\tlocalhost\n");
@@ -221,7 +276,9 @@ export class PodStarter {
       "fe00::\tip6-localnet",
       "fe00::1\tip6-allnodes",
       "fe00::2\tip6-allrouters",
-      ...this.#podIps(request).map((ip) => (full === undefined ? `${ip}\t${hostname(pod)}` : `${ip}\t${full}\t${hostname(pod)}`)),
+      ...this.#podIps(request).map((ip) =>
+        full === undefined ? `${ip}\t${hostname(pod)}` : `${ip}\t${full}\t${hostname(pod)}`,
+      ),
     ];
     return `${lines.join("\n")}\n${added}`;
   }
@@ -231,18 +288,28 @@ export class PodStarter {
     if (hook === undefined) return;
     const podIp = sandbox.ips[0] ?? "127.0.0.1";
     const graceS = specOf(pod).terminationGracePeriodSeconds ?? GRACE_S;
-    const result = await runHook({ hook, container, containerId: id, podIp, timeoutMs: 600_000 }, this.#ports);
+    const result = await runHook(
+      { hook, container, containerId: id, podIp, timeoutMs: 600_000 },
+      this.#ports,
+    );
     if (result.ok) return;
     const message = `PostStartHook failed: ${result.message}`;
     this.#tell(pod, { type: "Warning", reason: "FailedPostStartHook", message, container: container.name });
-    this.#tell(pod, { type: "Normal", reason: "Killing", message: "FailedPostStartHook", container: container.name });
+    this.#tell(pod, {
+      type: "Normal",
+      reason: "Killing",
+      message: "FailedPostStartHook",
+      container: container.name,
+    });
     await this.#ports.runtime.stopContainer(id, { graceS, signal: this.#ports.signal });
   }
 }
 
 // Only when each container has a limit has the pod one: the sum, over the whole life of the pod.
 function memoryLimit(pod: StoredPod): number | undefined {
-  const limits = allContainers(specOf(pod)).map(({ container }) => quantity(container.resources?.limits?.["memory"]));
+  const limits = allContainers(specOf(pod)).map(({ container }) =>
+    quantity(container.resources?.limits?.["memory"]),
+  );
   if (limits.length === 0 || limits.some((limit) => limit === 0)) return undefined;
   return limits.reduce((sum, limit) => sum + limit, 0);
 }

@@ -33,13 +33,20 @@ export function podStatus(input: StatusInput): PodStatus {
   const statuses = spec.containers.map((container) => containerStatus(input, container, "main"));
   const phase = podPhase(input, initStatuses, statuses);
   const sandbox = currentSandbox(pod, input.view);
-  const ips = spec.hostNetwork === true ? (sandbox === undefined ? [] : input.hostIps) : (sandbox?.ips ?? keptIps(input));
+  const ips =
+    spec.hostNetwork === true
+      ? sandbox === undefined
+        ? []
+        : input.hostIps
+      : (sandbox?.ips ?? keptIps(input));
   const done = isTerminal(phase);
   return {
     phase,
     startTime: pod.status?.startTime ?? toTime(input.nowMs),
     qosClass: pod.status?.qosClass ?? qosClass(spec),
-    ...(input.hostIps[0] === undefined ? {} : { hostIP: input.hostIps[0], hostIPs: input.hostIps.map((ip) => ({ ip })) }),
+    ...(input.hostIps[0] === undefined
+      ? {}
+      : { hostIP: input.hostIps[0], hostIPs: input.hostIps.map((ip) => ({ ip })) }),
     ...(ips[0] === undefined ? {} : { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) }),
     conditions: conditions({ input, initStatuses, statuses, done, hasSandbox: sandbox !== undefined }),
     ...(initStatuses.length === 0 ? {} : { initContainerStatuses: initStatuses }),
@@ -60,7 +67,10 @@ function containerStatus(input: StatusInput, container: Container, role: Contain
   const newest = newestOf(view, container.name);
   const written = writtenStatus(pod, container.name);
   const problem = input.problem(container.name);
-  const previous = newest === undefined ? undefined : view.containers.find((one) => one.name === container.name && one.id !== newest.id);
+  const previous =
+    newest === undefined
+      ? undefined
+      : view.containers.find((one) => one.name === container.name && one.id !== newest.id);
   const base = {
     name: container.name,
     image: newest?.image || written?.image || container.image || "",
@@ -68,31 +78,51 @@ function containerStatus(input: StatusInput, container: Container, role: Contain
     restartCount: newest === undefined ? (written?.restartCount ?? 0) : restartCount(newest),
     ...identity(input, newest, written),
   };
-  const last = previous === undefined ? keptLast(written, newest) : { terminated: terminated(input, previous) };
+  const last =
+    previous === undefined ? keptLast(written, newest) : { terminated: terminated(input, previous) };
   const lastState = last === undefined || Object.keys(last).length === 0 ? {} : { lastState: last };
   if (newest === undefined || newest.phase === "created" || newest.phase === "unknown") {
     // A container that the API has seen and the runtime has not was taken away by force, or by a collector.
-    const lost = written?.state?.terminated ?? (written?.state?.running === undefined ? undefined : lostState(written));
-    if (input.stopped && lost !== undefined) return { ...base, ready: false, started: false, ...lastState, state: { terminated: lost } };
-    const waiting = problem ?? { reason: initsDone(input) || role !== "main" ? "ContainerCreating" : "PodInitializing", message: "" };
+    const lost =
+      written?.state?.terminated ?? (written?.state?.running === undefined ? undefined : lostState(written));
+    if (input.stopped && lost !== undefined)
+      return { ...base, ready: false, started: false, ...lastState, state: { terminated: lost } };
+    const waiting = problem ?? {
+      reason: initsDone(input) || role !== "main" ? "ContainerCreating" : "PodInitializing",
+      message: "",
+    };
     return { ...base, ready: false, started: false, ...lastState, state: { waiting: withoutEmpty(waiting) } };
   }
   if (newest.phase === "running") return { ...base, ...running(input, newest, role), ...lastState };
   const state: ContainerState = { terminated: terminated(input, newest) };
   if (problem !== undefined && !input.stopped)
-    return { ...base, ready: false, started: false, lastState: state, state: { waiting: withoutEmpty(problem) } };
+    return {
+      ...base,
+      ready: false,
+      started: false,
+      lastState: state,
+      state: { waiting: withoutEmpty(problem) },
+    };
   // A finished init container is "ready": that is how upstream says it did its work.
   return { ...base, ready: role === "init" && newest.exitCode === 0, started: false, ...lastState, state };
 }
 
 // When the one before was collected, the API still has its end.
-function keptLast(written: ContainerStatus | undefined, newest: RuntimeContainer | undefined): ContainerState | undefined {
+function keptLast(
+  written: ContainerStatus | undefined,
+  newest: RuntimeContainer | undefined,
+): ContainerState | undefined {
   const ended = written?.state?.terminated;
-  if (ended === undefined || newest === undefined || ended.containerID?.endsWith(newest.id) === true) return written?.lastState;
+  if (ended === undefined || newest === undefined || ended.containerID?.endsWith(newest.id) === true)
+    return written?.lastState;
   return { terminated: ended };
 }
 
-function running(input: StatusInput, container: RuntimeContainer, role: ContainerRole): Pick<ContainerStatus, "ready" | "started" | "state"> {
+function running(
+  input: StatusInput,
+  container: RuntimeContainer,
+  role: ContainerRole,
+): Pick<ContainerStatus, "ready" | "started" | "state"> {
   const probes = input.probes(container.id);
   const started = probes.startup === undefined || probes.startup === "passed";
   return {
@@ -102,7 +132,10 @@ function running(input: StatusInput, container: RuntimeContainer, role: Containe
   };
 }
 
-function terminated(input: StatusInput, container: RuntimeContainer): NonNullable<ContainerState["terminated"]> {
+function terminated(
+  input: StatusInput,
+  container: RuntimeContainer,
+): NonNullable<ContainerState["terminated"]> {
   const message = input.lastWords(container) ?? container.message;
   return {
     exitCode: container.exitCode,
@@ -123,7 +156,11 @@ function lostState(written: ContainerStatus): NonNullable<ContainerState["termin
   };
 }
 
-function identity(input: StatusInput, newest: RuntimeContainer | undefined, written: ContainerStatus | undefined): { containerID?: string } {
+function identity(
+  input: StatusInput,
+  newest: RuntimeContainer | undefined,
+  written: ContainerStatus | undefined,
+): { containerID?: string } {
   if (newest !== undefined) return { containerID: `${input.runtimeName}://${newest.id}` };
   return written?.containerID === undefined ? {} : { containerID: written.containerID };
 }
@@ -148,17 +185,23 @@ function initsDone({ pod, view, probes }: StatusInput): boolean {
 }
 
 // Upstream's getPhase, in its order.
-function podPhase(input: StatusInput, inits: readonly ContainerStatus[], mains: readonly ContainerStatus[]): NonNullable<PodStatus["phase"]> {
+function podPhase(
+  input: StatusInput,
+  inits: readonly ContainerStatus[],
+  mains: readonly ContainerStatus[],
+): NonNullable<PodStatus["phase"]> {
   const { pod } = input;
   const written = pod.status?.phase;
   if (isTerminal(written)) return written as NonNullable<PodStatus["phase"]>;
   if (input.ended !== undefined) return "Failed";
   const policy = specOf(pod).restartPolicy ?? "Always";
   const regular = inits.filter((_status, at) => initContainers(specOf(pod))[at]?.role === "init");
-  if (policy === "Never" && regular.some((one) => (one.state?.terminated?.exitCode ?? 0) !== 0)) return "Failed";
+  if (policy === "Never" && regular.some((one) => (one.state?.terminated?.exitCode ?? 0) !== 0))
+    return "Failed";
   const isRunning = mains.some((one) => one.state?.running !== undefined);
   const ended = mains.filter((one) => endOf(one) !== undefined);
-  const waiting = mains.length - ended.length - mains.filter((one) => one.state?.running !== undefined).length;
+  const waiting =
+    mains.length - ended.length - mains.filter((one) => one.state?.running !== undefined).length;
   if (waiting > 0 || mains.length === 0) return written === "Running" && isRunning ? "Running" : "Pending";
   if (isRunning) return "Running";
   if (input.stopped && pod.metadata.deletionTimestamp !== undefined)
@@ -169,7 +212,10 @@ function podPhase(input: StatusInput, inits: readonly ContainerStatus[], mains: 
 }
 
 function endOf(status: ContainerStatus): ContainerState["terminated"] {
-  return status.state?.terminated ?? (status.state?.waiting === undefined ? undefined : status.lastState?.terminated);
+  return (
+    status.state?.terminated ??
+    (status.state?.waiting === undefined ? undefined : status.lastState?.terminated)
+  );
 }
 
 type ConditionInput = {
@@ -186,25 +232,49 @@ function conditions({ input, initStatuses, statuses, done, hasSandbox }: Conditi
   const phaseDone = done ? { reason: "PodCompleted" } : {};
   const initialized = done || initsDone(input);
   const succeeded = done && statuses.every((one) => one.state?.terminated?.exitCode === 0);
-  const unready = [...statuses, ...initStatuses.filter((_one, at) => initContainers(specOf(pod))[at]?.role === "sidecar")]
+  const unready = [
+    ...statuses,
+    ...initStatuses.filter((_one, at) => initContainers(specOf(pod))[at]?.role === "sidecar"),
+  ]
     .filter((one) => !one.ready)
     .map((one) => one.name);
-  const notReady = { reason: "ContainersNotReady", message: `containers with unready status: [${unready.join(" ")}]` };
+  const notReady = {
+    reason: "ContainersNotReady",
+    message: `containers with unready status: [${unready.join(" ")}]`,
+  };
   const containersReady = unready.length === 0 && !done;
   const gates = (specOf(pod).readinessGates ?? []).filter(
     ({ conditionType }) => written.find((one) => one.type === conditionType)?.status !== "True",
   );
   const ready = containersReady && gates.length === 0;
   const pending = initStatuses.filter((one) => !one.ready).map((one) => one.name);
-  const incomplete = { reason: "ContainersNotInitialized", message: `containers with incomplete status: [${pending.join(" ")}]` };
-  const gateText = gates.map(({ conditionType }) => `corresponding condition of pod readiness gate "${conditionType}" does not exist.`);
+  const incomplete = {
+    reason: "ContainersNotInitialized",
+    message: `containers with incomplete status: [${pending.join(" ")}]`,
+  };
+  const gateText = gates.map(
+    ({ conditionType }) => `corresponding condition of pod readiness gate "${conditionType}" does not exist.`,
+  );
   const ours: Omit<PodCondition, "lastTransitionTime">[] = [
     { type: "PodReadyToStartContainers", status: hasSandbox && !done ? "True" : "False" },
-    { type: "Initialized", status: initialized ? "True" : "False", ...(initialized ? (succeeded ? phaseDone : {}) : incomplete) },
-    { type: "Ready", status: ready ? "True" : "False", ...readyReason({ ready, done, containersReady, notReady, gateText }) },
-    { type: "ContainersReady", status: containersReady ? "True" : "False", ...(containersReady ? {} : done ? phaseDone : notReady) },
+    {
+      type: "Initialized",
+      status: initialized ? "True" : "False",
+      ...(initialized ? (succeeded ? phaseDone : {}) : incomplete),
+    },
+    {
+      type: "Ready",
+      status: ready ? "True" : "False",
+      ...readyReason({ ready, done, containersReady, notReady, gateText }),
+    },
+    {
+      type: "ContainersReady",
+      status: containersReady ? "True" : "False",
+      ...(containersReady ? {} : done ? phaseDone : notReady),
+    },
   ];
-  if (!written.some((one) => one.type === "PodScheduled")) ours.push({ type: "PodScheduled", status: "True" });
+  if (!written.some((one) => one.type === "PodScheduled"))
+    ours.push({ type: "PodScheduled", status: "True" });
   const names = new Set(ours.map((one) => one.type));
   const others = written.filter((one) => !names.has(one.type));
   return [...ours.map((one) => stamped(one, written, input.nowMs)), ...others];
@@ -224,7 +294,11 @@ function readyReason({ ready, done, containersReady, notReady, gateText }: Ready
   return containersReady ? { reason: "ReadinessGatesNotReady", message: gateText.join(", ") } : notReady;
 }
 
-function stamped(condition: Omit<PodCondition, "lastTransitionTime">, written: readonly PodCondition[], nowMs: number): PodCondition {
+function stamped(
+  condition: Omit<PodCondition, "lastTransitionTime">,
+  written: readonly PodCondition[],
+  nowMs: number,
+): PodCondition {
   const before = written.find((one) => one.type === condition.type);
   const since = before?.status === condition.status ? before.lastTransitionTime : undefined;
   return { ...condition, lastTransitionTime: since ?? toTime(nowMs) };

@@ -19,7 +19,12 @@ export type StopPorts = {
   readonly hookFailed: (container: RuntimeContainer, hook: "PreStop" | "PostStart", message: string) => void;
 };
 
-export type StopOptions = { readonly pod: StoredPod | undefined; readonly view: PodView; readonly graceS: number | undefined; readonly podIp: string };
+export type StopOptions = {
+  readonly pod: StoredPod | undefined;
+  readonly view: PodView;
+  readonly graceS: number | undefined;
+  readonly podIp: string;
+};
 
 /** Ends all of a pod: main containers together, then sidecars from the last to the first, then its sandboxes. */
 export async function stopPod(options: StopOptions, ports: StopPorts): Promise<void> {
@@ -32,15 +37,23 @@ export async function stopPod(options: StopOptions, ports: StopPorts): Promise<v
     const whole = options.graceS ?? graceOf(container, pod);
     return Math.max(0, whole - (ports.clock.monotonicMs() - startMs) / 1_000);
   };
-  await Promise.all(others.map((one) => stopContainer({ ...options, container: one, graceS: leftS(one) }, ports)));
+  await Promise.all(
+    others.map((one) => stopContainer({ ...options, container: one, graceS: leftS(one) }, ports)),
+  );
   const order = pod === undefined ? [] : allContainers(specOf(pod)).map(({ container }) => container.name);
-  const reversed = sidecars.toSorted((first, second) => order.indexOf(second.name) - order.indexOf(first.name));
+  const reversed = sidecars.toSorted(
+    (first, second) => order.indexOf(second.name) - order.indexOf(first.name),
+  );
   for (const one of reversed) await stopContainer({ ...options, container: one, graceS: leftS(one) }, ports);
-  await Promise.all(view.sandboxes.filter((one) => one.ready).map((one) => ports.runtime.stopSandbox(one.id, ports)));
+  await Promise.all(
+    view.sandboxes.filter((one) => one.ready).map((one) => ports.runtime.stopSandbox(one.id, ports)),
+  );
 }
 
 export function graceOf(container: RuntimeContainer, pod: StoredPod | undefined): number {
-  const asked = pod?.metadata.deletionGracePeriodSeconds ?? (pod === undefined ? undefined : specOf(pod).terminationGracePeriodSeconds);
+  const asked =
+    pod?.metadata.deletionGracePeriodSeconds ??
+    (pod === undefined ? undefined : specOf(pod).terminationGracePeriodSeconds);
   return asked ?? Number(container.annotations[graceAnnotation] ?? GRACE_S);
 }
 
@@ -51,16 +64,26 @@ export type StopContainer = Omit<StopOptions, "graceS" | "view"> & {
 };
 
 /** Ends one container: its hook first, then the signal, then by force. */
-export async function stopContainer({ pod, container, graceS, podIp, message }: StopContainer, ports: StopPorts): Promise<void> {
+export async function stopContainer(
+  { pod, container, graceS, podIp, message }: StopContainer,
+  ports: StopPorts,
+): Promise<void> {
   const startMs = ports.clock.monotonicMs();
-  const spec = pod === undefined ? undefined : allContainers(specOf(pod)).find((one) => one.container.name === container.name)?.container;
+  const spec =
+    pod === undefined
+      ? undefined
+      : allContainers(specOf(pod)).find((one) => one.container.name === container.name)?.container;
   ports.killing(container, message ?? `Stopping container ${container.name}`);
   const hook = spec?.lifecycle?.preStop;
   if (hook !== undefined && spec !== undefined && graceS > 0) {
-    const result = await runHook({ hook, container: spec, containerId: container.id, podIp, timeoutMs: graceS * 1_000 }, ports);
+    const result = await runHook(
+      { hook, container: spec, containerId: container.id, podIp, timeoutMs: graceS * 1_000 },
+      ports,
+    );
     if (!result.ok) ports.hookFailed(container, "PreStop", result.message);
   }
-  const leftS = graceS === 0 ? 0 : Math.max(GRACE_MIN_S, graceS - (ports.clock.monotonicMs() - startMs) / 1_000);
+  const leftS =
+    graceS === 0 ? 0 : Math.max(GRACE_MIN_S, graceS - (ports.clock.monotonicMs() - startMs) / 1_000);
   await ports.runtime.stopContainer(container.id, { graceS: Math.ceil(leftS), signal: ports.signal });
 }
 
@@ -72,7 +95,10 @@ export type HookRun = {
   readonly timeoutMs: number;
 };
 
-export async function runHook(run: HookRun, ports: Pick<StopPorts, "runtime" | "clock" | "signal">): Promise<CheckResult> {
+export async function runHook(
+  run: HookRun,
+  ports: Pick<StopPorts, "runtime" | "clock" | "signal">,
+): Promise<CheckResult> {
   const { hook, timeoutMs } = run;
   if (hook.sleep !== undefined) {
     await ports.clock.sleep(Math.min(timeoutMs, hook.sleep.seconds * 1_000), ports);

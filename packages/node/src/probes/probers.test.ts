@@ -14,18 +14,40 @@ function startWorld(container: Partial<Container>, status?: object) {
     simulated: false,
     run: ({ command }: { command: readonly string[] }) => {
       asked.push(`${command[0]}@${clock.monotonicMs()}`);
-      return Promise.resolve({ stdout: new Uint8Array(0), stderr: Buffer.from("no"), exitCode: answers[command[0] ?? ""] ?? 1 });
+      return Promise.resolve({
+        stdout: new Uint8Array(0),
+        stderr: Buffer.from("no"),
+        exitCode: answers[command[0] ?? ""] ?? 1,
+      });
     },
   } as unknown as Runtime;
   const failures: string[] = [];
   let changes = 0;
   const stop = new AbortController();
-  const probers = new Probers({ runtime, clock, signal: stop.signal, changed: () => (changes += 1), failed: (_pod, _container, kind, message) => failures.push(`${kind}: ${message}@${clock.monotonicMs()}`) });
-  const pod = { metadata: { name: "p", uid: "u", resourceVersion: "1" }, spec: { containers: [{ name: "a", ...container }] }, ...(status === undefined ? {} : { status }) } as unknown as StoredPod;
-  const view = { sandboxes: [], containers: [{ id: "c", name: "a", phase: "running", startedMs: clock.nowMs() }] } as unknown as PodView;
+  const probers = new Probers({
+    runtime,
+    clock,
+    signal: stop.signal,
+    changed: () => (changes += 1),
+    failed: (_pod, _container, kind, message) => failures.push(`${kind}: ${message}@${clock.monotonicMs()}`),
+  });
+  const pod = {
+    metadata: { name: "p", uid: "u", resourceVersion: "1" },
+    spec: { containers: [{ name: "a", ...container }] },
+    ...(status === undefined ? {} : { status }),
+  } as unknown as StoredPod;
+  const view = {
+    sandboxes: [],
+    containers: [{ id: "c", name: "a", phase: "running", startedMs: clock.nowMs() }],
+  } as unknown as PodView;
   probers.sync(pod, view, "127.0.0.1");
   return {
-    clock, answers, asked, failures, probers, pod,
+    clock,
+    answers,
+    asked,
+    failures,
+    probers,
+    pod,
     get changes() {
       return changes;
     },
@@ -63,7 +85,10 @@ test("readiness is lost after its threshold only", async () => {
 });
 
 test("a startup probe holds back the others and fails after its threshold of periods", async () => {
-  using world = startWorld({ startupProbe: { ...exec("s"), periodSeconds: 5, failureThreshold: 3 }, livenessProbe: { ...exec("l"), periodSeconds: 1 } });
+  using world = startWorld({
+    startupProbe: { ...exec("s"), periodSeconds: 5, failureThreshold: 3 },
+    livenessProbe: { ...exec("l"), periodSeconds: 1 },
+  });
   await world.clock.advance(9_900);
   assert.deepEqual(world.probers.view("c"), { startup: "waiting", live: true });
   assert.ok(!world.asked.some((one) => one.startsWith("l")));
@@ -82,7 +107,10 @@ test("liveness counts failures in a row, and says why", async () => {
 });
 
 test("an adopted container that was ready stays ready; a gone one is forgotten", async () => {
-  using world = startWorld({ readinessProbe: { ...exec("r"), periodSeconds: 1 } }, { containerStatuses: [{ name: "a", ready: true, started: true, containerID: "containerd://c" }] });
+  using world = startWorld(
+    { readinessProbe: { ...exec("r"), periodSeconds: 1 } },
+    { containerStatuses: [{ name: "a", ready: true, started: true, containerID: "containerd://c" }] },
+  );
   assert.equal(world.probers.view("c").ready, true);
   world.end();
   await world.clock.advance(0);

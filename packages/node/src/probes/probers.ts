@@ -35,14 +35,20 @@ export class Probers {
 
   /** Begins with containers that run since the last look, and ends with those that do not. `ready` of adopted ones is kept. */
   sync(pod: StoredPod, view: PodView, podIp: string): void {
-    const running = new Map(view.containers.filter((one) => one.phase === "running").map((one) => [one.id, one]));
+    const running = new Map(
+      view.containers.filter((one) => one.phase === "running").map((one) => [one.id, one]),
+    );
     const { uid } = pod.metadata;
-    for (const [id, watched] of this.#watched) if (watched.uid === uid && !running.has(id)) this.#end(id, watched);
+    for (const [id, watched] of this.#watched)
+      if (watched.uid === uid && !running.has(id)) this.#end(id, watched);
     if (pod.metadata.deletionTimestamp !== undefined) return;
     for (const [id, running_] of running) {
       if (this.#watched.has(id)) continue;
-      const container = allContainers(specOf(pod)).find((one) => one.container.name === running_.name)?.container;
-      if (container !== undefined) this.#begin({ pod, target: { container, containerId: id, podIp }, startedMs: running_.startedMs });
+      const container = allContainers(specOf(pod)).find(
+        (one) => one.container.name === running_.name,
+      )?.container;
+      if (container !== undefined)
+        this.#begin({ pod, target: { container, containerId: id, podIp }, startedMs: running_.startedMs });
     }
   }
 
@@ -74,7 +80,9 @@ export class Probers {
       ["liveness", livenessProbe],
       ["readiness", readinessProbe],
     ];
-    const probes = new Map(all.flatMap(([kind, probe]) => (probe === undefined ? [] : [[kind, probe] as const])));
+    const probes = new Map(
+      all.flatMap(([kind, probe]) => (probe === undefined ? [] : [[kind, probe] as const])),
+    );
     if (probes.size === 0) return;
     // A container that the API knows to be ready and that ran on while we were away stays so until a probe says otherwise.
     const written = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])];
@@ -92,7 +100,16 @@ export class Probers {
     const signal = AbortSignal.any([this.#options.signal, watched.stop.signal]);
     const elapsedMs = Math.max(0, this.#options.clock.nowMs() - startedMs);
     for (const [kind, probe] of probes) {
-      const loop = new ProbeLoop({ pod, target, kind, probe, watched, signal, options: this.#options, elapsedMs });
+      const loop = new ProbeLoop({
+        pod,
+        target,
+        kind,
+        probe,
+        watched,
+        signal,
+        options: this.#options,
+        elapsedMs,
+      });
       void loop.run().catch(() => undefined); // ends by its signal
     }
   }
@@ -138,7 +155,8 @@ class ProbeLoop {
   #pauseMs(): number {
     const { probe, kind, watched } = this.#o;
     const periodMs = (probe.periodSeconds ?? 10) * 1_000;
-    if (kind === "startup" || (kind === "readiness" && !watched.startupPassed)) return Math.min(periodMs, 1_000);
+    if (kind === "startup" || (kind === "readiness" && !watched.startupPassed))
+      return Math.min(periodMs, 1_000);
     if (kind !== "readiness" || watched.ready || this.#earlyMs >= periodMs) return periodMs;
     const pauseMs = this.#earlyMs;
     this.#earlyMs *= 2;
@@ -150,7 +168,11 @@ class ProbeLoop {
   async #once(): Promise<void> {
     const { probe, kind, target, pod, options, signal } = this.#o;
     const startMs = options.clock.monotonicMs();
-    const result = await check(probe, target, { ...options, signal, timeoutMs: (probe.timeoutSeconds ?? 1) * 1_000 });
+    const result = await check(probe, target, {
+      ...options,
+      signal,
+      timeoutMs: (probe.timeoutSeconds ?? 1) * 1_000,
+    });
     if (signal.aborted) return;
     if (result.ok) {
       this.#successes += 1;
@@ -180,7 +202,8 @@ class ProbeLoop {
   #report(result: CheckResult, pod: StoredPod, container: Container): void {
     const { kind, watched, options } = this.#o;
     // Early questions of a container that was never ready would be noise.
-    if (kind === "readiness" && !watched.ready && this.#earlyMs < (this.#o.probe.periodSeconds ?? 10) * 1_000) return;
+    if (kind === "readiness" && !watched.ready && this.#earlyMs < (this.#o.probe.periodSeconds ?? 10) * 1_000)
+      return;
     options.failed(pod, container, kind, result.message);
   }
 
@@ -191,6 +214,7 @@ class ProbeLoop {
     if (kind === "startup" && !good) watched.startupFailed = true;
     if (kind === "liveness") watched.live = good;
     if (kind === "readiness") watched.ready = good;
-    if (before !== [watched.startupPassed, watched.startupFailed, watched.live, watched.ready].join()) options.changed(watched.uid);
+    if (before !== [watched.startupPassed, watched.startupFailed, watched.live, watched.ready].join())
+      options.changed(watched.uid);
   }
 }

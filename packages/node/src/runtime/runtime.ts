@@ -40,10 +40,18 @@ export type RuntimeContainer = {
 };
 
 /** Everything the runtime has of one pod; newest first. */
-export type PodView = { readonly sandboxes: readonly RuntimeSandbox[]; readonly containers: readonly RuntimeContainer[] };
+export type PodView = {
+  readonly sandboxes: readonly RuntimeSandbox[];
+  readonly containers: readonly RuntimeContainer[];
+};
 
 /** One row of the cheap list of everything: enough to see that something changed. */
-export type RuntimeRow = { readonly id: string; readonly podUid: string; readonly phase: string; readonly kind: "sandbox" | "container" };
+export type RuntimeRow = {
+  readonly id: string;
+  readonly podUid: string;
+  readonly phase: string;
+  readonly kind: "sandbox" | "container";
+};
 
 export type RuntimeImage = {
   readonly id: string;
@@ -56,7 +64,11 @@ export type RuntimeImage = {
   readonly pinned: boolean;
 };
 
-export type ExecResult = { readonly stdout: Uint8Array; readonly stderr: Uint8Array; readonly exitCode: number };
+export type ExecResult = {
+  readonly stdout: Uint8Array;
+  readonly stderr: Uint8Array;
+  readonly exitCode: number;
+};
 
 export type ContainerUsage = {
   readonly id: string;
@@ -73,7 +85,12 @@ export type ContainerUsage = {
 export type RuntimeHealth = { readonly ready: boolean; readonly message: string };
 
 /** Which streams of a process are wanted. */
-export type StreamSet = { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean; readonly tty: boolean };
+export type StreamSet = {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly tty: boolean;
+};
 
 export type ProcessEvents = {
   stdout(bytes: Uint8Array): void;
@@ -131,7 +148,11 @@ export interface Runtime extends AsyncDisposable {
   stopSandbox(id: string, options: Waiting): Promise<void>;
   removeSandbox(id: string, options: Waiting): Promise<void>;
   createContainer(
-    request: { readonly sandboxId: string; readonly config: ContainerConfig; readonly sandbox: SandboxConfig },
+    request: {
+      readonly sandboxId: string;
+      readonly config: ContainerConfig;
+      readonly sandbox: SandboxConfig;
+    },
     options: Waiting,
   ): Promise<string>;
   startContainer(id: string, options: Waiting): Promise<void>;
@@ -147,10 +168,22 @@ export interface Runtime extends AsyncDisposable {
    */
   watch(changed: () => void, options: Waiting): Promise<void>;
 
-  run(request: { readonly id: string; readonly command: readonly string[]; readonly timeoutMs: number }, options: Waiting): Promise<ExecResult>;
-  exec(request: { readonly id: string; readonly command: readonly string[]; readonly streams: StreamSet }, options: Waiting): Promise<ProcessStreams>;
-  attach(request: { readonly id: string; readonly streams: StreamSet }, options: Waiting): Promise<ProcessStreams>;
-  forward(request: { readonly sandboxId: string; readonly port: number }, options: Waiting): Promise<ForwardStream>;
+  run(
+    request: { readonly id: string; readonly command: readonly string[]; readonly timeoutMs: number },
+    options: Waiting,
+  ): Promise<ExecResult>;
+  exec(
+    request: { readonly id: string; readonly command: readonly string[]; readonly streams: StreamSet },
+    options: Waiting,
+  ): Promise<ProcessStreams>;
+  attach(
+    request: { readonly id: string; readonly streams: StreamSet },
+    options: Waiting,
+  ): Promise<ProcessStreams>;
+  forward(
+    request: { readonly sandboxId: string; readonly port: number },
+    options: Waiting,
+  ): Promise<ForwardStream>;
 
   /** Where a container's log can be read: a file in CRI's format, or lines that are held in memory. */
   readonly logs: "files" | ((id: string) => readonly string[]);
@@ -160,7 +193,10 @@ export interface Runtime extends AsyncDisposable {
   /** Undefined when the runtime does not have it. */
   image(name: string, options: Waiting): Promise<RuntimeImage | undefined>;
   /** Answers the reference by which the image is known. */
-  pull(request: { readonly image: string; readonly login?: RegistryLogin }, options: Waiting): Promise<string>;
+  pull(
+    request: { readonly image: string; readonly login?: RegistryLogin },
+    options: Waiting,
+  ): Promise<string>;
   removeImage(name: string, options: Waiting): Promise<void>;
   /** Where images lie, for the disk check; undefined when they lie nowhere. */
   imageFolder(options: Waiting): Promise<string | undefined>;

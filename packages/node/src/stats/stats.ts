@@ -6,7 +6,10 @@ import type { PodRecord } from "../pods/record.ts";
 import type { ContainerUsage, Runtime, Waiting } from "../runtime/runtime.ts";
 
 /** One container's use, as `metrics.k8s.io` tells it: nanocores as a quantity, memory as Ki. */
-export type ContainerMetric = { readonly name: string; readonly usage: { readonly cpu: string; readonly memory: string } };
+export type ContainerMetric = {
+  readonly name: string;
+  readonly usage: { readonly cpu: string; readonly memory: string };
+};
 export type PodMetric = {
   readonly name: string;
   readonly namespace: string;
@@ -15,7 +18,12 @@ export type PodMetric = {
   readonly window: string;
   readonly containers: readonly ContainerMetric[];
 };
-export type NodeMetric = { readonly name: string; readonly timestamp: string; readonly window: string; readonly usage: { readonly cpu: string; readonly memory: string } };
+export type NodeMetric = {
+  readonly name: string;
+  readonly timestamp: string;
+  readonly window: string;
+  readonly usage: { readonly cpu: string; readonly memory: string };
+};
 
 export interface NodeStats {
   podMetrics(options: Waiting): Promise<readonly PodMetric[]>;
@@ -40,7 +48,12 @@ const SAMPLE_MS = 10_000;
 /** How long a first question waits for a second sample, so that it can be answered with a rate at all. */
 const FIRST_RATE_MS = 1_000;
 
-type Sample = { readonly takenMs: number; readonly atMs: number; readonly byId: ReadonlyMap<string, ContainerUsage>; readonly nodeCpuSeconds: number };
+type Sample = {
+  readonly takenMs: number;
+  readonly atMs: number;
+  readonly byId: ReadonlyMap<string, ContainerUsage>;
+  readonly nodeCpuSeconds: number;
+};
 
 export function newStats(ports: StatsPorts): NodeStats {
   const sampler = new Sampler(ports);
@@ -53,7 +66,12 @@ export function newStats(ports: StatsPorts): NodeStats {
       const { last, nodeNanocores, windowMs } = await sampler.rates(options);
       const available = await ports.machine.memoryAvailableBytes();
       const memory = Math.max(0, ports.machine.memoryBytes - Math.min(available, ports.machine.memoryBytes));
-      return { name: ports.nodeName, timestamp: toTime(last.atMs), window: windowText(windowMs), usage: { cpu: `${nodeNanocores}n`, memory: ki(memory) } };
+      return {
+        name: ports.nodeName,
+        timestamp: toTime(last.atMs),
+        window: windowText(windowMs),
+        usage: { cpu: `${nodeNanocores}n`, memory: ki(memory) },
+      };
     },
     async podMemory(options) {
       return byPod((await sampler.sample(options)).byId.values(), (usage) => usage.memoryWorkingSetBytes);
@@ -67,7 +85,12 @@ export function newStats(ports: StatsPorts): NodeStats {
   };
 }
 
-type Rates = { readonly last: Sample; readonly first: Sample; readonly windowMs: number; readonly nodeNanocores: number };
+type Rates = {
+  readonly last: Sample;
+  readonly first: Sample;
+  readonly windowMs: number;
+  readonly nodeNanocores: number;
+};
 
 class Sampler {
   readonly #ports: StatsPorts;
@@ -92,7 +115,10 @@ class Sampler {
     }
     const [first, last] = [this.#samples.at(-2) as Sample, this.#samples.at(-1) as Sample];
     const windowMs = Math.max(1, last.takenMs - first.takenMs);
-    const nodeNanocores = Math.max(0, Math.round(((last.nodeCpuSeconds - first.nodeCpuSeconds) * 1e12) / windowMs));
+    const nodeNanocores = Math.max(
+      0,
+      Math.round(((last.nodeCpuSeconds - first.nodeCpuSeconds) * 1e12) / windowMs),
+    );
     return { first, last, windowMs, nodeNanocores };
   }
 
@@ -104,7 +130,12 @@ class Sampler {
   async #read(options: Waiting): Promise<Sample> {
     const { runtime, clock } = this.#ports;
     const [usage, nodeCpuSeconds] = await Promise.all([runtime.usage(options), cpuSeconds()]);
-    const sample = { takenMs: clock.monotonicMs(), atMs: clock.nowMs(), byId: new Map(usage.map((one) => [one.id, one])), nodeCpuSeconds };
+    const sample = {
+      takenMs: clock.monotonicMs(),
+      atMs: clock.nowMs(),
+      byId: new Map(usage.map((one) => [one.id, one])),
+      nodeCpuSeconds,
+    };
     this.#samples = [...this.#samples.slice(-1), sample];
     return sample;
   }
@@ -114,7 +145,11 @@ const TICKS_A_SECOND = 100;
 
 async function cpuSeconds(): Promise<number> {
   const line = (await readFile("/proc/stat", "utf8").catch(() => "")).split("\n")[0] ?? "";
-  const [user = 0, nice = 0, system = 0, , , irq = 0, soft = 0] = line.trim().split(/\s+/).slice(1).map(Number);
+  const [user = 0, nice = 0, system = 0, , , irq = 0, soft = 0] = line
+    .trim()
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
   return (user + nice + system + irq + soft) / TICKS_A_SECOND;
 }
 
@@ -126,14 +161,27 @@ function podMetric(record: PodRecord, { first, last, windowMs }: Rates): readonl
     if (container.phase !== "running" || now === undefined) return [];
     const spentMs = before === undefined ? windowMs : Math.max(1, now.atMs - before.atMs);
     const nanos = before === undefined ? 0n : now.cpuNanoseconds - before.cpuNanoseconds;
-    return [{ name: container.name, usage: { cpu: `${Math.max(0, Math.round((Number(nanos) * 1_000) / spentMs))}n`, memory: ki(now.memoryWorkingSetBytes) } }];
+    return [
+      {
+        name: container.name,
+        usage: {
+          cpu: `${Math.max(0, Math.round((Number(nanos) * 1_000) / spentMs))}n`,
+          memory: ki(now.memoryWorkingSetBytes),
+        },
+      },
+    ];
   });
   if (containers.length === 0) return [];
   const { name, namespace = "", labels = {} } = record.pod.metadata;
-  return [{ name, namespace, labels, timestamp: toTime(last.atMs), window: windowText(windowMs), containers }];
+  return [
+    { name, namespace, labels, timestamp: toTime(last.atMs), window: windowText(windowMs), containers },
+  ];
 }
 
-function byPod(usage: Iterable<ContainerUsage>, of: (usage: ContainerUsage) => number): ReadonlyMap<string, number> {
+function byPod(
+  usage: Iterable<ContainerUsage>,
+  of: (usage: ContainerUsage) => number,
+): ReadonlyMap<string, number> {
   const sums = new Map<string, number>();
   for (const one of usage) sums.set(one.podUid, (sums.get(one.podUid) ?? 0) + of(one));
   return sums;
@@ -153,7 +201,9 @@ function prometheus(sample: Sample, records: ReadonlyMap<string, PodRecord>): st
     for (const usage of sample.byId.values()) {
       const pod = records.get(usage.podUid)?.pod;
       if (pod === undefined) continue;
-      lines.push(`${name}{container="${usage.name}",namespace="${pod.metadata.namespace}",pod="${pod.metadata.name}"} ${value(usage)}`);
+      lines.push(
+        `${name}{container="${usage.name}",namespace="${pod.metadata.namespace}",pod="${pod.metadata.name}"} ${value(usage)}`,
+      );
     }
   }
   return `${lines.join("\n")}\n`;

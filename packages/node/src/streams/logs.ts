@@ -30,7 +30,11 @@ export type ReadLog = {
  */
 export async function readLogFile(read: ReadLog): Promise<AsyncIterable<Uint8Array>> {
   const file = await open(read.path, "r").catch((cause: unknown) => {
-    throw new StatusError("NotFound", `the log ${read.path.slice(read.path.lastIndexOf("/") + 1)} is not there (it was removed, or not begun)`, { cause });
+    throw new StatusError(
+      "NotFound",
+      `the log ${read.path.slice(read.path.lastIndexOf("/") + 1)} is not there (it was removed, or not begun)`,
+      { cause },
+    );
   });
   return lines(file, read);
 }
@@ -72,8 +76,13 @@ async function* lines(first: FileHandle, read: ReadLog): AsyncGenerator<Uint8Arr
 }
 
 async function* chunks(file: FileHandle, from: number): AsyncGenerator<Uint8Array, void, void> {
-  for (let at = from; ; ) {
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(LOG_CHUNK_BYTES), 0, LOG_CHUNK_BYTES, at);
+  for (let at = from; ;) {
+    const { bytesRead, buffer } = await file.read(
+      Buffer.allocUnsafe(LOG_CHUNK_BYTES),
+      0,
+      LOG_CHUNK_BYTES,
+      at,
+    );
     if (bytesRead === 0) return;
     at += bytesRead;
     yield buffer.subarray(0, bytesRead);
@@ -91,7 +100,7 @@ async function tailOffset(file: FileHandle, count: number): Promise<number> {
   const { size } = await file.stat();
   if (count === 0) return size;
   let left = count;
-  for (let end = size; end > 0; ) {
+  for (let end = size; end > 0;) {
     const start = Math.max(0, end - LOG_CHUNK_BYTES);
     const { buffer } = await file.read(Buffer.alloc(end - start), 0, end - start, start);
     for (let at = buffer.byteLength - 1; at >= 0; at -= 1) {
@@ -134,7 +143,12 @@ class Formatter {
   constructor(options: LogOptions, nowMs: number) {
     this.#options = options;
     this.#left = options.limitBytes ?? Number.POSITIVE_INFINITY;
-    this.#sinceMs = options.sinceTime === undefined ? (options.sinceSeconds === undefined ? 0 : nowMs - options.sinceSeconds * 1_000) : Date.parse(options.sinceTime);
+    this.#sinceMs =
+      options.sinceTime === undefined
+        ? options.sinceSeconds === undefined
+          ? 0
+          : nowMs - options.sinceSeconds * 1_000
+        : Date.parse(options.sinceTime);
     this.#passing = this.#sinceMs === 0;
   }
 
@@ -149,7 +163,10 @@ class Formatter {
       if (line !== undefined && this.#isRecent(line)) parts.push(this.#format(line));
     }
     if (parts.length === 0) return undefined;
-    const bytes = Buffer.from(parts.join("")).subarray(0, Number.isFinite(this.#left) ? this.#left : undefined);
+    const bytes = Buffer.from(parts.join("")).subarray(
+      0,
+      Number.isFinite(this.#left) ? this.#left : undefined,
+    );
     this.#left -= bytes.byteLength;
     return bytes.byteLength === 0 ? undefined : bytes;
   }
@@ -168,7 +185,10 @@ class Formatter {
 }
 
 /** The log of a container whose lines are held in memory. */
-export async function* followLines(held: readonly string[], options: LogOptions): AsyncGenerator<Uint8Array, void, void> {
+export async function* followLines(
+  held: readonly string[],
+  options: LogOptions,
+): AsyncGenerator<Uint8Array, void, void> {
   const format = new Formatter(options, 0);
   const from = options.tailLines === undefined ? 0 : Math.max(0, held.length - options.tailLines);
   const text = format.text(held.slice(from));

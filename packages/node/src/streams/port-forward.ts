@@ -4,7 +4,7 @@ import { SpdySession, type SpdyStream } from "@cortado/wire/spdy";
 import { acceptWebSocket, offeredProtocol, type AcceptedWebSocket } from "@cortado/wire/websocket";
 import { STREAM_MESSAGE_BYTES_MAX } from "../limits.ts";
 import type { ForwardStream } from "../runtime/runtime.ts";
-import type { StreamsPorts, Upgrade } from "./streams.ts";
+import type { StreamsPorts, Upgrade } from "./requests.ts";
 import { acceptSpdy, holdBack, spdyProtocol, upgradeKind } from "./upgrade.ts";
 
 type Dial = (port: number) => Promise<ForwardStream>;
@@ -18,16 +18,28 @@ export function serveForward(ports: readonly number[], upgrade: Upgrade, { log }
   if (upgradeKind(upgrade.request) === "spdy") {
     const protocol = spdyProtocol(upgrade.request, ["portforward.k8s.io"]);
     const forwards = new Forwards({ dial, transport: upgrade.socket, log });
-    acceptSpdy({ upgrade, protocol, opened: (stream) => forwards.opened(stream), closed: () => forwards.close() });
+    acceptSpdy({
+      upgrade,
+      protocol,
+      opened: (stream) => forwards.opened(stream),
+      closed: () => forwards.close(),
+    });
     return;
   }
   const tunnel = offeredProtocol(upgrade.request, [tunnelProtocol]) !== undefined;
-  if (!tunnel && ports.length === 0) throw new StatusError("BadRequest", `port-forward over WebSocket needs the protocol ${tunnelProtocol}, or ?ports=`);
+  if (!tunnel && ports.length === 0)
+    throw new StatusError(
+      "BadRequest",
+      `port-forward over WebSocket needs the protocol ${tunnelProtocol}, or ?ports=`,
+    );
   acceptWebSocket({
     ...upgrade,
     protocols: tunnel ? [tunnelProtocol] : channelProtocols,
     messageBytesMax: STREAM_MESSAGE_BYTES_MAX,
-    accepted: (socket) => (tunnel ? joinTunnel({ socket, transport: upgrade.socket, dial, log }) : joinChannels({ socket, ports, transport: upgrade.socket, dial })),
+    accepted: (socket) =>
+      tunnel
+        ? joinTunnel({ socket, transport: upgrade.socket, dial, log })
+        : joinChannels({ socket, ports, transport: upgrade.socket, dial }),
   });
 }
 
@@ -82,7 +94,15 @@ class Forwards {
     this.#open.clear();
   }
 
-  async #join({ error, data, port }: { readonly error: SpdyStream; readonly data: SpdyStream; readonly port: number }): Promise<void> {
+  async #join({
+    error,
+    data,
+    port,
+  }: {
+    readonly error: SpdyStream;
+    readonly data: SpdyStream;
+    readonly port: number;
+  }): Promise<void> {
     error.handle({ data: () => undefined, ended: () => undefined, closed: () => undefined });
     const fail = (cause: unknown): void => {
       error.write(Buffer.from(`error forwarding port ${port}: ${messageOf(cause)}`));
@@ -134,15 +154,26 @@ class Forwards {
   }
 }
 
-type Pipe = { readonly forward: ForwardStream; readonly error: SpdyStream; readonly data: SpdyStream; readonly fail: (cause: unknown) => void };
+type Pipe = {
+  readonly forward: ForwardStream;
+  readonly error: SpdyStream;
+  readonly data: SpdyStream;
+  readonly fail: (cause: unknown) => void;
+};
 
-type Channels = { readonly socket: AcceptedWebSocket; readonly ports: readonly number[]; readonly transport: Duplex; readonly dial: Dial };
+type Channels = {
+  readonly socket: AcceptedWebSocket;
+  readonly ports: readonly number[];
+  readonly transport: Duplex;
+  readonly dial: Dial;
+};
 
 // Channel 2n carries the data of the n-th port and 2n+1 its error; each begins with the port as two bytes, low one first.
 function joinChannels({ socket, ports, transport, dial }: Channels): void {
   const forwards = new Map<number, ForwardStream>();
   const early = new Map<number, Uint8Array[]>();
-  const send = (channel: number, bytes: Uint8Array): void => socket.send(Buffer.concat([Uint8Array.of(channel), bytes]));
+  const send = (channel: number, bytes: Uint8Array): void =>
+    socket.send(Buffer.concat([Uint8Array.of(channel), bytes]));
   for (const [at, port] of ports.entries()) {
     for (const channel of [2 * at, 2 * at + 1]) send(channel, Uint8Array.of(port & 255, port >> 8));
     dial(port).then(
@@ -171,7 +202,8 @@ function joinChannels({ socket, ports, transport, dial }: Channels): void {
       const channel = bytes[0] ?? 0;
       const forward = forwards.get(channel);
       if (forward !== undefined) forward.write(bytes.subarray(1));
-      else if (channel % 2 === 0 && (early.get(channel)?.length ?? 0) < 64) early.set(channel, [...(early.get(channel) ?? []), bytes.slice(1)]);
+      else if (channel % 2 === 0 && (early.get(channel)?.length ?? 0) < 64)
+        early.set(channel, [...(early.get(channel) ?? []), bytes.slice(1)]);
     },
     closed: () => {
       for (const forward of forwards.values()) forward.destroy();

@@ -4,16 +4,27 @@ import { acceptWebSocket, offeredProtocol, type AcceptedWebSocket } from "@corta
 import type { SpdyStream } from "@cortado/wire/spdy";
 import { STREAM_MESSAGE_BYTES_MAX, STREAM_OPEN_MS } from "../limits.ts";
 import type { ProcessStreams, StreamSet } from "../runtime/runtime.ts";
-import type { StreamsPorts, Upgrade } from "./streams.ts";
+import type { StreamsPorts, Upgrade } from "./requests.ts";
 import { acceptSpdy, holdBack, spdyProtocol, upgradeKind } from "./upgrade.ts";
 
 type Open = (streams: StreamSet) => Promise<ProcessStreams>;
 type Ports = Pick<StreamsPorts, "clock" | "log">;
 
 /** Joins a kubectl to a process in a container, by whichever of the two protocols it speaks. */
-export async function serveProcess(streams: StreamSet, upgrade: Upgrade, ports: Ports, open: Open): Promise<void> {
-  const wanted: StreamSet = { stdin: streams.stdin, stdout: streams.stdout, stderr: streams.stderr && !streams.tty, tty: streams.tty };
-  if (!wanted.stdin && !wanted.stdout && !wanted.stderr) throw new StatusError("BadRequest", "you must specify at least 1 of stdin, stdout, stderr");
+export async function serveProcess(
+  streams: StreamSet,
+  upgrade: Upgrade,
+  ports: Ports,
+  open: Open,
+): Promise<void> {
+  const wanted: StreamSet = {
+    stdin: streams.stdin,
+    stdout: streams.stdout,
+    stderr: streams.stderr && !streams.tty,
+    tty: streams.tty,
+  };
+  if (!wanted.stdin && !wanted.stdout && !wanted.stderr)
+    throw new StatusError("BadRequest", "you must specify at least 1 of stdin, stdout, stderr");
   if (upgradeKind(upgrade.request) === "websocket") await serveWebSocket(wanted, upgrade, open);
   else serveSpdy(wanted, upgrade, ports, open);
 }
@@ -25,19 +36,39 @@ const STDERR = 2;
 const ERROR = 3;
 const RESIZE = 4;
 const CLOSE = 255;
-const webSocketProtocols = ["v5.channel.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io", "channel.k8s.io", "base64.channel.k8s.io"] as const;
+const webSocketProtocols = [
+  "v5.channel.k8s.io",
+  "v4.channel.k8s.io",
+  "v4.base64.channel.k8s.io",
+  "channel.k8s.io",
+  "base64.channel.k8s.io",
+] as const;
 
 async function serveWebSocket(wanted: StreamSet, upgrade: Upgrade, open: Open): Promise<void> {
   const protocol = offeredProtocol(upgrade.request, webSocketProtocols);
   if (protocol === undefined && upgrade.request.headers["sec-websocket-protocol"] !== undefined)
-    throw new StatusError("Forbidden", `none of the offered WebSocket protocols is known; we speak ${webSocketProtocols.join(", ")}`);
+    throw new StatusError(
+      "Forbidden",
+      `none of the offered WebSocket protocols is known; we speak ${webSocketProtocols.join(", ")}`,
+    );
   const process = await open(wanted);
-  const accepted = (socket: AcceptedWebSocket): void => joinWebSocket({ socket, process, wanted, transport: upgrade.socket });
+  const accepted = (socket: AcceptedWebSocket): void =>
+    joinWebSocket({ socket, process, wanted, transport: upgrade.socket });
   upgrade.socket.once("close", () => process.destroy());
-  acceptWebSocket({ ...upgrade, protocols: webSocketProtocols, messageBytesMax: STREAM_MESSAGE_BYTES_MAX, accepted });
+  acceptWebSocket({
+    ...upgrade,
+    protocols: webSocketProtocols,
+    messageBytesMax: STREAM_MESSAGE_BYTES_MAX,
+    accepted,
+  });
 }
 
-type Join = { readonly socket: AcceptedWebSocket; readonly process: ProcessStreams; readonly wanted: StreamSet; readonly transport: Duplex };
+type Join = {
+  readonly socket: AcceptedWebSocket;
+  readonly process: ProcessStreams;
+  readonly wanted: StreamSet;
+  readonly transport: Duplex;
+};
 
 function joinWebSocket({ socket, process, wanted, transport }: Join): void {
   const base64 = socket.protocol.includes("base64");
@@ -63,7 +94,9 @@ function joinWebSocket({ socket, process, wanted, transport }: Join): void {
   socket.handle({
     message(bytes) {
       const channel = base64 ? (bytes[0] ?? 0) - 48 : bytes[0];
-      const rest = base64 ? Buffer.from(Buffer.from(bytes.subarray(1)).toString("latin1"), "base64") : bytes.subarray(1);
+      const rest = base64
+        ? Buffer.from(Buffer.from(bytes.subarray(1)).toString("latin1"), "base64")
+        : bytes.subarray(1);
       if (channel === STDIN) process.writeStdin(rest);
       else if (channel === RESIZE) resize(process, rest);
       else if (channel === CLOSE && rest[0] === STDIN) process.endStdin();
@@ -131,9 +164,14 @@ function joinSpdy({ streams, process, transport, finish }: JoinSpdy): void {
     hold();
   };
   const quiet = { ended: () => undefined, closed: () => undefined };
-  streams.get("stdin")?.handle({ data: (bytes) => process.writeStdin(bytes), ended: () => process.endStdin(), closed: () => undefined });
+  streams.get("stdin")?.handle({
+    data: (bytes) => process.writeStdin(bytes),
+    ended: () => process.endStdin(),
+    closed: () => undefined,
+  });
   streams.get("resize")?.handle({ data: (bytes) => resize(process, bytes), ...quiet });
-  for (const name of ["error", "stdout", "stderr"]) streams.get(name)?.handle({ data: () => undefined, ...quiet });
+  for (const name of ["error", "stdout", "stderr"])
+    streams.get(name)?.handle({ data: () => undefined, ...quiet });
   process.handle({
     stdout: to("stdout"),
     stderr: to("stderr"),

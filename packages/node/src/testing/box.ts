@@ -6,7 +6,9 @@ import { join } from "node:path";
 /** Why no box can be made here; undefined when one can. */
 export function boxMissing(): string | undefined {
   if (process.getuid?.() !== 0) return "needs root";
-  const missing = ["containerd", "runc", "ctr", "nft", "ip", "unshare"].find((name) => spawnSync("sh", ["-c", `command -v ${name}`]).status !== 0);
+  const missing = ["containerd", "runc", "ctr", "nft", "ip", "unshare"].find(
+    (name) => spawnSync("sh", ["-c", `command -v ${name}`]).status !== 0,
+  );
   if (missing !== undefined) return `needs ${missing}`;
   return existsSync("/bin/busybox") ? undefined : "needs /bin/busybox (busybox-static)";
 }
@@ -35,11 +37,28 @@ export async function runInBox(command: readonly string[]): Promise<BoxRun> {
   const id = folder.slice(folder.lastIndexOf("-") + 1);
   try {
     writeFileSync(join(folder, "boot.sh"), boot);
-    const args = ["-n", "-m", "-p", "-f", "--kill-child", "--propagation", "private", "bash", join(folder, "boot.sh"), ...command];
-    const environment = { ...process.env, BOX_FOLDER: folder, BOX_ID: `box-${id}`, NODE_TEST_CONTEXT: undefined };
+    const args = [
+      "-n",
+      "-m",
+      "-p",
+      "-f",
+      "--kill-child",
+      "--propagation",
+      "private",
+      "bash",
+      join(folder, "boot.sh"),
+      ...command,
+    ];
+    const environment = {
+      ...process.env,
+      BOX_FOLDER: folder,
+      BOX_ID: `box-${id}`,
+      NODE_TEST_CONTEXT: undefined,
+    };
     const child = spawn("unshare", args, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes: Buffer) => (output += bytes.toString("utf8")));
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (bytes: Buffer) => (output += bytes.toString("utf8")));
     await new Promise<void>((resolve) => child.once("close", () => resolve()));
     const rc = join(folder, "rc");
     return { code: existsSync(rc) ? Number(readFileSync(rc, "utf8")) : -1, output };
@@ -50,5 +69,8 @@ export async function runInBox(command: readonly string[]): Promise<BoxRun> {
 }
 
 function removeCgroups(id: string): void {
-  spawnSync("sh", ["-c", `for d in /sys/fs/cgroup/*/${id}; do [ -d "$d" ] && find "$d" -depth -type d -exec rmdir {} \\; ; done`]);
+  spawnSync("sh", [
+    "-c",
+    `for d in /sys/fs/cgroup/*/${id}; do [ -d "$d" ] && find "$d" -depth -type d -exec rmdir {} \\; ; done`,
+  ]);
 }

@@ -21,10 +21,18 @@ export function runtimeConformance(name: string, open: () => Promise<Conformance
     assert.deepEqual(await runtime.rows({ signal }), []);
     const sandbox = sandboxConfig(world, "u1");
     const sandboxId = await runtime.runSandbox(sandbox, { signal });
-    const id = await runtime.createContainer({ sandboxId, sandbox, config: containerConfig(world.image, "u1") }, { signal });
-    assert.deepEqual((await runtime.pod("u1", { signal })).containers.map(({ phase, name: called, attempt }) => ({ phase, called, attempt })), [
-      { phase: "created", called: "main", attempt: 3 },
-    ]);
+    const id = await runtime.createContainer(
+      { sandboxId, sandbox, config: containerConfig(world.image, "u1") },
+      { signal },
+    );
+    assert.deepEqual(
+      (await runtime.pod("u1", { signal })).containers.map(({ phase, name: called, attempt }) => ({
+        phase,
+        called,
+        attempt,
+      })),
+      [{ phase: "created", called: "main", attempt: 3 }],
+    );
     await runtime.startContainer(id, { signal });
     const running = await runtime.pod("u1", { signal });
     assert.equal(running.sandboxes[0]?.ready, true);
@@ -33,10 +41,15 @@ export function runtimeConformance(name: string, open: () => Promise<Conformance
     assert.equal(running.containers[0]?.sandboxId, sandboxId);
     assert.equal(running.containers[0]?.annotations["kept"], "yes");
     assert.ok((running.containers[0]?.startedMs ?? 0) > 0);
-    assert.deepEqual((await runtime.rows({ signal })).map(({ kind, phase, podUid }) => ({ kind, phase, podUid })).toSorted((a, b) => (a.kind < b.kind ? -1 : 1)), [
-      { kind: "container", phase: "running", podUid: "u1" },
-      { kind: "sandbox", phase: "ready", podUid: "u1" },
-    ]);
+    assert.deepEqual(
+      (await runtime.rows({ signal }))
+        .map(({ kind, phase, podUid }) => ({ kind, phase, podUid }))
+        .toSorted((a, b) => (a.kind < b.kind ? -1 : 1)),
+      [
+        { kind: "container", phase: "running", podUid: "u1" },
+        { kind: "sandbox", phase: "ready", podUid: "u1" },
+      ],
+    );
     await runtime.stopContainer(id, { graceS: 0, signal });
     const ended = (await runtime.pod("u1", { signal })).containers[0];
     assert.equal(ended?.phase, "exited");
@@ -51,15 +64,20 @@ export function runtimeConformance(name: string, open: () => Promise<Conformance
   test(`${name}: what is not there may be stopped and removed, but not started`, async () => {
     await using world = await open();
     const { runtime } = world;
-    for (const work of [runtime.stopSandbox, runtime.removeSandbox, runtime.removeContainer]) await work.call(runtime, "gone", { signal });
+    for (const work of [runtime.stopSandbox, runtime.removeSandbox, runtime.removeContainer])
+      await work.call(runtime, "gone", { signal });
     await runtime.stopContainer("gone", { graceS: 0, signal });
-    await assert.rejects(runtime.startContainer("gone", { signal }), (error: Error) => /not found|not there/.test(error.message));
+    await assert.rejects(runtime.startContainer("gone", { signal }), (error: Error) =>
+      /not found|not there/.test(error.message),
+    );
   });
 
   test(`${name}: pods do not see each other`, async () => {
     await using world = await open();
     const { runtime } = world;
-    const ids = await Promise.all(["a", "b"].map((uid) => runtime.runSandbox(sandboxConfig(world, uid), { signal })));
+    const ids = await Promise.all(
+      ["a", "b"].map((uid) => runtime.runSandbox(sandboxConfig(world, uid), { signal })),
+    );
     const [first, second] = await Promise.all([runtime.pod("a", { signal }), runtime.pod("b", { signal })]);
     assert.equal(first.sandboxes.length, 1);
     assert.notEqual(first.sandboxes[0]?.ips[0], second.sandboxes[0]?.ips[0]);
@@ -80,11 +98,15 @@ export function runtimeConformance(name: string, open: () => Promise<Conformance
     const watching = runtime.watch(() => (told += 1), { signal: stop.signal }).catch(() => undefined);
     const sandbox = sandboxConfig(world, "w");
     const sandboxId = await runtime.runSandbox(sandbox, { signal });
-    const id = await runtime.createContainer({ sandboxId, sandbox, config: containerConfig(world.image, "w") }, { signal });
+    const id = await runtime.createContainer(
+      { sandboxId, sandbox, config: containerConfig(world.image, "w") },
+      { signal },
+    );
     await runtime.startContainer(id, { signal });
     const before = told;
     await runtime.stopContainer(id, { graceS: 0, signal });
-    for (let turn = 0; turn < 200 && told === before; turn += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+    for (let turn = 0; turn < 200 && told === before; turn += 1)
+      await new Promise((resolve) => setTimeout(resolve, 10));
     assert.ok(told > before);
     await runtime.removeSandbox(sandboxId, { signal });
     stop.abort();
@@ -92,13 +114,19 @@ export function runtimeConformance(name: string, open: () => Promise<Conformance
   });
 }
 
-export function sandboxConfig(world: Pick<ConformanceRuntime, "logFolder" | "cgroupParent">, uid: string): SandboxConfig {
+export function sandboxConfig(
+  world: Pick<ConformanceRuntime, "logFolder" | "cgroupParent">,
+  uid: string,
+): SandboxConfig {
   return {
     metadata: { name: `pod-${uid}`, namespace: "n", uid, attempt: 0 },
     hostname: `pod-${uid}`,
     logDirectory: world.logFolder,
     labels: { [podUidLabel]: uid, [podNameLabel]: `pod-${uid}`, [podNamespaceLabel]: "n" },
-    linux: { ...(world.cgroupParent === undefined ? {} : { cgroupParent: world.cgroupParent }), securityContext: { namespaceOptions: { pid: 1 } } },
+    linux: {
+      ...(world.cgroupParent === undefined ? {} : { cgroupParent: world.cgroupParent }),
+      securityContext: { namespaceOptions: { pid: 1 } },
+    },
   };
 }
 

@@ -2,7 +2,17 @@ import { newClient, type Client } from "@cortado/client";
 import type { Transport, TransportRequest, TransportResponse, WatchEvent } from "@cortado/client/transport";
 import { StatusError } from "@cortado/std/status";
 
-export type FakeObject = { apiVersion?: string; kind?: string; metadata: Record<string, unknown> & { name: string; namespace?: string; uid: string; resourceVersion: string }; [field: string]: unknown };
+export type FakeObject = {
+  apiVersion?: string;
+  kind?: string;
+  metadata: Record<string, unknown> & {
+    name: string;
+    namespace?: string;
+    uid: string;
+    resourceVersion: string;
+  };
+  [field: string]: unknown;
+};
 
 /** Enough of an API server for the node's tests: objects in memory, merge patches, graceful deletion of pods, and watches. */
 export class FakeApi implements Transport {
@@ -18,7 +28,12 @@ export class FakeApi implements Transport {
   find(plural: string, key: string): FakeObject | undefined {
     const [name, namespace] = key.split("/").toReversed();
     for (const [path, object] of this.#objects)
-      if (path.includes(`/${plural}/`) && object.metadata.name === name && object.metadata.namespace === namespace) return object;
+      if (
+        path.includes(`/${plural}/`) &&
+        object.metadata.name === name &&
+        object.metadata.namespace === namespace
+      )
+        return object;
     return undefined;
   }
 
@@ -45,9 +60,12 @@ export class FakeApi implements Transport {
     };
     // What changed between the list and this watch.
     for (const [path, object] of this.#objects)
-      if (Number(object.metadata.resourceVersion) > Number(request.query["resourceVersion"])) take(path, { type: "MODIFIED", object });
+      if (Number(object.metadata.resourceVersion) > Number(request.query["resourceVersion"]))
+        take(path, { type: "MODIFIED", object });
     this.#watchers.add(take);
-    const stopped = new Promise<void>((resolve) => request.signal.addEventListener("abort", () => resolve(), { once: true }));
+    const stopped = new Promise<void>((resolve) =>
+      request.signal.addEventListener("abort", () => resolve(), { once: true }),
+    );
     try {
       while (!request.signal.aborted) {
         while (waiting.length > 0) yield structuredClone(waiting.shift() as WatchEvent);
@@ -63,7 +81,11 @@ export class FakeApi implements Transport {
     if (method !== "GET") this.writes.push(`${method} ${path}`);
     if (method === "GET") return this.#read(request);
     if (method === "POST") return this.#create(path, request.body as FakeObject);
-    if (method === "DELETE") return this.#delete(path, request.body as { gracePeriodSeconds?: number; preconditions?: { uid?: string } });
+    if (method === "DELETE")
+      return this.#delete(
+        path,
+        request.body as { gracePeriodSeconds?: number; preconditions?: { uid?: string } },
+      );
     return this.#change(request);
   }
 
@@ -71,19 +93,26 @@ export class FakeApi implements Transport {
     const found = this.#objects.get(request.path);
     if (found !== undefined) return structuredClone(found);
     if (!isCollection(request.path)) throw new StatusError("NotFound", `${request.path} not found`);
-    const items = [...this.#objects].filter(([path, object]) => inCollection(path, request.path) && selected(object, request)).map(([, object]) => structuredClone(object));
+    const items = [...this.#objects]
+      .filter(([path, object]) => inCollection(path, request.path) && selected(object, request))
+      .map(([, object]) => structuredClone(object));
     return { items, metadata: { resourceVersion: String(this.#revision) } };
   }
 
   #create(path: string, body: FakeObject): unknown {
-    if (path.endsWith("/token")) return { status: { token: `token-${(this.#uids += 1)}`, expirationTimestamp: "2099-01-01T00:00:00Z" } };
+    if (path.endsWith("/token"))
+      return { status: { token: `token-${(this.#uids += 1)}`, expirationTimestamp: "2099-01-01T00:00:00Z" } };
     const full = `${path}/${body.metadata.name}`;
     if (this.#objects.has(full)) throw new StatusError("AlreadyExists", `${full} already exists`);
     const namespace = /\/namespaces\/([^/]+)\//.exec(full)?.[1];
     this.#uids += 1;
     const uid = `00000000-0000-4000-8000-${String(this.#uids).padStart(12, "0")}`;
     const metadata = { ...body.metadata, ...(namespace === undefined ? {} : { namespace }), uid };
-    return this.#put(full, { ...structuredClone(body), metadata: metadata as FakeObject["metadata"] }, "ADDED");
+    return this.#put(
+      full,
+      { ...structuredClone(body), metadata: metadata as FakeObject["metadata"] },
+      "ADDED",
+    );
   }
 
   #change({ method, path, body }: TransportRequest): unknown {
@@ -91,19 +120,28 @@ export class FakeApi implements Transport {
     const before = this.#objects.get(target);
     if (before === undefined) throw new StatusError("NotFound", `${target} not found`);
     const change = body as FakeObject;
-    if (change.metadata?.uid !== undefined && change.metadata.uid !== before.metadata.uid) throw new StatusError("Conflict", "uid differs");
-    const after = method === "PUT" ? { ...change, metadata: { ...before.metadata, ...change.metadata } } : (merge(before, change) as FakeObject);
+    if (change.metadata?.uid !== undefined && change.metadata.uid !== before.metadata.uid)
+      throw new StatusError("Conflict", "uid differs");
+    const after =
+      method === "PUT"
+        ? { ...change, metadata: { ...before.metadata, ...change.metadata } }
+        : (merge(before, change) as FakeObject);
     return this.#put(target, after, "MODIFIED");
   }
 
   #delete(path: string, options: { gracePeriodSeconds?: number; preconditions?: { uid?: string } }): unknown {
     const before = this.#objects.get(path);
     if (before === undefined) throw new StatusError("NotFound", `${path} not found`);
-    if (options.preconditions?.uid !== undefined && options.preconditions.uid !== before.metadata.uid) throw new StatusError("Conflict", "uid differs");
+    if (options.preconditions?.uid !== undefined && options.preconditions.uid !== before.metadata.uid)
+      throw new StatusError("Conflict", "uid differs");
     const spec = before["spec"] as { terminationGracePeriodSeconds?: number; nodeName?: string } | undefined;
     const grace = options.gracePeriodSeconds ?? spec?.terminationGracePeriodSeconds ?? 30;
     if (path.includes("/pods/") && grace > 0 && spec?.nodeName !== undefined) {
-      const metadata = { ...before.metadata, deletionTimestamp: "2026-01-01T00:00:00Z", deletionGracePeriodSeconds: grace };
+      const metadata = {
+        ...before.metadata,
+        deletionTimestamp: "2026-01-01T00:00:00Z",
+        deletionGracePeriodSeconds: grace,
+      };
       return this.#put(path, { ...before, metadata }, "MODIFIED");
     }
     this.#objects.delete(path);
@@ -136,12 +174,17 @@ function inCollection(path: string, collection: string): boolean {
 
 function selected(object: FakeObject, request: TransportRequest): boolean {
   const nodeName = /^spec\.nodeName=(.*)$/.exec(request.query["fieldSelector"] ?? "")?.[1];
-  return nodeName === undefined || (object["spec"] as { nodeName?: string } | undefined)?.nodeName === nodeName;
+  return (
+    nodeName === undefined || (object["spec"] as { nodeName?: string } | undefined)?.nodeName === nodeName
+  );
 }
 
 function merge(target: unknown, change: unknown): unknown {
   if (typeof change !== "object" || change === null || Array.isArray(change)) return structuredClone(change);
-  const base = typeof target === "object" && target !== null && !Array.isArray(target) ? (target as Record<string, unknown>) : {};
+  const base =
+    typeof target === "object" && target !== null && !Array.isArray(target)
+      ? (target as Record<string, unknown>)
+      : {};
   const result: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(change)) {
     if (value === null) delete result[key];

@@ -12,11 +12,18 @@ export function kubectl(): string | undefined {
 }
 
 export type KubectlRun = { readonly stdout: string; readonly stderr: string; readonly code: number | null };
-export type RunOptions = { readonly url: string; readonly args: readonly string[]; readonly input?: string; readonly env?: Readonly<Record<string, string>> };
+export type RunOptions = {
+  readonly url: string;
+  readonly args: readonly string[];
+  readonly input?: string;
+  readonly env?: Readonly<Record<string, string>>;
+};
 
 export function runKubectl({ url, args, input = "", env = {} }: RunOptions): Promise<KubectlRun> {
   return new Promise((resolve) => {
-    const child = spawn(kubectl() ?? "kubectl", ["--server", url, "-n", "n", ...args], { env: { ...process.env, ...env, HOME: "/nonexistent" } });
+    const child = spawn(kubectl() ?? "kubectl", ["--server", url, "-n", "n", ...args], {
+      env: { ...process.env, ...env, HOME: "/nonexistent" },
+    });
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     child.stdout.on("data", (bytes: Buffer) => out.push(bytes));
@@ -24,7 +31,11 @@ export function runKubectl({ url, args, input = "", env = {} }: RunOptions): Pro
     const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
     child.on("close", (code) => {
       clearTimeout(timer);
-      resolve({ stdout: Buffer.concat(out).toString("utf8"), stderr: Buffer.concat(err).toString("utf8"), code });
+      resolve({
+        stdout: Buffer.concat(out).toString("utf8"),
+        stderr: Buffer.concat(err).toString("utf8"),
+        code,
+      });
     });
     child.stdin.on("error", () => undefined);
     child.stdin.end(input);
@@ -32,8 +43,15 @@ export function runKubectl({ url, args, input = "", env = {} }: RunOptions): Pro
 }
 
 /** `kubectl port-forward` of pod web's port 8080 to a free one, until it is disposed. */
-export async function startForward({ url, env }: Pick<RunOptions, "url" | "env">): Promise<AsyncDisposable & { readonly port: number }> {
-  const child = spawn(kubectl() ?? "kubectl", ["--server", url, "-n", "n", "port-forward", "pod/web", ":8080"], { env: { ...process.env, ...env, HOME: "/nonexistent" } });
+export async function startForward({
+  url,
+  env,
+}: Pick<RunOptions, "url" | "env">): Promise<AsyncDisposable & { readonly port: number }> {
+  const child = spawn(
+    kubectl() ?? "kubectl",
+    ["--server", url, "-n", "n", "port-forward", "pod/web", ":8080"],
+    { env: { ...process.env, ...env, HOME: "/nonexistent" } },
+  );
   let text = "";
   const closed = new Promise<void>((resolve) => child.on("close", () => resolve()));
   const port = await new Promise<number>((resolve, reject) => {
@@ -55,7 +73,14 @@ export async function startForward({ url, env }: Pick<RunOptions, "url" | "env">
   };
 }
 
-const podResource = { name: "pods", singularName: "pod", namespaced: true, kind: "Pod", verbs: ["get", "list"], shortNames: ["po"] };
+const podResource = {
+  name: "pods",
+  singularName: "pod",
+  namespaced: true,
+  kind: "Pod",
+  verbs: ["get", "list"],
+  shortNames: ["po"],
+};
 const discovery: Readonly<Record<string, object>> = {
   "/api": { kind: "APIVersions", versions: ["v1"] },
   "/apis": { kind: "APIGroupList", apiVersion: "v1", groups: [] },
@@ -72,8 +97,13 @@ export async function serveKubectl(world: BoxWorld): Promise<AsyncDisposable & {
         if (verb === "log") {
           const signal = world.signal;
           const tailLines = query.get("tailLines");
-          const options = { follow: query.get("follow") === "true", timestamps: query.get("timestamps") === "true", ...(tailLines === null ? {} : { tailLines: Number(tailLines) }) };
-          for await (const bytes of await world.node.streams.log({ namespace: "n", pod, ...options, signal })) response.write(bytes);
+          const options = {
+            follow: query.get("follow") === "true",
+            timestamps: query.get("timestamps") === "true",
+            ...(tailLines === null ? {} : { tailLines: Number(tailLines) }),
+          };
+          for await (const bytes of await world.node.streams.log({ namespace: "n", pod, ...options, signal }))
+            response.write(bytes);
           response.end();
           return;
         }
@@ -84,12 +114,15 @@ export async function serveKubectl(world: BoxWorld): Promise<AsyncDisposable & {
           return;
         }
         const object = world.api.find("pods", `n/${pod}`);
-        if (object === undefined || verb !== undefined) throw new StatusError("NotFound", `${request.method} ${request.url} not found`);
+        if (object === undefined || verb !== undefined)
+          throw new StatusError("NotFound", `${request.method} ${request.url} not found`);
         response.setHeader("content-type", "application/json");
         response.end(JSON.stringify({ ...object, apiVersion: "v1", kind: "Pod" }));
       } catch (error) {
         const status = toStatusError(error);
-        response.writeHead(status.code, { "content-type": "application/json" }).end(JSON.stringify(status.toStatus()));
+        response
+          .writeHead(status.code, { "content-type": "application/json" })
+          .end(JSON.stringify(status.toStatus()));
       }
     })();
   });
@@ -110,7 +143,9 @@ export async function serveKubectl(world: BoxWorld): Promise<AsyncDisposable & {
     work.catch((error: unknown) => {
       const status = toStatusError(error);
       const body = JSON.stringify(status.toStatus());
-      socket.end(`HTTP/1.1 ${status.code} Error\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+      socket.end(
+        `HTTP/1.1 ${status.code} Error\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+      );
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -124,7 +159,11 @@ export async function serveKubectl(world: BoxWorld): Promise<AsyncDisposable & {
   };
 }
 
-function route(request: IncomingMessage): { readonly pod: string; readonly verb: string | undefined; readonly query: URLSearchParams } {
+function route(request: IncomingMessage): {
+  readonly pod: string;
+  readonly verb: string | undefined;
+  readonly query: URLSearchParams;
+} {
   const url = new URL(request.url ?? "/", "http://localhost");
   const [, , , , , , pod = "", verb] = url.pathname.split("/");
   return { pod, verb, query: url.searchParams };

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
@@ -9,7 +9,12 @@ import { jsonLog } from "@cortado/std/log";
 import { newMetrics } from "@cortado/std/metrics";
 import { systemClock } from "@cortado/std/node/clock";
 import { newLayer, pauseImage, writeOciTar, type TarEntry } from "@cortado/wire/oci";
-import { containerdSocket, startContainerd, type Containerd, type ContainerdOptions } from "../containerd/containerd.ts";
+import {
+  containerdSocket,
+  startContainerd,
+  type Containerd,
+  type ContainerdOptions,
+} from "../containerd/containerd.ts";
 import { ctrImport } from "../images/importer.ts";
 import { readMachine, startNode, type RunningNode } from "../node.ts";
 import { openCriRuntime } from "../runtime/cri/cri-runtime.ts";
@@ -61,7 +66,11 @@ export class BoxWorld implements AsyncDisposable {
 
   async startContainerd(): Promise<void> {
     const log = jsonLog({ level: "info", clock: systemClock, write: (line) => void this.log.push(line) });
-    this.#containerd = await startContainerd(this.containerdOptions, { clock: systemClock, log, signal: this.signal });
+    this.#containerd = await startContainerd(this.containerdOptions, {
+      clock: systemClock,
+      log,
+      signal: this.signal,
+    });
     const tar = join(this.folder, "images.tar");
     writeFileSync(tar, Buffer.concat(testImages()));
     await ctrImport(containerdSocket(this.containerdOptions))(tar);
@@ -76,7 +85,11 @@ export class BoxWorld implements AsyncDisposable {
   async startNode(): Promise<void> {
     const log = jsonLog({ level: "debug", clock: systemClock, write: (line) => void this.log.push(line) });
     const metrics = newMetrics();
-    this.#runtime = await openCriRuntime({ socketPath: containerdSocket(this.containerdOptions), clock: systemClock, signal: this.signal });
+    this.#runtime = await openCriRuntime({
+      socketPath: containerdSocket(this.containerdOptions),
+      clock: systemClock,
+      signal: this.signal,
+    });
     await mkdir("/run/cortado", { recursive: true });
     this.#node = await startNode(
       {
@@ -109,9 +122,17 @@ export class BoxWorld implements AsyncDisposable {
   }
 
   createPod(name: string, spec: Partial<PodSpec>, metadata: object = {}): Promise<Pod> {
-    const containers = (spec.containers ?? [{ name: "main" }]).map((one) => ({ image: busyboxImage, command: sleepCommand, ...one }));
+    const containers = (spec.containers ?? [{ name: "main" }]).map((one) => ({
+      image: busyboxImage,
+      command: sleepCommand,
+      ...one,
+    }));
     const whole = { terminationGracePeriodSeconds: 1, ...spec, containers, nodeName };
-    return this.api.client.create(pods, { metadata: { name, namespace: "n", ...metadata }, spec: whole }, { namespace: "n", signal: this.signal });
+    return this.api.client.create(
+      pods,
+      { metadata: { name, namespace: "n", ...metadata }, spec: whole },
+      { namespace: "n", signal: this.signal },
+    );
   }
 
   async deletePod(name: string): Promise<void> {
@@ -132,7 +153,10 @@ export class BoxWorld implements AsyncDisposable {
   }
 
   isReady(name: string): boolean {
-    return this.pod(name)?.status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") === true;
+    return (
+      this.pod(name)?.status?.conditions?.some((one) => one.type === "Ready" && one.status === "True") ===
+      true
+    );
   }
 
   ready(name: string): Promise<void> {
@@ -143,16 +167,41 @@ export class BoxWorld implements AsyncDisposable {
     const startMs = systemClock.monotonicMs();
     while (!(await reached())) {
       if (systemClock.monotonicMs() - startMs > withinMs)
-        throw new Error(`not within ${withinMs} ms: ${what}\n${JSON.stringify(this.api.all("pods").map((one) => one["status"]), null, 1)}\n${this.log.slice(-20).join("\n")}`);
+        throw new Error(
+          `not within ${withinMs} ms: ${what}\n${JSON.stringify(
+            this.api.all("pods").map((one) => one["status"]),
+            null,
+            1,
+          )}\n${this.log.slice(-20).join("\n")}`,
+        );
       await systemClock.sleep(10, { signal: this.signal });
     }
   }
 
   async shell(pod: string, script: string): Promise<{ readonly stdout: string; readonly exitCode: number }> {
     const { uid } = this.pod(pod).metadata;
-    const container = (await this.runtime.pod(uid ?? "", { signal: this.signal })).containers.find((one) => one.phase === "running");
-    const result = await this.runtime.run({ id: container?.id ?? "", command: ["sh", "-c", script], timeoutMs: 10_000 }, { signal: this.signal });
+    const container = (await this.runtime.pod(uid ?? "", { signal: this.signal })).containers.find(
+      (one) => one.phase === "running",
+    );
+    const result = await this.runtime.run(
+      { id: container?.id ?? "", command: ["sh", "-c", script], timeoutMs: 10_000 },
+      { signal: this.signal },
+    );
     return { stdout: Buffer.from(result.stdout).toString("utf8"), exitCode: result.exitCode };
+  }
+
+  /** Ends everything in the box but this process at once, and forgets what a boot forgets. */
+  async cutPower(): Promise<void> {
+    await this.stopNode();
+    const kept = new Set(["1", ...ancestors()]);
+    const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && !kept.has(name));
+    for (const pid of pids) execFileSync("sh", ["-c", `kill -9 ${pid} 2>/dev/null || true`]);
+    await systemClock.sleep(300, { signal: this.signal });
+    execFileSync("sh", [
+      "-c",
+      "for m in $(awk '$5 ~ /^\\/run\\/(c|netns|containerd)/ {print $5}' /proc/self/mountinfo | sort -r); do umount -l $m; done; rm -rf /run/c /run/netns/* /run/cortado /run/containerd",
+    ]);
+    this.#containerd = undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -162,7 +211,22 @@ export class BoxWorld implements AsyncDisposable {
   }
 }
 
-export const sleepCommand: string[] = ["sh", "-c", "trap 'exit 0' TERM; echo begun; while :; do sleep 0.1; done"];
+export const sleepCommand: string[] = [
+  "sh",
+  "-c",
+  "trap 'exit 0' TERM; echo begun; while :; do sleep 0.1; done",
+];
+
+function ancestors(): readonly string[] {
+  const found: string[] = [];
+  for (
+    let pid = String(process.pid);
+    pid !== "0" && pid !== "";
+    pid = /^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? ""
+  )
+    found.push(pid);
+  return found;
+}
 
 function testImages(): readonly Uint8Array[] {
   const applets = execFileSync("/bin/busybox", ["--list"], { encoding: "utf8" }).trim().split("\n");
@@ -172,9 +236,16 @@ function testImages(): readonly Uint8Array[] {
     { name: "etc/", type: "folder", mode: 0o755 },
     { name: "etc/passwd", data: Buffer.from("root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n") },
     { name: "bin/busybox", mode: 0o755, data: readFileSync("/bin/busybox") },
-    ...applets.filter((name) => name !== "busybox").map((name) => ({ name: `bin/${name}`, type: "hardlink" as const, link: "bin/busybox", mode: 0o755 })),
+    ...applets
+      .filter((name) => name !== "busybox")
+      .map((name) => ({ name: `bin/${name}`, type: "hardlink" as const, link: "bin/busybox", mode: 0o755 })),
   ];
   const architecture = process.arch === "arm64" ? "arm64" : "x64";
-  const busybox = { name: busyboxImage, layers: [newLayer(entries, { compression: "zstd" })], config: { Cmd: ["sh"], Env: ["PATH=/bin"] }, architecture } as const;
+  const busybox = {
+    name: busyboxImage,
+    layers: [newLayer(entries, { compression: "zstd" })],
+    config: { Cmd: ["sh"], Env: ["PATH=/bin"] },
+    architecture,
+  } as const;
   return writeOciTar([pauseImage({ name: "cortado.local/pause:1", architecture }), busybox]).parts;
 }

@@ -1,5 +1,16 @@
 import { createHash } from "node:crypto";
-import { chmod, chown, lstat, mkdir, readdir, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { StatusError } from "@cortado/std/status";
 
@@ -7,7 +18,11 @@ export type ProjectedFile = { readonly data: Uint8Array; readonly mode: number }
 /** Files by path relative to the volume. */
 export type Payload = ReadonlyMap<string, ProjectedFile>;
 
-export type WriteOptions = { readonly folder: string; readonly payload: Payload; readonly group: number | undefined };
+export type WriteOptions = {
+  readonly folder: string;
+  readonly payload: Payload;
+  readonly group: number | undefined;
+};
 
 /**
  * Puts files into a volume so that a reader sees the old set or the new one, never a mix: the files lie in a folder named by their content,
@@ -26,7 +41,8 @@ export async function writeAtomically({ folder, payload, group }: WriteOptions):
   await rename(join(folder, "..data_next"), join(folder, "..data"));
   await linkNames(folder, payload);
   for (const name of await readdir(folder)) {
-    if (name.startsWith("..") && name !== "..data" && name !== content) await rm(join(folder, name), { recursive: true, force: true });
+    if (name.startsWith("..") && name !== "..data" && name !== content)
+      await rm(join(folder, name), { recursive: true, force: true });
   }
   return true;
 }
@@ -57,7 +73,8 @@ async function linkNames(folder: string, payload: Payload): Promise<void> {
     await rm(link, { recursive: true, force: true });
     await symlink(join("..data", name), link);
   }
-  for (const name of await readdir(folder)) if (!name.startsWith("..") && !names.has(name)) await rm(join(folder, name), { force: true });
+  for (const name of await readdir(folder))
+    if (!name.startsWith("..") && !names.has(name)) await rm(join(folder, name), { force: true });
 }
 
 function checkPath(path: string): void {

@@ -20,7 +20,14 @@ function run(command: string, args: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
     execFile(command, [...args], { encoding: "utf8" }, (error, _stdout, stderr) => {
       if (error === null) resolve();
-      else reject(new StatusError("InternalError", `${command} ${args.join(" ")}: ${stderr.trim() || error.message}`, { cause: error }));
+      else
+        reject(
+          new StatusError(
+            "InternalError",
+            `${command} ${args.join(" ")}: ${stderr.trim() || error.message}`,
+            { cause: error },
+          ),
+        );
     });
   });
 }

@@ -24,7 +24,12 @@ export type VolumeRoots = {
   readonly runFolder: string;
 };
 
-export type VolumesOptions = { readonly roots: VolumeRoots; readonly mounter: Mounter; readonly sources: Sources; readonly simulated: boolean };
+export type VolumesOptions = {
+  readonly roots: VolumeRoots;
+  readonly mounter: Mounter;
+  readonly sources: Sources;
+  readonly simulated: boolean;
+};
 
 /** Host paths of a pod's volumes, by volume name. */
 export type MountedVolumes = ReadonlyMap<string, string>;
@@ -49,7 +54,11 @@ export class Volumes {
         mounted.set(volume.name, await this.#mountOne(volume, pod, options));
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
-        throw new StatusError("ServiceUnavailable", `MountVolume.SetUp failed for volume ${JSON.stringify(volume.name)} : ${message}`, { cause: error });
+        throw new StatusError(
+          "ServiceUnavailable",
+          `MountVolume.SetUp failed for volume ${JSON.stringify(volume.name)} : ${message}`,
+          { cause: error },
+        );
       }
     }
     return mounted;
@@ -57,7 +66,8 @@ export class Volumes {
 
   /** Writes anew what comes from API objects. */
   async refresh(pod: StoredPod, options: PayloadOptions): Promise<void> {
-    for (const volume of specOf(pod).volumes ?? []) if (isProjected(volume)) await this.#mountOne(volume, pod, options);
+    for (const volume of specOf(pod).volumes ?? [])
+      if (isProjected(volume)) await this.#mountOne(volume, pod, options);
   }
 
   /** Removes all that the pod had of its own. */
@@ -65,7 +75,8 @@ export class Volumes {
     if (this.#options.simulated) return;
     const folder = this.podFolder(uid);
     const memory = join(folder, "volumes", "kubernetes.io~empty-dir");
-    for (const name of await readdir(memory).catch(() => [])) await this.#options.mounter.unmount(join(memory, name));
+    for (const name of await readdir(memory).catch(() => []))
+      await this.#options.mounter.unmount(join(memory, name));
     await rm(folder, { recursive: true, force: true });
     await rm(join(this.#options.roots.runFolder, uid), { recursive: true, force: true });
   }
@@ -74,7 +85,9 @@ export class Volumes {
   async podUids(): Promise<readonly string[]> {
     if (this.#options.simulated) return [];
     const { podsFolder, runFolder } = this.#options.roots;
-    const [lasting, running] = await Promise.all([podsFolder, runFolder].map((folder) => readdir(folder).catch(() => [] as string[])));
+    const [lasting, running] = await Promise.all(
+      [podsFolder, runFolder].map((folder) => readdir(folder).catch(() => [] as string[])),
+    );
     return [...new Set([...(lasting ?? []), ...(running ?? [])])];
   }
 
@@ -89,8 +102,10 @@ export class Volumes {
     if (this.#options.simulated) return this.podFolder(pod.metadata.uid);
     if (volume.emptyDir !== undefined) return this.#emptyDir(volume, pod, group);
     if (volume.hostPath !== undefined) return hostPath(volume.hostPath);
-    if (volume.persistentVolumeClaim !== undefined) return this.#claimed(volume.persistentVolumeClaim.claimName, pod, group);
-    if (volume.ephemeral !== undefined) return this.#claimed(`${pod.metadata.name}-${volume.name}`, pod, group);
+    if (volume.persistentVolumeClaim !== undefined)
+      return this.#claimed(volume.persistentVolumeClaim.claimName, pod, group);
+    if (volume.ephemeral !== undefined)
+      return this.#claimed(`${pod.metadata.name}-${volume.name}`, pod, group);
     const kind = Object.keys(volume).find((key) => key !== "name") ?? "nothing";
     throw new StatusError("NotImplemented", `volumes of kind ${kind} are not offered by this node`);
   }
@@ -115,27 +130,45 @@ export class Volumes {
   async #claimed(claimName: string, pod: StoredPod, group: number | undefined): Promise<string> {
     const { sources } = this.#options;
     const claim = await sources.claim(pod.metadata.namespace ?? "", claimName);
-    if (claim === undefined) throw new StatusError("NotFound", `persistentvolumeclaim ${JSON.stringify(claimName)} not found`);
+    if (claim === undefined)
+      throw new StatusError("NotFound", `persistentvolumeclaim ${JSON.stringify(claimName)} not found`);
     const volumeName = claim.spec?.volumeName;
     if (volumeName === undefined || claim.status?.phase !== "Bound")
-      throw new StatusError("ServiceUnavailable", `persistentvolumeclaim ${JSON.stringify(claimName)} is not bound yet`);
+      throw new StatusError(
+        "ServiceUnavailable",
+        `persistentvolumeclaim ${JSON.stringify(claimName)} is not bound yet`,
+      );
     const volume = await sources.volume(volumeName);
-    if (volume?.spec === undefined) throw new StatusError("NotFound", `persistentvolume ${JSON.stringify(volumeName)} not found`);
+    if (volume?.spec === undefined)
+      throw new StatusError("NotFound", `persistentvolume ${JSON.stringify(volumeName)} not found`);
     return persistentPath(volume.spec, volumeName, group);
   }
 }
 
-async function persistentPath(spec: PersistentVolumeSpec, name: string, group: number | undefined): Promise<string> {
+async function persistentPath(
+  spec: PersistentVolumeSpec,
+  name: string,
+  group: number | undefined,
+): Promise<string> {
   const folder = spec.hostPath === undefined ? spec.local?.path : await hostPath(spec.hostPath);
   if (folder === undefined)
-    throw new StatusError("NotImplemented", `persistentvolume ${name} is neither hostPath nor local; this node mounts no other kind`);
+    throw new StatusError(
+      "NotImplemented",
+      `persistentvolume ${name} is neither hostPath nor local; this node mounts no other kind`,
+    );
   if ((await stat(folder).catch(() => undefined)) === undefined)
     throw new StatusError("NotFound", `persistentvolume ${name}: its folder ${folder} is not there`);
   await own({ folder, group });
   return folder;
 }
 
-async function hostPath({ path, type = "" }: { readonly path: string; readonly type?: string }): Promise<string> {
+async function hostPath({
+  path,
+  type = "",
+}: {
+  readonly path: string;
+  readonly type?: string;
+}): Promise<string> {
   if (type === "DirectoryOrCreate") await mkdir(path, { recursive: true, mode: 0o755 });
   if (type === "FileOrCreate") {
     await mkdir(dirname(path), { recursive: true });
@@ -156,12 +189,22 @@ async function hostPath({ path, type = "" }: { readonly path: string; readonly t
     CharDevice: there?.isCharacterDevice(),
     BlockDevice: there?.isBlockDevice(),
   };
-  if (right[type] !== true) throw new StatusError("BadRequest", `hostPath type check failed: ${path} is not a ${type.replace("OrCreate", "").toLowerCase()}`);
+  if (right[type] !== true)
+    throw new StatusError(
+      "BadRequest",
+      `hostPath type check failed: ${path} is not a ${type.replace("OrCreate", "").toLowerCase()}`,
+    );
   return path;
 }
 
 // Best effort: the folder and what is in it become the group's, and new files in it too.
-async function own({ folder, group }: { readonly folder: string; readonly group: number | undefined }): Promise<void> {
+async function own({
+  folder,
+  group,
+}: {
+  readonly folder: string;
+  readonly group: number | undefined;
+}): Promise<void> {
   if (group === undefined) return;
   const { gid, mode } = await stat(folder);
   if (gid === group && (mode & 0o2070) === 0o2070) return; // "OnRootMismatch", as a whole disk would take long
@@ -187,15 +230,27 @@ async function isMountPoint(folder: string): Promise<boolean> {
 
 const propagations: Readonly<Record<string, number>> = { None: 0, HostToContainer: 1, Bidirectional: 2 };
 
-export type MountOptions = { readonly container: Container; readonly volumes: MountedVolumes; readonly env: readonly EnvPair[] };
+export type MountOptions = {
+  readonly container: Container;
+  readonly volumes: MountedVolumes;
+  readonly env: readonly EnvPair[];
+};
 
 /** The mounts of one container. @throws StatusError for a volume that is not there or a subPath that climbs out of it */
-export async function containerMounts({ container, volumes, env }: MountOptions): Promise<readonly ContainerMount[]> {
+export async function containerMounts({
+  container,
+  volumes,
+  env,
+}: MountOptions): Promise<readonly ContainerMount[]> {
   const known = new Map(env.map(({ key, value }) => [key, value]));
   const mounts: ContainerMount[] = [];
   for (const mount of container.volumeMounts ?? []) {
     const root = volumes.get(mount.name);
-    if (root === undefined) throw new StatusError("NotFound", `container ${container.name} mounts volume ${mount.name}, which the pod does not have`);
+    if (root === undefined)
+      throw new StatusError(
+        "NotFound",
+        `container ${container.name} mounts volume ${mount.name}, which the pod does not have`,
+      );
     const below = mount.subPathExpr === undefined ? (mount.subPath ?? "") : expand(mount.subPathExpr, known);
     mounts.push({
       containerPath: mount.mountPath.startsWith("/") ? mount.mountPath : `/${mount.mountPath}`,
@@ -208,7 +263,8 @@ export async function containerMounts({ container, volumes, env }: MountOptions)
 }
 
 async function subPath(root: string, below: string): Promise<string> {
-  if (below.startsWith("/") || below.split("/").includes("..")) throw new StatusError("BadRequest", `subPath ${below} climbs out of its volume`);
+  if (below.startsWith("/") || below.split("/").includes(".."))
+    throw new StatusError("BadRequest", `subPath ${below} climbs out of its volume`);
   const wanted = join(root, below);
   if ((await stat(wanted).catch(() => undefined)) === undefined) {
     await mkdir(wanted, { recursive: true, mode: 0o750 });
@@ -216,6 +272,7 @@ async function subPath(root: string, below: string): Promise<string> {
   }
   // A link inside the volume must not lead out of it; the real path is mounted, so that it cannot be swapped afterwards.
   const [realRoot, real] = await Promise.all([realpath(root), realpath(wanted)]);
-  if (real !== realRoot && !real.startsWith(`${realRoot}/`)) throw new StatusError("BadRequest", `subPath ${below} leads out of its volume`);
+  if (real !== realRoot && !real.startsWith(`${realRoot}/`))
+    throw new StatusError("BadRequest", `subPath ${below} leads out of its volume`);
   return real;
 }

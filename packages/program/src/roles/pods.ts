@@ -6,7 +6,7 @@ import type { LoopMetrics } from "@cortado/client/loop";
 import { readMachine, startNode, type RunningNode } from "@cortado/node";
 import { ctrImport, importImages } from "@cortado/node/images";
 import { startContainerd } from "@cortado/node/containerd";
-import { mountCommand } from "@cortado/node/mount";
+import { mountCommand } from "@cortado/node/mounter";
 import type { Runtime } from "@cortado/node/runtime";
 import { openCriRuntime } from "@cortado/node/runtime/cri";
 import { newSimulatedRuntime } from "@cortado/node/runtime/simulated";

@@ -19,7 +19,10 @@ test("a message comes back as it went, and 64-bit integers keep every digit", ()
 
 test("the bytes are those of protobuf: tag, length, value", () => {
   assert.deepEqual([...encode("IdMessage", { id: "ab" })], [0x0a, 2, 0x61, 0x62]);
-  assert.deepEqual([...encode("StopContainerRequest", { containerId: "c", timeout: 30n })], [0x0a, 1, 0x63, 0x10, 30]);
+  assert.deepEqual(
+    [...encode("StopContainerRequest", { containerId: "c", timeout: 30n })],
+    [0x0a, 1, 0x63, 0x10, 30],
+  );
   assert.deepEqual([...encode("PortForwardRequest", { port: [80, 0] })], [0x10, 80, 0x10, 0]);
 });
 
@@ -29,7 +32,10 @@ test("unknown fields are skipped, packed and unpacked numbers are both read", ()
 });
 
 test("a map may hold any key", () => {
-  const { labels } = decode("PodSandboxConfig", encode("PodSandboxConfig", { labels: JSON.parse('{"__proto__":"x"}') }));
+  const { labels } = decode(
+    "PodSandboxConfig",
+    encode("PodSandboxConfig", { labels: JSON.parse('{"__proto__":"x"}') }),
+  );
   assert.deepEqual(Object.entries(labels ?? {}), [["__proto__", "x"]]);
 });
 

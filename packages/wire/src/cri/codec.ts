@@ -3,7 +3,12 @@ import { assert } from "@cortado/std/assert";
 import { schema, type Message, type MessageName } from "./schema.ts";
 
 type Fields = Readonly<Record<string, readonly [number, string]>>;
-type Field = { readonly name: string; readonly number: number; readonly type: string; readonly repeated: boolean };
+type Field = {
+  readonly name: string;
+  readonly number: number;
+  readonly type: string;
+  readonly repeated: boolean;
+};
 
 const fieldsByNumber = new Map<string, ReadonlyMap<number, Field>>();
 
@@ -26,11 +31,18 @@ function writeMessage(writer: BinaryWriter, name: string, message: Readonly<Reco
     if (value === undefined || value === null) continue;
     if (field.type === "map") writeMap({ writer, field, entries: value as Readonly<Record<string, string>> });
     else if (!field.repeated) writeField({ writer, field, value, always: false });
-    else for (const item of value as readonly unknown[]) writeField({ writer, field, value: item, always: true });
+    else
+      for (const item of value as readonly unknown[])
+        writeField({ writer, field, value: item, always: true });
   }
 }
 
-type WriteField = { readonly writer: BinaryWriter; readonly field: Field; readonly value: unknown; readonly always: boolean };
+type WriteField = {
+  readonly writer: BinaryWriter;
+  readonly field: Field;
+  readonly value: unknown;
+  readonly always: boolean;
+};
 
 // Repeated numbers are written unpacked, which every proto3 reader takes.
 function writeField({ writer, field, value, always }: WriteField): void {
@@ -63,7 +75,11 @@ function writeField({ writer, field, value, always }: WriteField): void {
   }
 }
 
-type WriteMap = { readonly writer: BinaryWriter; readonly field: Field; readonly entries: Readonly<Record<string, string>> };
+type WriteMap = {
+  readonly writer: BinaryWriter;
+  readonly field: Field;
+  readonly entries: Readonly<Record<string, string>>;
+};
 
 function writeMap({ writer, field, entries }: WriteMap): void {
   for (const [key, value] of Object.entries(entries)) {
@@ -83,14 +99,20 @@ function readMessage(reader: BinaryReader, name: string, end: number): Record<st
       reader.skip(wireType, number);
       continue;
     }
-    if (field.type === "map") readEntry(reader, (message[field.name] ??= Object.create(null)) as Record<string, string>);
+    if (field.type === "map")
+      readEntry(reader, (message[field.name] ??= Object.create(null)) as Record<string, string>);
     else if (!field.repeated) message[field.name] = readValue(reader, field.type);
     else readRepeated({ reader, field, wireType, into: (message[field.name] ??= []) as unknown[] });
   }
   return message;
 }
 
-type ReadRepeated = { readonly reader: BinaryReader; readonly field: Field; readonly wireType: WireType; readonly into: unknown[] };
+type ReadRepeated = {
+  readonly reader: BinaryReader;
+  readonly field: Field;
+  readonly wireType: WireType;
+  readonly into: unknown[];
+};
 
 function readRepeated({ reader, field, wireType, into }: ReadRepeated): void {
   const packed = wireType === WireType.LengthDelimited && numericTypes.has(field.type);

@@ -4,14 +4,29 @@
  */
 export const schema = {
   Empty: {},
-  VersionResponse: { version: [1, "string"], runtimeName: [2, "string"], runtimeVersion: [3, "string"], runtimeApiVersion: [4, "string"] },
+  VersionResponse: {
+    version: [1, "string"],
+    runtimeName: [2, "string"],
+    runtimeVersion: [3, "string"],
+    runtimeApiVersion: [4, "string"],
+  },
   Int64Value: { value: [1, "int64"] },
   UInt64Value: { value: [1, "uint64"] },
   KeyValue: { key: [1, "string"], value: [2, "string"] },
-  PodSandboxMetadata: { name: [1, "string"], uid: [2, "string"], namespace: [3, "string"], attempt: [4, "uint32"] },
+  PodSandboxMetadata: {
+    name: [1, "string"],
+    uid: [2, "string"],
+    namespace: [3, "string"],
+    attempt: [4, "uint32"],
+  },
   ContainerMetadata: { name: [1, "string"], attempt: [2, "uint32"] },
   DnsConfig: { servers: [1, "string[]"], searches: [2, "string[]"], options: [3, "string[]"] },
-  PortMapping: { protocol: [1, "int32"], containerPort: [2, "int32"], hostPort: [3, "int32"], hostIp: [4, "string"] },
+  PortMapping: {
+    protocol: [1, "int32"],
+    containerPort: [2, "int32"],
+    hostPort: [3, "int32"],
+    hostIp: [4, "string"],
+  },
   NamespaceOption: { network: [1, "int32"], pid: [2, "int32"], ipc: [3, "int32"], targetId: [4, "string"] },
   SecurityProfile: { profileType: [1, "int32"], localhostRef: [2, "string"] },
   LinuxSandboxSecurityContext: {
@@ -98,7 +113,10 @@ export const schema = {
     readonlyPaths: [14, "string[]"],
     seccomp: [15, "SecurityProfile"],
   },
-  LinuxContainerConfig: { resources: [1, "LinuxContainerResources"], securityContext: [2, "LinuxContainerSecurityContext"] },
+  LinuxContainerConfig: {
+    resources: [1, "LinuxContainerResources"],
+    securityContext: [2, "LinuxContainerSecurityContext"],
+  },
   ContainerConfig: {
     metadata: [1, "ContainerMetadata"],
     image: [2, "ImageSpec"],
@@ -116,7 +134,11 @@ export const schema = {
     tty: [14, "bool"],
     linux: [15, "LinuxContainerConfig"],
   },
-  CreateContainerRequest: { podSandboxId: [1, "string"], config: [2, "ContainerConfig"], sandboxConfig: [3, "PodSandboxConfig"] },
+  CreateContainerRequest: {
+    podSandboxId: [1, "string"],
+    config: [2, "ContainerConfig"],
+    sandboxConfig: [3, "PodSandboxConfig"],
+  },
   StopContainerRequest: { containerId: [1, "string"], timeout: [2, "int64"] },
   ContainerFilter: { id: [1, "string"], podSandboxId: [3, "string"], labelSelector: [4, "map"] },
   ListContainersRequest: { filter: [1, "ContainerFilter"] },
@@ -160,10 +182,20 @@ export const schema = {
     stdout: [5, "bool"],
     stderr: [6, "bool"],
   },
-  AttachRequest: { containerId: [1, "string"], stdin: [2, "bool"], tty: [3, "bool"], stdout: [4, "bool"], stderr: [5, "bool"] },
+  AttachRequest: {
+    containerId: [1, "string"],
+    stdin: [2, "bool"],
+    tty: [3, "bool"],
+    stdout: [4, "bool"],
+    stderr: [5, "bool"],
+  },
   PortForwardRequest: { podSandboxId: [1, "string"], port: [2, "int32[]"] },
   UrlResponse: { url: [1, "string"] },
-  CpuUsage: { timestamp: [1, "int64"], usageCoreNanoSeconds: [2, "UInt64Value"], usageNanoCores: [3, "UInt64Value"] },
+  CpuUsage: {
+    timestamp: [1, "int64"],
+    usageCoreNanoSeconds: [2, "UInt64Value"],
+    usageNanoCores: [3, "UInt64Value"],
+  },
   MemoryUsage: {
     timestamp: [1, "int64"],
     workingSetBytes: [2, "UInt64Value"],
@@ -178,7 +210,12 @@ export const schema = {
     usedBytes: [3, "UInt64Value"],
     inodesUsed: [4, "UInt64Value"],
   },
-  ContainerAttributes: { id: [1, "string"], metadata: [2, "ContainerMetadata"], labels: [3, "map"], annotations: [4, "map"] },
+  ContainerAttributes: {
+    id: [1, "string"],
+    metadata: [2, "ContainerMetadata"],
+    labels: [3, "map"],
+    annotations: [4, "map"],
+  },
   ContainerStats: {
     attributes: [1, "ContainerAttributes"],
     cpu: [2, "CpuUsage"],
@@ -186,7 +223,12 @@ export const schema = {
     writableLayer: [4, "FilesystemUsage"],
   },
   ListContainerStatsResponse: { stats: [1, "ContainerStats[]"] },
-  RuntimeCondition: { type: [1, "string"], status: [2, "bool"], reason: [3, "string"], message: [4, "string"] },
+  RuntimeCondition: {
+    type: [1, "string"],
+    status: [2, "bool"],
+    reason: [3, "string"],
+    message: [4, "string"],
+  },
   RuntimeStatus: { conditions: [1, "RuntimeCondition[]"] },
   RuntimeStatusResponse: { status: [1, "RuntimeStatus"], info: [2, "map"] },
   Image: {
@@ -202,8 +244,17 @@ export const schema = {
   ListImagesResponse: { images: [1, "Image[]"] },
   ImageRequest: { image: [1, "ImageSpec"], verbose: [2, "bool"] },
   ImageStatusResponse: { image: [1, "Image"], info: [2, "map"] },
-  AuthConfig: { username: [1, "string"], password: [2, "string"], auth: [3, "string"], serverAddress: [4, "string"] },
-  PullImageRequest: { image: [1, "ImageSpec"], auth: [2, "AuthConfig"], sandboxConfig: [3, "PodSandboxConfig"] },
+  AuthConfig: {
+    username: [1, "string"],
+    password: [2, "string"],
+    auth: [3, "string"],
+    serverAddress: [4, "string"],
+  },
+  PullImageRequest: {
+    image: [1, "ImageSpec"],
+    auth: [2, "AuthConfig"],
+    sandboxConfig: [3, "PodSandboxConfig"],
+  },
   PullImageResponse: { imageRef: [1, "string"] },
   ImageFsInfoResponse: { imageFilesystems: [1, "FilesystemUsage[]"] },
   // containerd, api/services/events/v1/events.proto and api/events/task.proto
@@ -230,7 +281,11 @@ type ScalarOf = {
   map: Readonly<Record<string, string>>;
 };
 
-type ValueOf<Type> = Type extends keyof ScalarOf ? ScalarOf[Type] : Type extends MessageName ? Message<Type> : never;
+type ValueOf<Type> = Type extends keyof ScalarOf
+  ? ScalarOf[Type]
+  : Type extends MessageName
+    ? Message<Type>
+    : never;
 
 type FieldOf<Entry> = Entry extends readonly [number, `${infer Type}[]`]
   ? readonly ValueOf<Type>[]
@@ -239,4 +294,6 @@ type FieldOf<Entry> = Entry extends readonly [number, `${infer Type}[]`]
     : never;
 
 /** A message as we hold it: what is absent on the wire is absent here, and 64-bit integers keep every digit. */
-export type Message<Name extends MessageName> = { readonly [Field in keyof Schema[Name]]?: FieldOf<Schema[Name][Field]> };
+export type Message<Name extends MessageName> = {
+  readonly [Field in keyof Schema[Name]]?: FieldOf<Schema[Name][Field]>;
+};

@@ -31,10 +31,14 @@ export class FrameReader {
   #next(): Uint8Array | undefined {
     const held = this.#held;
     if (held.byteLength < GRPC_PREFIX_BYTES) return undefined;
-    if (held[0] !== 0) throw new StatusError("NotImplemented", "a compressed gRPC message came although none was asked for");
+    if (held[0] !== 0)
+      throw new StatusError("NotImplemented", "a compressed gRPC message came although none was asked for");
     const length = new DataView(held.buffer, held.byteOffset, held.byteLength).getUint32(1);
     if (length > this.#messageBytesMax)
-      throw new StatusError("RequestEntityTooLarge", `a gRPC message of ${length} bytes is over ${this.#messageBytesMax}`);
+      throw new StatusError(
+        "RequestEntityTooLarge",
+        `a gRPC message of ${length} bytes is over ${this.#messageBytesMax}`,
+      );
     if (held.byteLength < GRPC_PREFIX_BYTES + length) return undefined;
     this.#held = held.subarray(GRPC_PREFIX_BYTES + length);
     return held.subarray(GRPC_PREFIX_BYTES, GRPC_PREFIX_BYTES + length);
@@ -63,9 +67,16 @@ const reasons: readonly StatusReason[] = [
 ];
 
 /** A non-zero `grpc-status` with its percent-encoded `grpc-message` as our error. */
-export function grpcError(options: { readonly method: string; readonly code: number; readonly message: string }): StatusError {
+export function grpcError(options: {
+  readonly method: string;
+  readonly code: number;
+  readonly message: string;
+}): StatusError {
   const method = options.method.slice(options.method.lastIndexOf("/") + 1);
-  return new StatusError(reasons[options.code] ?? "InternalError", `${method}: ${decodeMessage(options.message)}`);
+  return new StatusError(
+    reasons[options.code] ?? "InternalError",
+    `${method}: ${decodeMessage(options.message)}`,
+  );
 }
 
 function decodeMessage(text: string): string {

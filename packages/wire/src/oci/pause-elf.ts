@@ -46,15 +46,16 @@ function x64Code(actionAt: number): Uint8Array {
   const leaEnd = 10 + 7;
   const distance = actionAt - (HEADER_BYTES + leaEnd);
   const leaBytes = [distance & 255, (distance >> 8) & 255, (distance >> 16) & 255, (distance >> 24) & 255];
-  return Uint8Array.of(
-    ...[0xb8, 13, 0, 0, 0], // mov eax, rt_sigaction
-    ...[0xbf, SIGCHLD, 0, 0, 0], // mov edi, SIGCHLD
-    ...[0x48, 0x8d, 0x35, ...leaBytes], // lea rsi, [rip + action]
-    ...[0x31, 0xd2], // xor edx, edx
-    ...[0x41, 0xba, 8, 0, 0, 0], // mov r10d, 8
-    ...[0x0f, 0x05], // syscall
-    ...[0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7], // again: pause(); jmp again
-  );
+  const instructions = [
+    [0xb8, 13, 0, 0, 0], // mov eax, rt_sigaction
+    [0xbf, SIGCHLD, 0, 0, 0], // mov edi, SIGCHLD
+    [0x48, 0x8d, 0x35, ...leaBytes], // lea rsi, [rip + action]
+    [0x31, 0xd2], // xor edx, edx
+    [0x41, 0xba, 8, 0, 0, 0], // mov r10d, 8
+    [0x0f, 0x05], // syscall
+    [0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7], // again: pause(); jmp again
+  ];
+  return Uint8Array.from(instructions.flat());
 }
 
 function arm64Code(actionAt: number): Uint8Array {
@@ -63,10 +64,10 @@ function arm64Code(actionAt: number): Uint8Array {
   const distance = actionAt - (HEADER_BYTES + 4);
   const address = (0x10000000 | ((distance & 3) << 29) | ((distance >> 2) << 5) | 1) >>> 0; // adr x1, action
   const words = [
-    ...[set(0, SIGCHLD), address, set(2, 0), set(3, 8), set(8, 134), call], // rt_sigaction
-    ...[set(0, 0), set(1, 0), set(2, 0), set(3, 0), set(8, 73), call], // again: ppoll(0, 0, 0, 0): waits for ever
-    (0x14000000 | (-6 & 0x03ffffff)) >>> 0, // b again
-  ];
+    [set(0, SIGCHLD), address, set(2, 0), set(3, 8), set(8, 134), call], // rt_sigaction
+    [set(0, 0), set(1, 0), set(2, 0), set(3, 0), set(8, 73), call], // again: ppoll(0, 0, 0, 0): waits for ever
+    [(0x14000000 | (-6 & 0x03ffffff)) >>> 0], // b again
+  ].flat();
   const view = new DataView(new ArrayBuffer(words.length * 4));
   for (const [at, word] of words.entries()) view.setUint32(at * 4, word, true);
   return new Uint8Array(view.buffer);

@@ -24,7 +24,9 @@ export const headerDictionary: Uint8Array = makeDictionary();
 export const HEADER_DICTIONARY_ADLER = 0xe3c6a7c2;
 
 function makeDictionary(): Uint8Array {
-  const text = [...sized, ...sizedTail].map((word) => `\0\0\0${String.fromCharCode(word.length)}${word}`).join("") + plain.join("");
+  const text =
+    [...sized, ...sizedTail].map((word) => `\0\0\0${String.fromCharCode(word.length)}${word}`).join("") +
+    plain.join("");
   return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 }
 

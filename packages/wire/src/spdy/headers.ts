@@ -23,7 +23,10 @@ export class HeaderWriter {
   write(headers: SpdyHeaders): Uint8Array {
     const block = headerBlock(headers);
     if (block.byteLength > STORED_BYTES_MAX)
-      throw new StatusError("RequestEntityTooLarge", `SPDY headers of ${block.byteLength} bytes are over ${STORED_BYTES_MAX}`);
+      throw new StatusError(
+        "RequestEntityTooLarge",
+        `SPDY headers of ${block.byteLength} bytes are over ${STORED_BYTES_MAX}`,
+      );
     const start = this.#first ? ZLIB_HEADER_BYTES : 0;
     const bytes = new Uint8Array(start + 5 + block.byteLength + 5);
     const view = new DataView(bytes.buffer);
@@ -42,7 +45,10 @@ export class HeaderWriter {
 
 /** Reads the header blocks of one direction, in order. */
 export class HeaderReader {
-  readonly #inflater: FlushedInflater = new FlushedInflater({ dictionary: headerDictionary, outputBytesMax: HEADER_BYTES_MAX });
+  readonly #inflater: FlushedInflater = new FlushedInflater({
+    dictionary: headerDictionary,
+    outputBytesMax: HEADER_BYTES_MAX,
+  });
   #first = true;
 
   read(bytes: Uint8Array): SpdyHeaders {
@@ -57,15 +63,20 @@ export class HeaderReader {
 
 function afterZlibHeader(bytes: Uint8Array): Uint8Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const good = bytes.byteLength >= ZLIB_HEADER_BYTES && view.getUint16(0) % 31 === 0 && (view.getUint8(0) & 0x0f) === 8;
+  const good =
+    bytes.byteLength >= ZLIB_HEADER_BYTES && view.getUint16(0) % 31 === 0 && (view.getUint8(0) & 0x0f) === 8;
   if (!good) throw new StatusError("BadRequest", "SPDY headers do not start with a zlib header");
   if ((view.getUint8(1) & 0x20) === 0) return bytes.subarray(2);
-  if (view.getUint32(2) !== HEADER_DICTIONARY_ADLER) throw new StatusError("BadRequest", "SPDY headers use an unknown dictionary");
+  if (view.getUint32(2) !== HEADER_DICTIONARY_ADLER)
+    throw new StatusError("BadRequest", "SPDY headers use an unknown dictionary");
   return bytes.subarray(ZLIB_HEADER_BYTES);
 }
 
 function headerBlock(headers: SpdyHeaders): Uint8Array {
-  const texts = Object.entries(headers).flatMap(([name, value]) => [encoder.encode(name.toLowerCase()), encoder.encode(value)]);
+  const texts = Object.entries(headers).flatMap(([name, value]) => [
+    encoder.encode(name.toLowerCase()),
+    encoder.encode(value),
+  ]);
   const bytes = new Uint8Array(4 + texts.reduce((total, text) => total + 4 + text.byteLength, 0));
   const view = new DataView(bytes.buffer);
   view.setUint32(0, texts.length / 2);

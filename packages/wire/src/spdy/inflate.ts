@@ -1,13 +1,18 @@
 import { StatusError } from "@cortado/std/status";
 
 const WINDOW_BYTES = 32 * 1024;
-const lengthBases = [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258];
+const lengthBases = [
+  3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195,
+  227, 258,
+];
 const lengthExtras = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
 const distanceBases = [
-  1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385,
-  24577,
+  1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097,
+  6145, 8193, 12289, 16385, 24577,
 ];
-const distanceExtras = [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13];
+const distanceExtras = [
+  0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13,
+];
 const codeLengthOrder = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 /**
@@ -49,13 +54,22 @@ function readBlock(bits: BitReader, output: Output): void {
 function readStored(bits: BitReader, output: Output): void {
   bits.align();
   const length = bits.take(16);
-  if ((bits.take(16) ^ 0xffff) !== length) throw malformed("a stored block whose length does not match its complement");
+  if ((bits.take(16) ^ 0xffff) !== length)
+    throw malformed("a stored block whose length does not match its complement");
   for (let index = 0; index < length; index += 1) output.put(bits.take(8));
 }
 
 type Codes = { readonly literals: Huffman; readonly distances: Huffman };
 
-function readCodes({ bits, output, codes }: { readonly bits: BitReader; readonly output: Output; readonly codes: Codes }): void {
+function readCodes({
+  bits,
+  output,
+  codes,
+}: {
+  readonly bits: BitReader;
+  readonly output: Output;
+  readonly codes: Codes;
+}): void {
   for (;;) {
     const symbol = codes.literals.read(bits);
     if (symbol < 256) {
@@ -63,7 +77,8 @@ function readCodes({ bits, output, codes }: { readonly bits: BitReader; readonly
       continue;
     }
     if (symbol === 256) return;
-    const length = (lengthBases[symbol - 257] ?? fail("a length")) + bits.take(lengthExtras[symbol - 257] ?? 0);
+    const length =
+      (lengthBases[symbol - 257] ?? fail("a length")) + bits.take(lengthExtras[symbol - 257] ?? 0);
     const code = codes.distances.read(bits);
     const distance = (distanceBases[code] ?? fail("a distance")) + bits.take(distanceExtras[code] ?? 0);
     output.copy({ distance, length });
@@ -74,7 +89,9 @@ let fixed: Codes | undefined;
 
 function fixedCodes(): Codes {
   fixed ??= {
-    literals: new Huffman(Array.from({ length: 288 }, (_none, at) => (at < 144 ? 8 : at < 256 ? 9 : at < 280 ? 7 : 8))),
+    literals: new Huffman(
+      Array.from({ length: 288 }, (_none, at) => (at < 144 ? 8 : at < 256 ? 9 : at < 280 ? 7 : 8)),
+    ),
     distances: new Huffman(Array.from({ length: 30 }, () => 5)),
   };
   return fixed;
@@ -91,13 +108,25 @@ function readDynamicCodes(bits: BitReader): Codes {
   while (lengths.length < literalCount + distanceCount) {
     const symbol = order.read(bits);
     if (symbol < 16) lengths.push(symbol);
-    else if (symbol === 16) repeat({ lengths, value: lengths.at(-1) ?? fail("a repeat"), times: 3 + bits.take(2) });
+    else if (symbol === 16)
+      repeat({ lengths, value: lengths.at(-1) ?? fail("a repeat"), times: 3 + bits.take(2) });
     else repeat({ lengths, value: 0, times: symbol === 17 ? 3 + bits.take(3) : 11 + bits.take(7) });
   }
-  return { literals: new Huffman(lengths.slice(0, literalCount)), distances: new Huffman(lengths.slice(literalCount)) };
+  return {
+    literals: new Huffman(lengths.slice(0, literalCount)),
+    distances: new Huffman(lengths.slice(literalCount)),
+  };
 }
 
-function repeat({ lengths, value, times }: { readonly lengths: number[]; readonly value: number; readonly times: number }): void {
+function repeat({
+  lengths,
+  value,
+  times,
+}: {
+  readonly lengths: number[];
+  readonly value: number;
+  readonly times: number;
+}): void {
   for (let index = 0; index < times; index += 1) lengths.push(value);
 }
 
@@ -109,7 +138,8 @@ class Huffman {
   constructor(lengths: readonly number[]) {
     for (const length of lengths) if (length > 0) this.#counts[length] = (this.#counts[length] ?? 0) + 1;
     const offsets = new Array<number>(17).fill(0);
-    for (let length = 1; length <= 15; length += 1) offsets[length + 1] = (offsets[length] ?? 0) + (this.#counts[length] ?? 0);
+    for (let length = 1; length <= 15; length += 1)
+      offsets[length + 1] = (offsets[length] ?? 0) + (this.#counts[length] ?? 0);
     this.#symbols = new Array<number>(lengths.length).fill(0);
     for (const [symbol, length] of lengths.entries()) {
       if (length === 0) continue;

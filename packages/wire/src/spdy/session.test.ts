@@ -16,7 +16,12 @@ test("flushed pieces of zlib's own making inflate, also with references into ear
   const chunks: Buffer[] = [];
   deflate.on("data", (chunk: Buffer) => chunks.push(chunk));
   const inflater = new FlushedInflater({ dictionary: headerDictionary, outputBytesMax: 200_000 });
-  const pieces = ["streamtype stdin port 8080 content-length", "streamtype stdout port 8080 ".repeat(400), "x", noise(20_000)];
+  const pieces = [
+    "streamtype stdin port 8080 content-length",
+    "streamtype stdout port 8080 ".repeat(400),
+    "x",
+    noise(20_000),
+  ];
   for (const [at, piece] of pieces.entries()) {
     deflate.write(piece);
     await new Promise<void>((resolve) => deflate.flush(constants.Z_SYNC_FLUSH, () => resolve()));
@@ -29,14 +34,19 @@ test("what is not DEFLATE is refused, and so is what grows too large", () => {
   const fresh = () => new FlushedInflater({ dictionary: headerDictionary, outputBytesMax: 100 });
   assert.throws(() => fresh().push(Uint8Array.of(0x07)), /unknown type/);
   assert.throws(() => fresh().push(Uint8Array.of(0x00, 5, 0, 0, 0)), /complement/);
-  assert.throws(() => fresh().push(Uint8Array.of(0x00, 200, 0, 55, 255, ...new Uint8Array(200))), /too large/);
+  assert.throws(
+    () => fresh().push(Uint8Array.of(0x00, 200, 0, 55, 255, ...new Uint8Array(200))),
+    /too large/,
+  );
 });
 
 test("headers come back as they went, block after block", () => {
   const writer = new HeaderWriter();
   const reader = new HeaderReader();
   for (const headers of [{ streamtype: "error" }, { streamType: "data", port: "80", requestID: "7" }, {}]) {
-    const lower = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+    const lower = Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+    );
     assert.deepEqual({ ...reader.read(writer.write(headers)) }, lower);
   }
 });
@@ -55,9 +65,18 @@ test("streams carry bytes both ways and half-close, however the bytes are cut", 
     stream.end();
     served.write(Buffer.from("x".repeat(40_000)));
     served.end();
-    const text = got.filter((line) => line.startsWith("server data")).map((line) => line.slice(12)).join("");
+    const text = got
+      .filter((line) => line.startsWith("server data"))
+      .map((line) => line.slice(12))
+      .join("");
     assert.equal(text, "hello");
-    assert.equal(got.filter((line) => line.startsWith("client data")).map((line) => line.slice(12)).join("").length, 40_000);
+    assert.equal(
+      got
+        .filter((line) => line.startsWith("client data"))
+        .map((line) => line.slice(12))
+        .join("").length,
+      40_000,
+    );
     assert.ok(got.indexOf("server ended") < got.indexOf("server closed"));
     assert.ok(got.includes("client ended"));
     assert.equal(client.streams, 0);
@@ -92,7 +111,10 @@ test("a ping of the peer is echoed, an answer to ours is not", () => {
   const server = new SpdySession({ role: "server", write: (bytes) => sent.push(bytes) });
   server.receive(Uint8Array.of(0x80, 3, 0, 6, 0, 0, 0, 4, 0, 0, 0, 1));
   server.receive(Uint8Array.of(0x80, 3, 0, 6, 0, 0, 0, 4, 0, 0, 0, 2));
-  assert.deepEqual(sent.map((bytes) => [...bytes]), [[0x80, 3, 0, 6, 0, 0, 0, 4, 0, 0, 0, 1]]);
+  assert.deepEqual(
+    sent.map((bytes) => [...bytes]),
+    [[0x80, 3, 0, 6, 0, 0, 0, 4, 0, 0, 0, 1]],
+  );
 });
 
 function pair(cut: number): { client: SpdySession; server: SpdySession; opened: SpdyStream[] } {
@@ -101,7 +123,11 @@ function pair(cut: number): { client: SpdySession; server: SpdySession; opened: 
     for (let at = 0; at < bytes.byteLength; at += cut) to().receive(bytes.subarray(at, at + cut));
   };
   const client: SpdySession = new SpdySession({ role: "client", write: pipe(() => server) });
-  const server: SpdySession = new SpdySession({ role: "server", write: pipe(() => client), opened: (stream) => opened.push(stream) });
+  const server: SpdySession = new SpdySession({
+    role: "server",
+    write: pipe(() => client),
+    opened: (stream) => opened.push(stream),
+  });
   return { client, server, opened };
 }
 
@@ -109,11 +135,14 @@ function log(into: string[], name: string) {
   return {
     data: (bytes: Uint8Array) => void into.push(`${name} data ${Buffer.from(bytes).toString()}`),
     ended: () => void into.push(`${name} ended`),
-    closed: (error: Error | undefined) => void into.push(`${name} closed${error === undefined ? "" : `: ${error.message}`}`),
+    closed: (error: Error | undefined) =>
+      void into.push(`${name} closed${error === undefined ? "" : `: ${error.message}`}`),
   };
 }
 
 function noise(length: number): string {
   let state = 1;
-  return Array.from({ length }, () => String.fromCharCode(32 + ((state = (state * 48_271) % 2_147_483_647) % 90))).join("");
+  return Array.from({ length }, () =>
+    String.fromCharCode(32 + ((state = (state * 48_271) % 2_147_483_647) % 90)),
+  ).join("");
 }

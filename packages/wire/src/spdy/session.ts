@@ -108,7 +108,7 @@ export class SpdySession {
     const payload = new Uint8Array(8);
     this.#control({ type: GOAWAY, flags: 0, payload });
     this.#over = true;
-    for (const stream of [...this.#streams.values()]) stream.finish(error);
+    for (const stream of this.#streams.values()) stream.finish(error);
     this.#streams.clear();
     this.#options.closed?.(error);
   }
@@ -127,10 +127,15 @@ export class SpdySession {
       return true;
     }
     if (((word >>> 16) & 0x7fff) !== 3) throw new StatusError("BadRequest", "the peer does not speak SPDY/3");
-    if (length > CONTROL_BYTES_MAX) throw new StatusError("BadRequest", `a SPDY control frame of ${length} bytes is too long`);
+    if (length > CONTROL_BYTES_MAX)
+      throw new StatusError("BadRequest", `a SPDY control frame of ${length} bytes is too long`);
     if (held.byteLength < FRAME_HEADER_BYTES + length) return false;
     this.#held = held.subarray(FRAME_HEADER_BYTES + length);
-    this.#takeControl({ type: word & 0xffff, flags, payload: held.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + length) });
+    this.#takeControl({
+      type: word & 0xffff,
+      flags,
+      payload: held.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + length),
+    });
     return true;
   }
 
@@ -166,16 +171,26 @@ export class SpdySession {
         return;
       case PING:
         // Pings of our own would have our parity; the peer's are echoed.
-        if ((id % 2 === 1) !== (this.#options.role === "client")) this.#control({ type: PING, flags: 0, payload: payload.slice(0, 4) });
+        if ((id % 2 === 1) !== (this.#options.role === "client"))
+          this.#control({ type: PING, flags: 0, payload: payload.slice(0, 4) });
         return;
       default: // SETTINGS, GOAWAY, WINDOW_UPDATE: nothing of ours depends on them
         return;
     }
   }
 
-  #peerOpened({ id, fin, headers }: { readonly id: number; readonly fin: boolean; readonly headers: SpdyHeaders }): void {
+  #peerOpened({
+    id,
+    fin,
+    headers,
+  }: {
+    readonly id: number;
+    readonly fin: boolean;
+    readonly headers: SpdyHeaders;
+  }): void {
     const ours = (id % 2 === 1) === (this.#options.role === "client");
-    if (ours || id === 0 || this.#streams.has(id)) throw new StatusError("BadRequest", `the peer opened stream ${id}, which it may not`);
+    if (ours || id === 0 || this.#streams.has(id))
+      throw new StatusError("BadRequest", `the peer opened stream ${id}, which it may not`);
     if (this.#options.opened === undefined || this.#streams.size >= STREAMS_MAX) {
       this.#sendReset(id, RST_REFUSED_STREAM);
       return;
@@ -204,7 +219,15 @@ export class SpdySession {
     return stream;
   }
 
-  #sendData({ id, bytes, fin }: { readonly id: number; readonly bytes: Uint8Array; readonly fin: boolean }): void {
+  #sendData({
+    id,
+    bytes,
+    fin,
+  }: {
+    readonly id: number;
+    readonly bytes: Uint8Array;
+    readonly fin: boolean;
+  }): void {
     if (this.#over) return;
     for (let at = 0; at < bytes.byteLength || (fin && at === 0); at += DATA_BYTES_MAX) {
       const part = bytes.subarray(at, at + DATA_BYTES_MAX);
@@ -305,7 +328,12 @@ class Stream implements SpdyStream {
     this.#earlyBytes += bytes.byteLength;
     if (this.#earlyBytes <= EARLY_BYTES_MAX) return;
     this.#options.reset(RST_INVALID_STREAM);
-    this.finish(new StatusError("RequestEntityTooLarge", `stream ${this.id} sent ${this.#earlyBytes} bytes that nobody takes`));
+    this.finish(
+      new StatusError(
+        "RequestEntityTooLarge",
+        `stream ${this.id} sent ${this.#earlyBytes} bytes that nobody takes`,
+      ),
+    );
   }
 
   peerEnded(): void {

@@ -13,8 +13,14 @@ const entries: readonly TarEntry[] = [
 
 test("an archive comes back as it went, long names too", () => {
   const read = [...readTar(writeTar(entries))];
-  assert.deepEqual(read.map(({ name }) => name), entries.map(({ name }) => name));
-  assert.deepEqual(read.map(({ typeFlag }) => typeFlag), ["5", "0", "1", "2", "0", "0"]);
+  assert.deepEqual(
+    read.map(({ name }) => name),
+    entries.map(({ name }) => name),
+  );
+  assert.deepEqual(
+    read.map(({ typeFlag }) => typeFlag),
+    ["5", "0", "1", "2", "0", "0"],
+  );
   assert.equal(read[2]?.link, "bin/busybox");
   assert.equal(Buffer.from(read[4]?.data ?? []).toString(), "text");
   assert.equal(read[1]?.mode, 0o755);

@@ -24,7 +24,14 @@ export function tarEntry(entry: TarEntry): Uint8Array {
   if (long.byteLength > 0) {
     parts.push(header({ name: "pax", typeFlag: "x", sizeBytes: long.byteLength, entry: {} }), padded(long));
   }
-  parts.push(header({ name: entry.name, typeFlag: typeFlags[entry.type ?? "file"], sizeBytes: data.byteLength, entry }));
+  parts.push(
+    header({
+      name: entry.name,
+      typeFlag: typeFlags[entry.type ?? "file"],
+      sizeBytes: data.byteLength,
+      entry,
+    }),
+  );
   if (data.byteLength > 0) parts.push(padded(data));
   return concat(parts);
 }
@@ -42,7 +49,13 @@ export function tarEnd(): Uint8Array {
   return new Uint8Array(2 * BLOCK_BYTES);
 }
 
-export type ReadTarEntry = { readonly name: string; readonly typeFlag: string; readonly mode: number; readonly link: string; readonly data: Uint8Array };
+export type ReadTarEntry = {
+  readonly name: string;
+  readonly typeFlag: string;
+  readonly mode: number;
+  readonly link: string;
+  readonly data: Uint8Array;
+};
 
 /**
  * The entries of an archive in memory (ustar, pax and GNU long names).
@@ -51,13 +64,14 @@ export type ReadTarEntry = { readonly name: string; readonly typeFlag: string; r
 export function* readTar(bytes: Uint8Array): Generator<ReadTarEntry, void, void> {
   let longName: string | undefined;
   let longLink: string | undefined;
-  for (let at = 0; at + BLOCK_BYTES <= bytes.byteLength; ) {
+  for (let at = 0; at + BLOCK_BYTES <= bytes.byteLength;) {
     const head = bytes.subarray(at, at + BLOCK_BYTES);
     if (head.every((byte) => byte === 0)) return;
     checkSum(head, at);
     const sizeBytes = numberAt(head, 124, 12);
     const data = bytes.subarray(at + BLOCK_BYTES, at + BLOCK_BYTES + sizeBytes);
-    if (data.byteLength < sizeBytes) throw new StatusError("BadRequest", `the archive is cut short in the entry at byte ${at}`);
+    if (data.byteLength < sizeBytes)
+      throw new StatusError("BadRequest", `the archive is cut short in the entry at byte ${at}`);
     at += BLOCK_BYTES + Math.ceil(sizeBytes / BLOCK_BYTES) * BLOCK_BYTES;
     const typeFlag = String.fromCharCode(head[156] ?? 0);
     if (typeFlag === "x") {
@@ -76,18 +90,26 @@ export function* readTar(bytes: Uint8Array): Generator<ReadTarEntry, void, void>
     const prefix = textAt(head, 345, 155);
     const short = textAt(head, 0, 100);
     const name = longName ?? (prefix === "" ? short : `${prefix}/${short}`);
-    if (name.split("/").includes("..")) throw new StatusError("BadRequest", `the archive's entry ${name} climbs out of its folder`);
+    if (name.split("/").includes(".."))
+      throw new StatusError("BadRequest", `the archive's entry ${name} climbs out of its folder`);
     yield { name, typeFlag, mode: numberAt(head, 100, 8), link: longLink ?? textAt(head, 157, 100), data };
     longName = undefined;
     longLink = undefined;
   }
 }
 
-type Header = { readonly name: string; readonly typeFlag: string; readonly sizeBytes: number; readonly entry: Partial<TarEntry> };
+type Header = {
+  readonly name: string;
+  readonly typeFlag: string;
+  readonly sizeBytes: number;
+  readonly entry: Partial<TarEntry>;
+};
 
 function header({ name, typeFlag, sizeBytes, entry }: Header): Uint8Array {
   const block = new Uint8Array(BLOCK_BYTES);
-  const put = (text: string, at: number, length: number): void => void block.set(encoder.encode(text).subarray(0, length), at);
+  const put = (text: string, at: number, length: number): void => {
+    block.set(encoder.encode(text).subarray(0, length), at);
+  };
   const octal = (value: number, digits: number): string => `${value.toString(8).padStart(digits, "0")}\0`;
   put(name, 0, 100);
   put(octal(entry.mode ?? 0o644, 7), 100, 8);
@@ -107,7 +129,8 @@ function header({ name, typeFlag, sizeBytes, entry }: Header): Uint8Array {
 function paxRecords(entry: TarEntry): Uint8Array {
   const records: string[] = [];
   if (encoder.encode(entry.name).byteLength > 100) records.push(paxRecord("path", entry.name));
-  if (entry.link !== undefined && encoder.encode(entry.link).byteLength > 100) records.push(paxRecord("linkpath", entry.link));
+  if (entry.link !== undefined && encoder.encode(entry.link).byteLength > 100)
+    records.push(paxRecord("linkpath", entry.link));
   return encoder.encode(records.join(""));
 }
 
@@ -121,7 +144,7 @@ function paxRecord(key: string, value: string): string {
 
 function readPax(data: Uint8Array): ReadonlyMap<string, string> {
   const records = new Map<string, string>();
-  for (let at = 0; at < data.byteLength; ) {
+  for (let at = 0; at < data.byteLength;) {
     const space = data.indexOf(32, at);
     const length = Number(decoder.decode(data.subarray(at, space)));
     if (space < 0 || !(length > 0)) break;
@@ -136,7 +159,8 @@ function readPax(data: Uint8Array): ReadonlyMap<string, string> {
 function checkSum(head: Uint8Array, at: number): void {
   let sum = 0;
   for (const [index, byte] of head.entries()) sum += index >= 148 && index < 156 ? 32 : byte;
-  if (sum !== numberAt(head, 148, 8)) throw new StatusError("BadRequest", `the archive's header at byte ${at} has a wrong checksum`);
+  if (sum !== numberAt(head, 148, 8))
+    throw new StatusError("BadRequest", `the archive's header at byte ${at} has a wrong checksum`);
 }
 
 function numberAt(head: Uint8Array, at: number, length: number): number {

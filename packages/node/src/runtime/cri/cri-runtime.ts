@@ -6,12 +6,25 @@ import type { Clock } from "@cortado/std/clock";
 import { hasReason, StatusError } from "@cortado/std/status";
 import { RUNTIME_CALL_MS, RUNTIME_MESSAGE_BYTES_MAX } from "../../limits.ts";
 import { containerNameLabel, podUidLabel } from "../labels.ts";
-import type { ContainerPhase, PodView, Runtime, RuntimeContainer, RuntimeImage, RuntimeRow, RuntimeSandbox, Waiting } from "../runtime.ts";
+import type {
+  ContainerPhase,
+  PodView,
+  Runtime,
+  RuntimeContainer,
+  RuntimeImage,
+  RuntimeRow,
+  RuntimeSandbox,
+  Waiting,
+} from "../runtime.ts";
 import { dialForward, dialProcess } from "./dial.ts";
 
 type Request<Name extends CallName> = Message<Extract<(typeof calls)[Name][1], MessageName>>;
 type Response<Name extends CallName> = Message<Extract<(typeof calls)[Name][2], MessageName>>;
-type Call = <Name extends CallName>(name: Name, request: Request<Name>, options: Waiting & { readonly timeoutMs?: number }) => Promise<Response<Name>>;
+type Call = <Name extends CallName>(
+  name: Name,
+  request: Request<Name>,
+  options: Waiting & { readonly timeoutMs?: number },
+) => Promise<Response<Name>>;
 
 export type CriRuntimeOptions = {
   /** The runtime's Unix socket. */
@@ -29,7 +42,11 @@ export async function openCriRuntime({ socketPath, clock, signal }: CriRuntimeOp
   const call = newCall(client, clock);
   try {
     const { runtimeName = "", runtimeVersion = "" } = await call("Version", {}, { signal });
-    return { version: `${runtimeName}://${runtimeVersion}`, simulated: false, ...parts({ call, client, clock }) };
+    return {
+      version: `${runtimeName}://${runtimeVersion}`,
+      simulated: false,
+      ...parts({ call, client, clock }),
+    };
   } catch (error) {
     client[Symbol.dispose]();
     throw error;
@@ -39,7 +56,9 @@ export async function openCriRuntime({ socketPath, clock, signal }: CriRuntimeOp
 function newCall(client: GrpcClient, clock: Clock): Call {
   return async (name, request, { signal, timeoutMs = RUNTIME_CALL_MS }) => {
     const deadline = new AbortController();
-    const alarm = clock.after(timeoutMs, () => deadline.abort(new StatusError("Timeout", `${name}: no answer for ${timeoutMs} ms`)));
+    const alarm = clock.after(timeoutMs, () =>
+      deadline.abort(new StatusError("Timeout", `${name}: no answer for ${timeoutMs} ms`)),
+    );
     try {
       const bytes = await client.unary({
         method: callPath(name),
@@ -60,30 +79,57 @@ function parts({ call, client, clock }: Parts): Omit<Runtime, "version" | "simul
     async health(options) {
       const { status } = await call("Status", {}, options);
       const wrong = (status?.conditions ?? []).filter((condition) => condition.status !== true);
-      return { ready: wrong.length === 0, message: wrong.map((one) => `${one.type}: ${one.message ?? one.reason}`).join("; ") };
+      return {
+        ready: wrong.length === 0,
+        message: wrong.map((one) => `${one.type}: ${one.message ?? one.reason}`).join("; "),
+      };
     },
     runSandbox: async (config, options) => (await call("RunPodSandbox", { config }, options)).id ?? "",
     stopSandbox: (id, options) => absentIsFine(call("StopPodSandbox", { id }, options)),
     removeSandbox: (id, options) => absentIsFine(call("RemovePodSandbox", { id }, options)),
     createContainer: async ({ sandboxId, config, sandbox }, options) =>
-      (await call("CreateContainer", { podSandboxId: sandboxId, config, sandboxConfig: sandbox }, options)).id ?? "",
+      (await call("CreateContainer", { podSandboxId: sandboxId, config, sandboxConfig: sandbox }, options))
+        .id ?? "",
     startContainer: async (id, options) => void (await call("StartContainer", { id }, options)),
     stopContainer: (id, { graceS, signal }) => {
       const request = { containerId: id, timeout: BigInt(Math.max(0, Math.round(graceS))) };
-      return absentIsFine(call("StopContainer", request, { signal, timeoutMs: RUNTIME_CALL_MS + graceS * 1_000 }));
+      return absentIsFine(
+        call("StopContainer", request, { signal, timeoutMs: RUNTIME_CALL_MS + graceS * 1_000 }),
+      );
     },
     removeContainer: (id, options) => absentIsFine(call("RemoveContainer", { id }, options)),
     rows: (options) => rows(call, options),
     pod: (uid, options) => podView({ call, uid, options }),
     watch: (changed, options) => watch({ client, changed, options }),
+    ...streamParts(call, clock),
+    logs: "files",
+    reopenLog: async (id, options) => void (await call("ReopenContainerLog", { id }, options)),
+    ...imageParts(call),
+    [Symbol.asyncDispose]: () => Promise.resolve(client[Symbol.dispose]()),
+  };
+}
+
+function streamParts(call: Call, clock: Clock): Pick<Runtime, "run" | "exec" | "attach" | "forward"> {
+  return {
     run: async ({ id, command, timeoutMs }, { signal }) => {
       const timeout = BigInt(Math.max(1, Math.ceil(timeoutMs / 1_000)));
       const request = { containerId: id, cmd: command, timeout };
-      const { stdout, stderr, exitCode } = await call("ExecSync", request, { signal, timeoutMs: timeoutMs + 5_000 });
-      return { stdout: stdout ?? new Uint8Array(0), stderr: stderr ?? new Uint8Array(0), exitCode: exitCode ?? 0 };
+      const { stdout, stderr, exitCode } = await call("ExecSync", request, {
+        signal,
+        timeoutMs: timeoutMs + 5_000,
+      });
+      return {
+        stdout: stdout ?? new Uint8Array(0),
+        stderr: stderr ?? new Uint8Array(0),
+        exitCode: exitCode ?? 0,
+      };
     },
     exec: async ({ id, command, streams }, options) => {
-      const { url = "" } = await call("Exec", { containerId: id, cmd: command, ...criStreams(streams) }, options);
+      const { url = "" } = await call(
+        "Exec",
+        { containerId: id, cmd: command, ...criStreams(streams) },
+        options,
+      );
       return dialProcess({ url, streams, clock, ...options });
     },
     attach: async ({ id, streams }, options) => {
@@ -94,19 +140,22 @@ function parts({ call, client, clock }: Parts): Omit<Runtime, "version" | "simul
       const { url = "" } = await call("PortForward", { podSandboxId: sandboxId, port: [port] }, options);
       return dialForward({ url, port, clock, ...options });
     },
-    logs: "files",
-    reopenLog: async (id, options) => void (await call("ReopenContainerLog", { id }, options)),
-    ...imageParts(call),
-    [Symbol.asyncDispose]: () => Promise.resolve(client[Symbol.dispose]()),
   };
 }
 
 // A TTY has one output; CRI refuses stderr beside it.
-function criStreams(streams: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean; readonly tty: boolean }) {
+function criStreams(streams: {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly tty: boolean;
+}) {
   return { ...streams, stderr: streams.stderr && !streams.tty };
 }
 
-function imageParts(call: Call): Pick<Runtime, "images" | "image" | "pull" | "removeImage" | "imageFolder" | "usage"> {
+function imageParts(
+  call: Call,
+): Pick<Runtime, "images" | "image" | "pull" | "removeImage" | "imageFolder" | "usage"> {
   return {
     images: async (options) => ((await call("ListImages", {}, options)).images ?? []).map(toImage),
     async image(name, options) {
@@ -119,13 +168,17 @@ function imageParts(call: Call): Pick<Runtime, "images" | "image" | "pull" | "re
       return (await call("PullImage", request, { signal, timeoutMs: 24 * 3_600_000 })).imageRef ?? "";
     },
     removeImage: (name, options) => absentIsFine(call("RemoveImage", { image: { image: name } }, options)),
-    imageFolder: async (options) => (await call("ImageFsInfo", {}, options)).imageFilesystems?.[0]?.fsId?.mountpoint,
+    imageFolder: async (options) =>
+      (await call("ImageFsInfo", {}, options)).imageFilesystems?.[0]?.fsId?.mountpoint,
     usage: async (options) => ((await call("ListContainerStats", {}, options)).stats ?? []).map(toUsage),
   };
 }
 
 async function rows(call: Call, options: Waiting): Promise<readonly RuntimeRow[]> {
-  const [sandboxes, containers] = await Promise.all([call("ListPodSandbox", {}, options), call("ListContainers", {}, options)]);
+  const [sandboxes, containers] = await Promise.all([
+    call("ListPodSandbox", {}, options),
+    call("ListContainers", {}, options),
+  ]);
   return [
     ...(sandboxes.items ?? []).map((one) => ({
       id: one.id ?? "",
@@ -142,15 +195,31 @@ async function rows(call: Call, options: Waiting): Promise<readonly RuntimeRow[]
   ];
 }
 
-async function podView({ call, uid, options }: { readonly call: Call; readonly uid: string; readonly options: Waiting }): Promise<PodView> {
+async function podView({
+  call,
+  uid,
+  options,
+}: {
+  readonly call: Call;
+  readonly uid: string;
+  readonly options: Waiting;
+}): Promise<PodView> {
   const filter = { labelSelector: { [podUidLabel]: uid } };
   const [sandboxes, containers] = await Promise.all([
     call("ListPodSandbox", { filter }, options),
     call("ListContainers", { filter }, options),
   ]);
   const [sandboxStatuses, containerStatuses] = await Promise.all([
-    Promise.all((sandboxes.items ?? []).map((one) => absentIsUndefined(call("PodSandboxStatus", { id: one.id ?? "" }, options)))),
-    Promise.all((containers.containers ?? []).map((one) => absentIsUndefined(call("ContainerStatus", { id: one.id ?? "" }, options)))),
+    Promise.all(
+      (sandboxes.items ?? []).map((one) =>
+        absentIsUndefined(call("PodSandboxStatus", { id: one.id ?? "" }, options)),
+      ),
+    ),
+    Promise.all(
+      (containers.containers ?? []).map((one) =>
+        absentIsUndefined(call("ContainerStatus", { id: one.id ?? "" }, options)),
+      ),
+    ),
   ]);
   const sandboxOf = new Map((containers.containers ?? []).map((one) => [one.id, one.podSandboxId ?? ""]));
   return {
@@ -158,7 +227,9 @@ async function podView({ call, uid, options }: { readonly call: Call; readonly u
       .flatMap((response) => (response?.status === undefined ? [] : [toSandbox(response.status)]))
       .toSorted((first, second) => second.attempt - first.attempt || second.createdMs - first.createdMs),
     containers: containerStatuses
-      .flatMap((response) => (response?.status === undefined ? [] : [toContainer(response.status, sandboxOf)]))
+      .flatMap((response) =>
+        response?.status === undefined ? [] : [toContainer(response.status, sandboxOf)],
+      )
       .toSorted((first, second) => second.createdMs - first.createdMs || second.attempt - first.attempt),
   };
 }
@@ -179,7 +250,10 @@ function toSandbox(status: Message<"PodSandboxStatus">): RuntimeSandbox {
 
 const containerPhases: readonly ContainerPhase[] = ["created", "running", "exited", "unknown"];
 
-function toContainer(status: Message<"ContainerStatus">, sandboxOf: ReadonlyMap<string | undefined, string>): RuntimeContainer {
+function toContainer(
+  status: Message<"ContainerStatus">,
+  sandboxOf: ReadonlyMap<string | undefined, string>,
+): RuntimeContainer {
   return {
     id: status.id ?? "",
     sandboxId: sandboxOf.get(status.id) ?? "",
@@ -226,7 +300,15 @@ function toUsage(stats: Message<"ContainerStats">) {
 }
 
 // CRI's own event call is missing in 1.6; containerd's event service is in both, on the same socket.
-function watch({ client, changed, options }: { readonly client: GrpcClient; readonly changed: () => void; readonly options: Waiting }): Promise<void> {
+function watch({
+  client,
+  changed,
+  options,
+}: {
+  readonly client: GrpcClient;
+  readonly changed: () => void;
+  readonly options: Waiting;
+}): Promise<void> {
   return client.stream({
     method: "/containerd.services.events.v1.Events/Subscribe",
     request: encode("SubscribeRequest", { filters: ['topic~="/tasks/(exit|oom)"'] }),
@@ -254,7 +336,8 @@ async function absentIsUndefined<Value>(work: Promise<Value>): Promise<Value | u
   try {
     return await work;
   } catch (error) {
-    if (hasReason(error, "NotFound") || (error instanceof Error && /not found/.test(error.message))) return undefined;
+    if (hasReason(error, "NotFound") || (error instanceof Error && /not found/.test(error.message)))
+      return undefined;
     throw error;
   }
 }

@@ -12,7 +12,10 @@ type Dial = { readonly url: string; readonly clock: Clock; readonly signal: Abor
  * Opens a process's streams at the runtime's streaming server. SPDY and not WebSocket: containerd's WebSocket knows no way to half-close
  * stdin, so `cat` in a container would never end.
  */
-export async function dialProcess({ streams, ...dial }: Dial & { readonly streams: StreamSet }): Promise<ProcessStreams> {
+export async function dialProcess({
+  streams,
+  ...dial
+}: Dial & { readonly streams: StreamSet }): Promise<ProcessStreams> {
   const { socket, session } = await dialSpdy({ ...dial, protocol: "v4.channel.k8s.io" });
   const open = (streamType: string): SpdyStream => session.open({ streamType });
   // The order is client-go's (tools/remotecommand/v2.go); the server waits until all it expects are there.
@@ -32,7 +35,8 @@ export async function dialProcess({ streams, ...dial }: Dial & { readonly stream
       congestion.check();
     },
     endStdin: () => stdin?.end(),
-    resize: ({ width, height }) => resize?.write(new TextEncoder().encode(JSON.stringify({ Width: width, Height: height }))),
+    resize: ({ width, height }) =>
+      resize?.write(new TextEncoder().encode(JSON.stringify({ Width: width, Height: height }))),
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),
     destroy: () => void socket.destroy(),
@@ -88,7 +92,10 @@ function readStatus(bytes: Uint8Array): object {
 }
 
 /** Opens one connection to a port inside a pod's network namespace, localhost included. */
-export async function dialForward({ port, ...dial }: Dial & { readonly port: number }): Promise<ForwardStream> {
+export async function dialForward({
+  port,
+  ...dial
+}: Dial & { readonly port: number }): Promise<ForwardStream> {
   const { socket, session } = await dialSpdy({ ...dial, protocol: "portforward.k8s.io" });
   const headers = { port: String(port), requestID: "0" };
   const error = session.open({ streamType: "error", ...headers });
@@ -175,7 +182,9 @@ function dialSpdy({ url, protocol, clock, signal }: Dial & { readonly protocol: 
       agent: false,
       headers: { connection: "Upgrade", upgrade: "SPDY/3.1", "x-stream-protocol-version": protocol },
     });
-    const alarm = clock.after(STREAM_OPEN_MS, () => request.destroy(new Error("no answer from the runtime's streaming server")));
+    const alarm = clock.after(STREAM_OPEN_MS, () =>
+      request.destroy(new Error("no answer from the runtime's streaming server")),
+    );
     const abort = (): void => void request.destroy(new Error("given up"));
     const settle = (): void => {
       alarm[Symbol.dispose]();
@@ -193,7 +202,9 @@ function dialSpdy({ url, protocol, clock, signal }: Dial & { readonly protocol: 
     });
     request.on("error", (cause) => {
       settle();
-      reject(new StatusError("ServiceUnavailable", `the runtime's streaming server: ${cause.message}`, { cause }));
+      reject(
+        new StatusError("ServiceUnavailable", `the runtime's streaming server: ${cause.message}`, { cause }),
+      );
     });
     request.end();
   });

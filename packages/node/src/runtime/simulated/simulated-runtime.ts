@@ -3,7 +3,16 @@ import { assert } from "@cortado/std/assert";
 import type { Random } from "@cortado/std/random";
 import { StatusError } from "@cortado/std/status";
 import { containerNameLabel, podUidLabel, policyAnnotation, roleAnnotation } from "../labels.ts";
-import type { ContainerConfig, ContainerUsage, ForwardStream, ProcessStreams, Runtime, RuntimeContainer, RuntimeImage, RuntimeSandbox } from "../runtime.ts";
+import type {
+  ContainerConfig,
+  ContainerUsage,
+  ForwardStream,
+  ProcessStreams,
+  Runtime,
+  RuntimeContainer,
+  RuntimeImage,
+  RuntimeSandbox,
+} from "../runtime.ts";
 
 export type SimulatedRuntimeOptions = {
   readonly clock: Clock;
@@ -32,7 +41,10 @@ export function newSimulatedRuntime(options: SimulatedRuntimeOptions): Runtime {
     health: () => Promise.resolve({ ready: true, message: "" }),
     async runSandbox(config, { signal }) {
       await state.stage(signal);
-      return state.addSandbox(config.metadata ?? {}, config.linux?.securityContext?.namespaceOptions?.network === 2);
+      return state.addSandbox(
+        config.metadata ?? {},
+        config.linux?.securityContext?.namespaceOptions?.network === 2,
+      );
     },
     stopSandbox: (id) => Promise.resolve(state.stopSandbox(id)),
     removeSandbox: (id) => Promise.resolve(state.removeSandbox(id)),
@@ -51,25 +63,51 @@ export function newSimulatedRuntime(options: SimulatedRuntimeOptions): Runtime {
     watch: (changed, { signal }) => state.watch(changed, signal),
     run: ({ id }) => {
       state.running(id);
-      return Promise.resolve({ stdout: new TextEncoder().encode(`${SAID}\n`), stderr: new Uint8Array(0), exitCode: 0 });
+      return Promise.resolve({
+        stdout: new TextEncoder().encode(`${SAID}\n`),
+        stderr: new Uint8Array(0),
+        exitCode: 0,
+      });
     },
     exec: ({ id }) => Promise.resolve(sayAndEnd(state.running(id))),
     attach: ({ id }) => Promise.resolve(sayAndEnd(state.running(id))),
     forward: (): Promise<ForwardStream> =>
-      Promise.reject(new StatusError("NotImplemented", "this node is simulated: nothing listens in its pods, so no port can be forwarded")),
+      Promise.reject(
+        new StatusError(
+          "NotImplemented",
+          "this node is simulated: nothing listens in its pods, so no port can be forwarded",
+        ),
+      ),
     logs: (id) => state.containers.get(id)?.lines ?? [],
     reopenLog: () => Promise.resolve(),
+    ...imageParts(state, clock),
+    [Symbol.asyncDispose]: () => Promise.resolve(state.dispose()),
+  };
+}
+
+function imageParts(
+  state: State,
+  clock: Clock,
+): Pick<Runtime, "images" | "image" | "pull" | "removeImage" | "imageFolder" | "usage"> {
+  return {
     images: () => Promise.resolve([...state.images.values()]),
     image: (name) => Promise.resolve(state.images.get(name)),
     async pull({ image }, { signal }) {
       await state.stage(signal);
-      state.images.set(image, { id: image, tags: [image], digests: [], sizeBytes: IMAGE_BYTES, uid: undefined, username: "", pinned: false });
+      state.images.set(image, {
+        id: image,
+        tags: [image],
+        digests: [],
+        sizeBytes: IMAGE_BYTES,
+        uid: undefined,
+        username: "",
+        pinned: false,
+      });
       return image;
     },
     removeImage: (name) => Promise.resolve(void state.images.delete(name)),
     imageFolder: () => Promise.resolve(undefined),
     usage: () => Promise.resolve(state.usage(clock.nowMs())),
-    [Symbol.asyncDispose]: () => Promise.resolve(state.dispose()),
   };
 }
 
@@ -86,15 +124,40 @@ class State {
   }
 
   stage(signal: AbortSignal): Promise<void> {
-    return this.#options.clock.sleep(this.#between(this.#options.stageMs ?? { least: 5, most: 50 }), { signal });
+    return this.#options.clock.sleep(this.#between(this.#options.stageMs ?? { least: 5, most: 50 }), {
+      signal,
+    });
   }
 
-  addSandbox(metadata: { readonly name?: string; readonly namespace?: string; readonly uid?: string; readonly attempt?: number }, onNode: boolean): string {
+  addSandbox(
+    metadata: {
+      readonly name?: string;
+      readonly namespace?: string;
+      readonly uid?: string;
+      readonly attempt?: number;
+    },
+    onNode: boolean,
+  ): string {
     const id = this.#id();
     const { name = "", namespace = "", uid = "", attempt = 0 } = metadata;
-    const clash = [...this.sandboxes.values()].some(({ row }) => row.podUid === uid && row.attempt === attempt);
-    if (clash) throw new StatusError("AlreadyExists", `a sandbox of pod ${namespace}/${name}, attempt ${attempt}, is there already`);
-    const row = { id, podUid: uid, podName: name, podNamespace: namespace, attempt, ready: true, createdMs: this.#options.clock.nowMs(), ips: onNode ? [] : [this.#address()] };
+    const clash = [...this.sandboxes.values()].some(
+      ({ row }) => row.podUid === uid && row.attempt === attempt,
+    );
+    if (clash)
+      throw new StatusError(
+        "AlreadyExists",
+        `a sandbox of pod ${namespace}/${name}, attempt ${attempt}, is there already`,
+      );
+    const row = {
+      id,
+      podUid: uid,
+      podName: name,
+      podNamespace: namespace,
+      attempt,
+      ready: true,
+      createdMs: this.#options.clock.nowMs(),
+      ips: onNode ? [] : [this.#address()],
+    };
     this.sandboxes.set(id, { row });
     return id;
   }
@@ -102,7 +165,8 @@ class State {
   stopSandbox(id: string): void {
     const sandbox = this.sandboxes.get(id);
     if (sandbox === undefined) return;
-    for (const { row } of this.containers.values()) if (row.sandboxId === id) this.exit(row.id, { exitCode: 137, reason: "Error" });
+    for (const { row } of this.containers.values())
+      if (row.sandboxId === id) this.exit(row.id, { exitCode: 137, reason: "Error" });
     sandbox.row = { ...sandbox.row, ready: false, ips: [] };
     this.#tell();
   }
@@ -114,7 +178,8 @@ class State {
   }
 
   addContainer(sandboxId: string, config: ContainerConfig): string {
-    if (this.sandboxes.get(sandboxId)?.row.ready !== true) throw new StatusError("NotFound", `sandbox ${sandboxId} is not running`);
+    if (this.sandboxes.get(sandboxId)?.row.ready !== true)
+      throw new StatusError("NotFound", `sandbox ${sandboxId} is not running`);
     const id = this.#id();
     const { labels = {}, annotations = {}, metadata = {}, image = {} } = config;
     const row: RuntimeContainer = {
@@ -141,12 +206,18 @@ class State {
   start(id: string): void {
     const container = this.#need(id);
     const { clock } = this.#options;
-    if (container.row.phase !== "created") throw new StatusError("Conflict", `container ${id} was started before`);
+    if (container.row.phase !== "created")
+      throw new StatusError("Conflict", `container ${id} was started before`);
     container.row = { ...container.row, phase: "running", startedMs: clock.nowMs() };
     container.lines.push(`${new Date(clock.nowMs()).toISOString()} stdout F ${SAID}`);
-    const endsByItself = container.row.annotations[roleAnnotation] === "init" || (container.row.annotations[policyAnnotation] ?? "Always") !== "Always";
+    const endsByItself =
+      container.row.annotations[roleAnnotation] === "init" ||
+      (container.row.annotations[policyAnnotation] ?? "Always") !== "Always";
     const sidecar = container.row.annotations[roleAnnotation] === "sidecar";
-    if (endsByItself && !sidecar) container.alarm = clock.after(this.#between(RUN_MS), () => this.exit(id, { exitCode: 0, reason: "Completed" }));
+    if (endsByItself && !sidecar)
+      container.alarm = clock.after(this.#between(RUN_MS), () =>
+        this.exit(id, { exitCode: 0, reason: "Completed" }),
+      );
     this.#tell();
   }
 
@@ -170,15 +241,30 @@ class State {
   }
 
   rows() {
-    const sandboxes = [...this.sandboxes.values()].map(({ row }) => ({ id: row.id, podUid: row.podUid, phase: row.ready ? "ready" : "notready", kind: "sandbox" as const }));
-    const containers = [...this.containers.values()].map(({ row }) => ({ id: row.id, podUid: row.podUid, phase: row.phase as string, kind: "container" as const }));
+    const sandboxes = [...this.sandboxes.values()].map(({ row }) => ({
+      id: row.id,
+      podUid: row.podUid,
+      phase: row.ready ? "ready" : "notready",
+      kind: "sandbox" as const,
+    }));
+    const containers = [...this.containers.values()].map(({ row }) => ({
+      id: row.id,
+      podUid: row.podUid,
+      phase: row.phase as string,
+      kind: "container" as const,
+    }));
     return [...sandboxes, ...containers];
   }
 
   view(uid: string) {
     const sandboxes = [...this.sandboxes.values()].map(({ row }) => row).filter((row) => row.podUid === uid);
-    const containers = [...this.containers.values()].map(({ row }) => row).filter((row) => row.podUid === uid);
-    return { sandboxes: sandboxes.toSorted((first, second) => second.attempt - first.attempt), containers: containers.toReversed() };
+    const containers = [...this.containers.values()]
+      .map(({ row }) => row)
+      .filter((row) => row.podUid === uid);
+    return {
+      sandboxes: sandboxes.toSorted((first, second) => second.attempt - first.attempt),
+      containers: containers.toReversed(),
+    };
   }
 
   watch(changed: () => void, signal: AbortSignal): Promise<void> {
@@ -196,7 +282,16 @@ class State {
   usage(nowMs: number): readonly ContainerUsage[] {
     return [...this.containers.values()]
       .filter(({ row }) => row.phase === "running")
-      .map(({ row }) => ({ id: row.id, name: row.name, podUid: row.podUid, atMs: nowMs, cpuNanoseconds: 0n, memoryWorkingSetBytes: 0, memoryUsageBytes: 0, writableLayerBytes: 0 }));
+      .map(({ row }) => ({
+        id: row.id,
+        name: row.name,
+        podUid: row.podUid,
+        atMs: nowMs,
+        cpuNanoseconds: 0n,
+        memoryWorkingSetBytes: 0,
+        memoryUsageBytes: 0,
+        writableLayerBytes: 0,
+      }));
   }
 
   dispose(): void {

@@ -1,4 +1,9 @@
-import { connect as connectHttp2, constants, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
+import {
+  connect as connectHttp2,
+  constants,
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+} from "node:http2";
 import { connect as connectSocket } from "node:net";
 import { StatusError } from "@cortado/std/status";
 import type { Address } from "@cortado/std/net";
@@ -11,7 +16,11 @@ export type GrpcClientOptions = {
   readonly messageBytesMax: number;
 };
 
-export type GrpcCall = { readonly method: string; readonly request: Uint8Array; readonly signal: AbortSignal };
+export type GrpcCall = {
+  readonly method: string;
+  readonly request: Uint8Array;
+  readonly signal: AbortSignal;
+};
 
 /** One HTTP/2 session to a gRPC server, dialled when first needed and again after it broke. */
 export interface GrpcClient extends Disposable {
@@ -31,7 +40,8 @@ export function newGrpcClient(options: GrpcClientOptions): GrpcClient {
     async unary(call) {
       let answer: Uint8Array | undefined;
       await run({ session: live(), options, call, received: (message) => (answer = message) });
-      if (answer === undefined) throw new StatusError("InternalError", `${call.method}: the server answered without a message`);
+      if (answer === undefined)
+        throw new StatusError("InternalError", `${call.method}: the server answered without a message`);
       return answer;
     },
     stream: (call) => run({ session: live(), options, call, received: call.received }),
@@ -41,7 +51,8 @@ export function newGrpcClient(options: GrpcClientOptions): GrpcClient {
 
 function openSession(address: Address): ClientHttp2Session {
   const session = connectHttp2("http://localhost", {
-    createConnection: () => ("path" in address ? connectSocket(address.path) : connectSocket({ ...address, noDelay: true })),
+    createConnection: () =>
+      "path" in address ? connectSocket(address.path) : connectSocket({ ...address, noDelay: true }),
     settings: { initialWindowSize: 4 * 1024 * 1024, enablePush: false },
   });
   // Each call hears of the loss by its own stream; the session's event only has to be taken.
@@ -110,10 +121,16 @@ function aborted(call: GrpcCall): StatusError {
   });
 }
 
-function unreachable(at: { readonly call: GrpcCall; readonly address: Address; readonly cause: Error | undefined }): StatusError {
+function unreachable(at: {
+  readonly call: GrpcCall;
+  readonly address: Address;
+  readonly cause: Error | undefined;
+}): StatusError {
   if (at.cause instanceof StatusError) return at.cause;
   const why = at.cause === undefined ? "the connection ended" : at.cause.message;
-  return new StatusError("ServiceUnavailable", `${at.call.method}: ${addressText(at.address)} does not answer: ${why}`, {
-    ...(at.cause === undefined ? {} : { cause: at.cause }),
-  });
+  return new StatusError(
+    "ServiceUnavailable",
+    `${at.call.method}: ${addressText(at.address)} does not answer: ${why}`,
+    at.cause === undefined ? {} : { cause: at.cause },
+  );
 }

@@ -19,32 +19,41 @@ test("shared layers are written once and every blob has the digest it is named b
   const { parts } = writeOciTar(images);
   const files = new Map([...readTar(Buffer.concat(parts))].map(({ name, data }) => [name, data]));
   const blobs = [...files].filter(([name]) => /^blobs\/sha256\/./.test(name));
-  for (const [name, data] of blobs) assert.equal(name, `blobs/sha256/${createHash("sha256").update(data).digest("hex")}`);
+  for (const [name, data] of blobs)
+    assert.equal(name, `blobs/sha256/${createHash("sha256").update(data).digest("hex")}`);
   assert.equal(blobs.length, 3 + 2 * 2);
   assert.equal(zstdDecompressSync(base.bytes).byteLength % 512, 0);
-  const index = JSON.parse(Buffer.from(files.get("index.json") ?? []).toString()) as { manifests: { annotations: Record<string, string> }[] };
+  const index = JSON.parse(Buffer.from(files.get("index.json") ?? []).toString()) as {
+    manifests: { annotations: Record<string, string> }[];
+  };
   assert.deepEqual(
     index.manifests.map(({ annotations }) => annotations["io.containerd.image.name"]),
     ["cortado.local/a:1", "cortado.local/b:1"],
   );
 });
 
-test("the pause program runs until it is killed", { skip: process.arch !== "x64" && "runs x64 code" }, async () => {
-  const folder = mkdtempSync(join(tmpdir(), "pause-"));
-  try {
-    const path = join(folder, "pause");
-    writeFileSync(path, pauseElf("x64"));
-    chmodSync(path, 0o755);
-    const child = spawn(path);
-    const ended = new Promise<string | null>((resolve) => child.on("exit", (_code, signal) => resolve(signal)));
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    assert.equal(child.exitCode, null);
-    child.kill("SIGTERM");
-    assert.equal(await ended, "SIGTERM");
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-});
+test(
+  "the pause program runs until it is killed",
+  { skip: process.arch !== "x64" && "runs x64 code" },
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "pause-"));
+    try {
+      const path = join(folder, "pause");
+      writeFileSync(path, pauseElf("x64"));
+      chmodSync(path, 0o755);
+      const child = spawn(path);
+      const ended = new Promise<string | null>((resolve) =>
+        child.on("exit", (_code, signal) => resolve(signal)),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      assert.equal(child.exitCode, null);
+      child.kill("SIGTERM");
+      assert.equal(await ended, "SIGTERM");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
+);
 
 test("the arm64 program has the words of its instructions", () => {
   const elf = pauseElf("arm64");

@@ -73,13 +73,17 @@ export function writeOciTar(images: readonly OciImage[]): OciTar {
     tarEntry({ name: "blobs/", mode: 0o755, type: "folder" }),
     tarEntry({ name: "blobs/sha256/", mode: 0o755, type: "folder" }),
   ];
-  for (const [digest, data] of blobs) parts.push(tarEntry({ name: `blobs/sha256/${digest.slice("sha256:".length)}`, data }));
+  for (const [digest, data] of blobs)
+    parts.push(tarEntry({ name: `blobs/sha256/${digest.slice("sha256:".length)}`, data }));
   parts.push(tarEnd());
   return { parts, digest: digestOf(index) };
 }
 
 /** The image of a pod's first container. */
-export function pauseImage(options: { readonly name: string; readonly architecture: Architecture }): OciImage {
+export function pauseImage(options: {
+  readonly name: string;
+  readonly architecture: Architecture;
+}): OciImage {
   const entry: TarEntry = { name: "pause", mode: 0o755, data: pauseElf(options.architecture) };
   return {
     ...options,

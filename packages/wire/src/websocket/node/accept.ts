@@ -49,7 +49,9 @@ export function acceptWebSocket(options: AcceptOptions): void {
     perMessageDeflate: false,
     handleProtocols: () => protocol ?? false,
   });
-  server.handleUpgrade(options.request, options.socket, options.head, (socket) => options.accepted(wrap(socket)));
+  server.handleUpgrade(options.request, options.socket, options.head, (socket) =>
+    options.accepted(wrap(socket)),
+  );
 }
 
 function wrap(socket: WebSocket): AcceptedWebSocket {
@@ -58,7 +60,11 @@ function wrap(socket: WebSocket): AcceptedWebSocket {
   let over = false;
   socket.binaryType = "nodebuffer";
   socket.on("message", (data: RawData) => {
-    const bytes = Array.isArray(data) ? Buffer.concat(data) : data instanceof ArrayBuffer ? new Uint8Array(data) : data;
+    const bytes = Array.isArray(data)
+      ? Buffer.concat(data)
+      : data instanceof ArrayBuffer
+        ? new Uint8Array(data)
+        : data;
     if (events === undefined) early.push(bytes);
     else events.message(bytes);
   });
