@@ -10,7 +10,7 @@ import type { Address } from "@cortado/std/net";
 import { listenHttp } from "../http-listener.ts";
 import { version } from "../version.ts";
 import { startPart } from "./lifetime.ts";
-import type { Parts } from "./server.ts";
+import type { Parts } from "./parts.ts";
 
 /** Starts what machines and the shop talk to: the broker, the journal of events and the gateway of functions. */
 export async function startEdge(parts: Parts & { readonly client: Client }, stack: AsyncDisposableStack): Promise<void> {
