@@ -30,3 +30,9 @@ export const UPDATE_MANAGERS_MAX = 10;
 export const JSON_PATCH_OPERATIONS_MAX = 10_000;
 /** A generateName prefix keeps this much, so that five letters fit (apiserver, maxGeneratedNameLength). */
 export const GENERATED_PREFIX_MAX: number = 63 - 5;
+/** How long an event is kept (kube-apiserver, --event-ttl). */
+export const EVENT_MS: number = 60 * 60 * 1_000;
+/** How often old events are looked for: a twelfth of their life. */
+export const EVENT_SWEEP_MS: number = EVENT_MS / 12;
+/** Events that are read before the event loop gets a turn. */
+export const EVENT_SWEEP_ITEMS = 100;

@@ -30,6 +30,8 @@ type Caches = {
   readonly claims: Informer<PersistentVolumeClaim>;
   readonly volumes: Informer<PersistentVolume>;
   readonly namespaces: Informer<Namespace>;
+  /** Nodes of pods that were bound and that the cache still shows as waiting, by uid. */
+  readonly assumed: Map<string, string>;
 };
 
 /** Binds pods that ask for the default scheduler to nodes; disposing stops it and waits for the round that runs. */
@@ -37,23 +39,25 @@ export function startScheduler(options: SchedulerOptions): AsyncDisposable {
   const stop = new AbortController();
   const { signal } = stop;
   const { client, clock, log } = options;
-  const caches: Caches = {
+  const informers = {
     pods: startInformer(client, pods, { clock, log, signal }),
     nodes: startInformer(client, nodes, { clock, log, signal }),
     claims: startInformer(client, persistentVolumeClaims, { clock, log, signal }),
     volumes: startInformer(client, persistentVolumes, { clock, log, signal }),
     namespaces: startInformer(client, namespaces, { clock, log, signal }),
   };
+  const caches: Caches = { ...informers, assumed: new Map() };
   const loop = startLoop({
     name: "scheduler",
     reconcile: () => schedule(caches, { ...options, signal }),
-    ready: Promise.all(Object.values(caches).map((cache) => cache.synced)),
+    ready: Promise.all(Object.values(informers).map((cache) => cache.synced)),
     clock,
     log,
     metrics: options.loopMetrics,
     signal,
   });
-  caches.pods.subscribe(({ now }) => {
+  caches.pods.subscribe(({ old, now }) => {
+    if (now === undefined || (now.spec?.nodeName ?? "") !== "") caches.assumed.delete((now ?? old)?.metadata.uid ?? "");
     if (now === undefined || isWaiting(now)) loop.add(everything);
   });
   caches.nodes.subscribe(() => loop.add(everything));
@@ -73,22 +77,22 @@ function isWaiting(pod: Stored<Pod>): boolean {
 }
 
 async function schedule(caches: Caches, options: SchedulerOptions & { readonly signal: AbortSignal }): Promise<Outcome> {
-  const waiting = [...caches.pods.list()].filter(isWaiting);
+  const waiting = [...caches.pods.list()].filter((pod) => isWaiting(pod) && !caches.assumed.has(pod.metadata.uid));
   if (waiting.length === 0) return done;
   let unplaced = 0;
   for (const decision of planPods(waiting, snapshotOf(caches))) {
     try {
-      if (decision.kind === "bind") await bindPod(decision, options);
-      else await markUnschedulable(decision, options);
+      if (decision.kind === "bind") {
+        caches.assumed.set(decision.pod.metadata.uid, decision.node);
+        await bindPod(decision, options);
+      } else await markUnschedulable(decision, options);
     } catch (error) {
+      caches.assumed.delete(decision.pod.metadata.uid);
       // The pod or the claim changed meanwhile: the next round sees it as it is.
       if (!hasReason(error, "Conflict", "NotFound")) throw error;
     }
     if (decision.kind === "wait") unplaced += 1;
   }
-  // The cache must know of these bindings before the next round counts what is free.
-  const newest = await options.client.list(pods, { fieldSelector: "metadata.name=", signal: options.signal });
-  await caches.pods.seen(newest.resourceVersion);
   return unplaced > 0 ? again(UNSCHEDULABLE_RETRY_MS) : done;
 }
 
@@ -97,7 +101,8 @@ function snapshotOf(caches: Caches): Snapshot {
   for (const node of caches.nodes.list()) views.set(node.metadata.name, { node, pods: [] });
   for (const pod of caches.pods.list()) {
     const finished = pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
-    if (!finished) views.get(pod.spec?.nodeName ?? "")?.pods.push(pod);
+    const node = pod.spec?.nodeName ?? caches.assumed.get(pod.metadata.uid) ?? "";
+    if (!finished) views.get(node)?.pods.push(pod);
   }
   return {
     nodes: [...views.values()],

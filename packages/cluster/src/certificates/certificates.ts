@@ -26,6 +26,8 @@ export interface Certificates extends Disposable {
   readonly clientCa: string;
   /** What the API server shows now. */
   readonly serving: KeyPair;
+  /** Shown by the ingress for names without a certificate of their own. */
+  readonly ingress: KeyPair;
   /** User "system:admin" of group system:masters. */
   readonly admin: KeyPair;
   /** PEM (PKCS #8, P-256) that signs the tokens of service accounts, and its public half. */
@@ -48,10 +50,13 @@ export async function openCertificates(options: CertificatesOptions): Promise<Ce
   const servingRequest: LeafRequest = { commonName: "cortado", usage: "server", dnsNames: dns, ipAddresses: ips };
   const adminRequest: LeafRequest = { commonName: "system:admin", organizations: ["system:masters"], usage: "client" };
   let serving = await folder.leaf("serving-kube-apiserver", servingRequest, serverCa);
+  const ingressRequest: LeafRequest = { commonName: "cortado ingress", usage: "server", dnsNames: ["ingress.local", "*.ingress.local"] };
+  let ingress = await folder.leaf("serving-ingress", ingressRequest, serverCa);
   let admin = await folder.leaf("client-admin", adminRequest, clientCa);
   const listeners: (() => void)[] = [];
   const renew = async (): Promise<void> => {
     const before = [serving.cert, admin.cert].join();
+    ingress = await folder.leaf("serving-ingress", ingressRequest, serverCa);
     serving = await folder.leaf("serving-kube-apiserver", servingRequest, serverCa);
     admin = await folder.leaf("client-admin", adminRequest, clientCa);
     if ([serving.cert, admin.cert].join() === before) return;
@@ -66,6 +71,9 @@ export async function openCertificates(options: CertificatesOptions): Promise<Ce
     clientCa: clientCa.cert,
     get serving() {
       return serving;
+    },
+    get ingress() {
+      return ingress;
     },
     get admin() {
       return admin;

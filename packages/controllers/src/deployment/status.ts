@@ -79,7 +79,8 @@ function progressOf(view: ConditionView): Omit<DeploymentCondition, "lastTransit
   const deadlineMs = (deployment.spec?.progressDeadlineSeconds ?? 600) * 1_000;
   const sinceMs = Date.parse(before?.lastUpdateTime ?? "");
   const waited = before !== undefined && before.reason !== "NewReplicaSetAvailable" && nowMs - sinceMs >= deadlineMs;
-  if (waited && !view.progressed) {
+  // Once out of time it stays so until something moves, or the condition would flap with each round.
+  if ((waited || before?.reason === "ProgressDeadlineExceeded") && !view.progressed) {
     const message = `ReplicaSet "${name}" has timed out progressing.`;
     return { type: "Progressing", status: "False", reason: "ProgressDeadlineExceeded", message };
   }

@@ -49,6 +49,7 @@ async function reconcile(key: string, context: Context, options: LocalPathOption
   const claim = context.caches.persistentVolumeClaims.get(key);
   if (claim === undefined) return done;
   if (claim.metadata.deletionTimestamp !== undefined) return letClaimGo(claim, context);
+  await protect(claim, context);
   if (claim.status?.phase === "Bound") return done;
   if (claim.spec?.volumeName !== undefined) return bind(claim, claim.spec.volumeName, context);
   const matching = findVolume(claim, context);
@@ -62,6 +63,15 @@ async function reconcile(key: string, context: Context, options: LocalPathOption
     return done;
   }
   return provide(claim, { storageClass, node: node ?? [...keysOf(context.caches.nodes)][0] }, context, options);
+}
+
+/** A claim in use must not go before its pods: the finalizer holds it. */
+async function protect(claim: Stored<PersistentVolumeClaim>, { client, signal }: Context): Promise<void> {
+  const finalizers = claim.metadata.finalizers ?? [];
+  if (finalizers.includes(claimFinalizer)) return;
+  const { name, namespace = "default", uid } = claim.metadata;
+  const body = { metadata: { uid, finalizers: [...finalizers, claimFinalizer] } };
+  await client.patch(persistentVolumeClaims, { name, namespace, type: "merge", body, signal });
 }
 
 /** A volume that a person made and that this claim fits. */

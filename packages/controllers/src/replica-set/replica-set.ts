@@ -18,26 +18,34 @@ const kind = { apiVersion: "apps/v1", kind: "ReplicaSet" };
 /** Keeps as many pods of a ReplicaSet as it asks for. */
 export function startReplicaSetLoop(context: Context): Loop {
   const { caches } = context;
+  // Pods that this loop has asked to end and that the cache still shows: counted twice, one too many would be ended.
+  const ending = new Set<string>();
   const loop = startLoop({
     ...context,
     name: "replicaset",
     metrics: context.loopMetrics,
     workers: 5,
     keys: () => keysOf(caches.replicaSets),
-    reconcile: (key) => reconcile(key, context),
+    reconcile: (key) => reconcile(key, { ...context, ending }),
   });
   caches.replicaSets.subscribe(({ key }) => loop.add(key));
   wakeOwners(caches.pods, kind.kind, loop);
+  caches.pods.subscribe(({ old, now }) => {
+    if (now === undefined && old !== undefined) ending.delete(old.metadata.uid);
+  });
   return loop;
 }
 
-async function reconcile(key: string, context: Context): Promise<Outcome> {
+type SetContext = Context & { readonly ending: Set<string> };
+
+async function reconcile(key: string, context: SetContext): Promise<Outcome> {
   const { caches, clock } = context;
   const set = caches.replicaSets.get(key);
   if (set === undefined) return done;
   await adoptOrphans(set, context);
   const owned = caches.pods.byIndex(byController, set.metadata.uid);
-  const failure = isTerminating(set) ? undefined : await scale(set, owned.filter(isActive), context);
+  const active = owned.filter((pod) => isActive(pod) && !context.ending.has(pod.metadata.uid));
+  const failure = isTerminating(set) ? undefined : await scale(set, active, context);
   await writeStatus(set, failure, context);
   if (failure !== undefined) throw failure;
   const minReadySeconds = set.spec?.minReadySeconds ?? 0;
@@ -59,7 +67,7 @@ async function adoptOrphans(set: Stored<ReplicaSet>, { caches, client, signal }:
 }
 
 /** Makes or ends pods; answers what went wrong instead of throwing, so that the status says it. */
-async function scale(set: Stored<ReplicaSet>, active: readonly Stored<Pod>[], context: Context): Promise<Error | undefined> {
+async function scale(set: Stored<ReplicaSet>, active: readonly Stored<Pod>[], context: SetContext): Promise<Error | undefined> {
   const wanted = set.spec?.replicas ?? 1;
   try {
     if (active.length < wanted) await makePods(set, Math.min(wanted - active.length, BURST_PODS), context);
@@ -87,16 +95,14 @@ async function makePods(set: Stored<ReplicaSet>, count: number, context: Context
   }
 }
 
-async function endPods(set: Stored<ReplicaSet>, victims: readonly Stored<Pod>[], context: Context): Promise<void> {
-  const { client, signal, recorder } = context;
+async function endPods(set: Stored<ReplicaSet>, victims: readonly Stored<Pod>[], context: SetContext): Promise<void> {
+  const { client, signal, recorder, ending } = context;
   const { namespace = "default" } = set.metadata;
   for (const { metadata } of victims) {
     await client.delete(pods, { name: metadata.name, namespace, preconditions: { uid: metadata.uid }, signal });
+    ending.add(metadata.uid);
     recorder({ object: set, ...kind, type: "Normal", reason: "SuccessfulDelete", message: `Deleted pod: ${metadata.name}` });
   }
-  // The next round must not count them as active; their deletion comes by the watch before anything later does.
-  const newest = await client.list(pods, { namespace, fieldSelector: "metadata.name=", signal });
-  await context.caches.pods.seen(newest.resourceVersion);
 }
 
 async function writeStatus(set: Stored<ReplicaSet>, failure: Error | undefined, context: Context): Promise<void> {

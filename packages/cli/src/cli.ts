@@ -1,0 +1,43 @@
+import { Command, CommanderError } from "commander";
+import { StatusError } from "@cortado/std/status";
+import { demoCommand, type DemoRoles } from "./demo.ts";
+import { kubectlCommand, type KubectlRoles } from "./kubectl.ts";
+import { serverCommand, type ServerRoles } from "./server.ts";
+import { tokenCommand, type TokenRoles } from "./token.ts";
+import { versionCommand } from "./version.ts";
+
+export type CliRoles = ServerRoles &
+  DemoRoles &
+  TokenRoles &
+  KubectlRoles & {
+    readonly version: string;
+    readonly out: (text: string) => void;
+    readonly err: (text: string) => void;
+  };
+
+/** Runs one command line (without the program's own words) and answers its exit code. */
+export async function runCli(words: readonly string[], roles: CliRoles): Promise<number> {
+  const program = newCli(roles);
+  try {
+    await program.parseAsync(words, { from: "user" });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof StatusError) roles.err(`cortado: ${error.message}\n`);
+    else roles.err(`cortado: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    return 1;
+  }
+}
+
+function newCli(roles: CliRoles): Command {
+  const program = new Command("cortado")
+    .description("Runs a store: a small Kubernetes with containers, an MQTT broker, functions, and the coffee shop.")
+    .exitOverride()
+    .enablePositionalOptions()
+    .showHelpAfterError("(see cortado --help)")
+    .configureOutput({ writeOut: roles.out, writeErr: roles.err });
+  program.addHelpText("after", "\nExamples:\n  cortado server --node-name store-042\n  cortado demo unplug store-042\n  cortado kubectl get pods -A\n");
+  for (const command of [serverCommand(roles), demoCommand(roles), tokenCommand(roles), kubectlCommand(roles), versionCommand(roles)])
+    program.addCommand(command.copyInheritedSettings(program));
+  return program;
+}

@@ -1,0 +1,12 @@
+/** How long a store may take until `/readyz` answers (the bar is 3 s; a cold disk and a first image import take longer). */
+export const BOOT_MS_MAX = 120_000;
+/** How often readiness and processes are looked at. */
+export const LOOK_MS = 500;
+/** How long our process may take to stop before it is killed. */
+export const STOP_MS_MAX = 5_000;
+/** How long `npm start` waits until the shop sells. */
+export const READY_MS_MAX = 170_000;
+/** The wide area: carrier-grade NAT's addresses (RFC 6598), which no store's LAN uses. */
+export const WAN_PREFIX = "100.64.0";
+/** Where the acquirer listens in the wide area. */
+export const ACQUIRER_PORT = 9090;

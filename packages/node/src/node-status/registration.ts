@@ -1,0 +1,201 @@
+import type { Client, Stored } from "@cortado/client";
+import type { Node } from "@cortado/kinds";
+import { leases, nodes } from "@cortado/kinds/resources";
+import { toMicroTime, type Clock } from "@cortado/std/clock";
+import type { Log } from "@cortado/std/log";
+import { hasReason } from "@cortado/std/status";
+import { NODE_LEASE_RENEW_MS, NODE_LEASE_S, NODE_STATUS_LOOK_MS, NODE_STATUS_WRITE_MS } from "../limits.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { Machine } from "./machine.ts";
+import { nodeStatus, statusDiffers, type Pressure } from "./node-status.ts";
+
+export type RegistrationOptions = {
+  readonly nodeName: string;
+  readonly podCidr: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly dataFolder: string;
+  readonly apiPort: number | undefined;
+};
+
+export type RegistrationPorts = {
+  readonly client: Client;
+  readonly runtime: Runtime;
+  readonly machine: Machine;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly pressure: () => Pressure;
+};
+
+const diskTaint = { key: "node.kubernetes.io/disk-pressure", effect: "NoSchedule" } as const;
+const memoryTaint = { key: "node.kubernetes.io/memory-pressure", effect: "NoSchedule" } as const;
+
+/** Keeps the node's object and its lease true. */
+export class Registration {
+  readonly #options: RegistrationOptions;
+  readonly #ports: RegistrationPorts;
+  #node: Stored<Node> | undefined;
+  #writtenMs = 0;
+  #lease: Promise<void> = Promise.resolve();
+
+  constructor(options: RegistrationOptions, ports: RegistrationPorts) {
+    this.#options = options;
+    this.#ports = ports;
+  }
+
+  /** Makes or takes over the node's object and writes its status once. */
+  async register(): Promise<void> {
+    this.#node = await this.#getOrCreate();
+    await this.#renewLease();
+    await this.look();
+  }
+
+  /** Renews and looks until the signal aborts. */
+  async run(): Promise<void> {
+    await Promise.all([
+      this.#every(NODE_LEASE_RENEW_MS, "node lease not renewed", () => this.#renewLease()),
+      this.#every(NODE_STATUS_LOOK_MS, "node status not written", () => this.look()),
+    ]);
+  }
+
+  /** Writes the status if it changed, or if it is old. */
+  async look(): Promise<void> {
+    const { client, runtime, machine, clock, signal, pressure } = this.#ports;
+    const { nodeName, dataFolder, apiPort } = this.#options;
+    const [health, images, disk] = await Promise.all([
+      runtime.health({ signal }).catch((error: unknown) => ({
+        ready: false,
+        message: `container runtime is down: ${String(error)}`,
+      })),
+      runtime.images({ signal }).catch(() => []),
+      machine.disk(dataFolder),
+    ]);
+    const written = this.#node?.status;
+    const status = nodeStatus({
+      machine,
+      nodeName,
+      runtimeVersion: runtime.version,
+      simulated: runtime.simulated,
+      health,
+      pressure: pressure(),
+      images,
+      diskBytes: disk.totalBytes,
+      written,
+      nowMs: clock.nowMs(),
+      apiPort,
+    });
+    const old = clock.monotonicMs() - this.#writtenMs >= NODE_STATUS_WRITE_MS;
+    if (!statusDiffers(written, status) && !old && this.#writtenMs > 0) return;
+    try {
+      this.#node = await client.patch(nodes, {
+        name: nodeName,
+        type: "merge",
+        subresource: "status",
+        body: { status },
+        signal,
+      });
+      this.#writtenMs = Math.max(1, clock.monotonicMs());
+      await this.#writeTaints(pressure());
+    } catch (error) {
+      if (!hasReason(error, "NotFound")) throw error;
+      this.#node = await this.#getOrCreate(); // somebody deleted it; a node that runs is there
+    }
+  }
+
+  async #writeTaints(pressure: Pressure): Promise<void> {
+    const now = this.#node?.spec?.taints ?? [];
+    const others = now.filter((taint) => taint.key !== diskTaint.key && taint.key !== memoryTaint.key);
+    const want = [
+      ...others,
+      ...(pressure.disk ? [diskTaint] : []),
+      ...(pressure.memory ? [memoryTaint] : []),
+    ];
+    if (want.length === now.length && want.every((taint) => now.some((one) => one.key === taint.key))) return;
+    const { client, signal } = this.#ports;
+    this.#node = await client.patch(nodes, {
+      name: this.#options.nodeName,
+      type: "merge",
+      body: { spec: { taints: want } },
+      signal,
+    });
+  }
+
+  async #getOrCreate(): Promise<Stored<Node>> {
+    const { client, signal, machine } = this.#ports;
+    const { nodeName, podCidr } = this.#options;
+    const labels = {
+      "kubernetes.io/hostname": nodeName,
+      "kubernetes.io/arch": machine.architecture,
+      "kubernetes.io/os": "linux",
+      "beta.kubernetes.io/arch": machine.architecture,
+      "beta.kubernetes.io/os": "linux",
+      ...this.#options.labels,
+    };
+    try {
+      const there = await client.get(nodes, { name: nodeName, signal });
+      const missing = Object.entries(labels).filter(([key, value]) => there.metadata.labels?.[key] !== value);
+      if (missing.length === 0 && there.spec?.podCIDR !== undefined) return there;
+      const body = {
+        metadata: { labels: Object.fromEntries(missing) },
+        ...(there.spec?.podCIDR === undefined ? { spec: { podCIDR: podCidr, podCIDRs: [podCidr] } } : {}),
+      };
+      return await client.patch(nodes, { name: nodeName, type: "merge", body, signal });
+    } catch (error) {
+      if (!hasReason(error, "NotFound")) throw error;
+      return client.create(
+        nodes,
+        { metadata: { name: nodeName, labels }, spec: { podCIDR: podCidr, podCIDRs: [podCidr] } },
+        { signal },
+      );
+    }
+  }
+
+  #renewLease(): Promise<void> {
+    this.#lease = this.#lease.then(
+      () => this.#writeLease(),
+      () => this.#writeLease(),
+    );
+    return this.#lease;
+  }
+
+  async #writeLease(): Promise<void> {
+    const { client, clock, signal } = this.#ports;
+    const { nodeName } = this.#options;
+    const namespace = "kube-node-lease";
+    const renewTime = toMicroTime(clock.nowMs());
+    try {
+      await client.patch(leases, {
+        name: nodeName,
+        namespace,
+        type: "merge",
+        body: { spec: { renewTime, holderIdentity: nodeName } },
+        signal,
+      });
+    } catch (error) {
+      if (!hasReason(error, "NotFound")) throw error;
+      const owner = this.#node;
+      const ownerReferences =
+        owner === undefined
+          ? []
+          : [{ apiVersion: "v1", kind: "Node", name: nodeName, uid: owner.metadata.uid }];
+      const spec = { holderIdentity: nodeName, leaseDurationSeconds: NODE_LEASE_S, renewTime };
+      await client.create(
+        leases,
+        { metadata: { name: nodeName, namespace, ownerReferences }, spec },
+        { signal },
+      );
+    }
+  }
+
+  async #every(ms: number, failure: string, work: () => Promise<void>): Promise<void> {
+    const { clock, signal, log } = this.#ports;
+    while (!signal.aborted) {
+      try {
+        await clock.sleep(ms, { signal });
+        await work();
+      } catch (error) {
+        if (!signal.aborted) log.warn(failure, { error });
+      }
+    }
+  }
+}

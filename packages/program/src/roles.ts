@@ -1,0 +1,83 @@
+import { createHash } from "node:crypto";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { CliRoles } from "@cortado/cli";
+import { askDemo } from "@cortado/demo/control";
+import { StatusError } from "@cortado/std/status";
+import { serverSettings, settingNames } from "./config/server-config.ts";
+import { runDemoHere, socketsRoot } from "./roles/demo.ts";
+import { readServerConfig, startServer } from "./roles/server.ts";
+import { version } from "./version.ts";
+
+/** What the command line can start. */
+export const roles: CliRoles = {
+  version: `cortado ${version}`,
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+  serverSettings: settingNames.map((name) => {
+    const { help, kind, fallback } = serverSettings[name];
+    return { name, help, isList: kind === "list" || kind === "pairs", ...(fallback === undefined ? {} : { fallback }) };
+  }),
+  async runServer(words) {
+    const config = readServerConfig(words as Parameters<typeof readServerConfig>[0]);
+    await using server = await startServer(config);
+    void server;
+    await stopSignal();
+  },
+  runDemo: runDemoHere,
+  async askDemo(folder, action, store) {
+    const id = await demoId(resolve(folder));
+    await askDemo(join(socketsRoot, `cortado-${id}`, "control.sock"), action, store);
+  },
+  demoFolder: resolve(".cortado"),
+  async readToken(dataDir) {
+    const secret = await readOrExplain(join(dataDir, "server", "token"), dataDir);
+    const authority = await readOrExplain(join(dataDir, "server", "tls", "server-ca.crt"), dataDir);
+    return `K10${createHash("sha256").update(authority).digest("hex")}::server:${secret.trim()}`;
+  },
+  runKubectl: ({ kubeconfig, words }) => runKubectl(kubeconfig ?? ownKubeconfig(), words),
+};
+
+/** Resolves when the process is told to end. */
+function stopSignal(): Promise<void> {
+  return new Promise((done) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => done());
+  });
+}
+
+async function readOrExplain(path: string, dataDir: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw new StatusError("NotFound", `${path} cannot be read; is ${dataDir} the data folder of a server that has run?`, { cause });
+  }
+}
+
+async function demoId(folder: string): Promise<string> {
+  try {
+    return (JSON.parse(await readFile(join(folder, "state.json"), "utf8")) as { id: string }).id;
+  } catch (cause) {
+    throw new StatusError("NotFound", `no demo has run in ${folder}; start one with npm start`, { cause });
+  }
+}
+
+function ownKubeconfig(): string | undefined {
+  return ["/etc/cortado/cortado.yaml"].find((path) => existsSync(path));
+}
+
+function runKubectl(kubeconfig: string | undefined, words: readonly string[]): Promise<void> {
+  const env = { ...process.env, ...(kubeconfig === undefined ? {} : { KUBECONFIG: kubeconfig }) };
+  return new Promise((done, failed) => {
+    const child = spawn("kubectl", words, { stdio: "inherit", env });
+    child.once("error", (cause) => {
+      const how = "get it from https://kubernetes.io/docs/tasks/tools and put it on PATH";
+      failed(new StatusError("NotFound", `there is no kubectl on PATH; ${how}`, { cause }));
+    });
+    child.once("exit", (code) => {
+      process.exitCode = code ?? 1;
+      done();
+    });
+  });
+}

@@ -1,0 +1,119 @@
+import { mkdir, rename, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { createApiServer, type ApiServer } from "@cortado/apiserver";
+import { openFront } from "@cortado/apiserver/front";
+import { openCertificates, type Certificates } from "@cortado/cluster/certificates";
+import { kubeconfig } from "@cortado/cluster/kubeconfig";
+import type { Clock } from "@cortado/std/clock";
+import type { Files } from "@cortado/std/files";
+import type { Log } from "@cortado/std/log";
+import type { Metrics } from "@cortado/std/metrics";
+import type { Random } from "@cortado/std/random";
+import { openSqliteStore } from "@cortado/store/sqlite";
+import type { ServerConfig } from "../config/server-config.ts";
+import { relaySocket } from "../relay.ts";
+import { startPart } from "./lifetime.ts";
+
+export type Ports = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly files: Files;
+  readonly log: Log;
+  readonly metrics: Metrics;
+};
+
+export type Api = { readonly server: ApiServer; readonly certificates: Certificates };
+
+/** Opens the store and serves the API over it: the part that all others stand on. */
+export async function startApi(config: ServerConfig, ports: Ports, stack: AsyncDisposableStack): Promise<Api> {
+  const { clock, random, files, log, metrics } = ports;
+  const folder = join(config.dataDir, "server");
+  await mkdir(join(folder, "db"), { recursive: true, mode: 0o700 });
+  const certificates = await startPart(stack, {
+    name: "certificates",
+    log,
+    start: () => openCertificates({ folder: join(folder, "tls"), files, clock, random, log, serverNames: serverNames(config) }),
+  });
+  const path = join(folder, "db", "state.db");
+  const store = await startPart(stack, { name: "store", log, start: () => openSqliteStore({ path, clock, openWorker }) });
+  const server = await startPart(stack, {
+    name: "apiserver",
+    log,
+    start: () =>
+      createApiServer({
+        store,
+        clock,
+        random,
+        log,
+        metrics,
+        serviceNetwork: { cidr: config.serviceCidr, apiAddress: firstAddress(config.serviceCidr), port: config.httpsListenPort },
+        reservedAddresses: [config.clusterDns],
+        serviceAccountKeys: {
+          privateKeys: [certificates.serviceAccounts.privateKey],
+          issuer: `https://kubernetes.default.svc.${config.clusterDomain}`,
+          audiences: [`https://kubernetes.default.svc.${config.clusterDomain}`, "cortado"],
+        },
+      }),
+  });
+  await openDoors(config, { server, certificates }, ports, stack);
+  return { server, certificates };
+}
+
+async function openDoors(config: ServerConfig, api: Api, ports: Ports, stack: AsyncDisposableStack): Promise<void> {
+  const { clock, log } = ports;
+  const { server, certificates } = api;
+  const material = () => ({
+    certificate: certificates.serving.cert,
+    key: certificates.serving.key,
+    clientAuthority: certificates.clientCa,
+  });
+  const host = config.runtime === "simulated" ? "127.0.0.1" : config.bindAddress;
+  const front = await startPart(stack, {
+    name: "front",
+    log,
+    start: () => openFront({ server, host, port: config.httpsListenPort, material: material(), clock, log }),
+  });
+  if (config.localSocketDir !== undefined) {
+    await mkdir(config.localSocketDir, { recursive: true, mode: 0o700 });
+    stack.use(await relaySocket({ path: join(config.localSocketDir, "api.sock"), port: front.port }));
+  }
+  const write = (): Promise<void> => writeKubeconfig(config, certificates, front.port);
+  await write();
+  certificates.onRenewed(() => {
+    front.setMaterial(material());
+    write().catch((error: unknown) => log.error("the kubeconfig could not be written again", { error }));
+  });
+}
+
+async function writeKubeconfig(config: ServerConfig, certificates: Certificates, port: number): Promise<void> {
+  const server = config.kubeconfigServer ?? `https://127.0.0.1:${port}`;
+  const content = kubeconfig({ name: config.nodeName, server, serverCa: certificates.serverCa, admin: certificates.admin });
+  await mkdir(dirname(config.writeKubeconfig), { recursive: true });
+  const next = `${config.writeKubeconfig}.next`;
+  await writeFile(next, content, { mode: config.writeKubeconfigMode });
+  await rename(next, config.writeKubeconfig);
+}
+
+function serverNames(config: ServerConfig): { readonly dns: readonly string[]; readonly ips: readonly string[] } {
+  const isAddress = (name: string): boolean => /^[\d.]+$|:/.test(name);
+  const svc = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", `kubernetes.default.svc.${config.clusterDomain}`];
+  const own = [config.nodeIp, firstAddress(config.serviceCidr), "127.0.0.1", "::1"].filter((ip) => ip !== undefined);
+  return {
+    dns: [...svc, "localhost", config.nodeName, ...config.tlsSan.filter((name) => !isAddress(name))],
+    ips: [...new Set([...own.map((ip) => (ip === "::1" ? "0:0:0:0:0:0:0:1" : ip)), ...config.tlsSan.filter(isAddress)])],
+  };
+}
+
+/** The first usable address of a network: the API server's own service. */
+export function firstAddress(cidr: string): string {
+  const [network = ""] = cidr.split("/");
+  const parts = network.split(".").map(Number);
+  parts[3] = (parts[3] ?? 0) + 1;
+  return parts.join(".");
+}
+
+/** The thread that commits when the disk is slow; the bundle is its source too. */
+function openWorker(path: string): Worker {
+  return new Worker(process.argv[1] as string, { workerData: { role: "store-committer", path } });
+}

@@ -1,0 +1,103 @@
+import { join } from "node:path";
+import type { Client } from "@cortado/client";
+import { startFunctions } from "@cortado/functions";
+import { startBroker, type Broker } from "@cortado/mqtt";
+import { startTelemetry } from "@cortado/telemetry";
+import { watchAlerts } from "@cortado/telemetry/alerts";
+import { textAnswer, type HttpHandler } from "@cortado/std/http";
+import { systemNetwork } from "@cortado/std/node/net";
+import type { Address } from "@cortado/std/net";
+import { listenHttp } from "../http-listener.ts";
+import { version } from "../version.ts";
+import { startPart } from "./lifetime.ts";
+import type { Parts } from "./parts.ts";
+
+/** Starts what machines and the shop talk to: the broker, the journal of events and the gateway of functions. */
+export async function startEdge(parts: Parts & { readonly client: Client }, stack: AsyncDisposableStack): Promise<void> {
+  const { config, ports, client, loopMetrics, signal } = parts;
+  const { clock, random, files, log, metrics } = ports;
+  const open = (port: number, socket?: string): readonly Address[] => addressesOf(parts, port, socket);
+  const broker = await startPart(stack, {
+    name: "mqtt",
+    log,
+    start: () => startBroker({ files, folder: join(config.dataDir, "mqtt"), network: systemNetwork, clock, random, log, metrics }),
+  });
+  for (const address of open(config.mqttPort, "mqtt.sock")) stack.use(await broker.listen(address));
+  const webSocket = open(config.mqttWebSocketPort);
+  const onlyUpgrades: HttpHandler = () => Promise.resolve(textAnswer(426, "this port speaks MQTT over WebSocket\n"));
+  if (webSocket.length > 0)
+    stack.use(await listenHttp({ addresses: webSocket, handle: onlyUpgrades, upgrade: (...upgrade) => broker.upgrade(...upgrade) }));
+  const telemetry = await startPart(stack, {
+    name: "telemetry",
+    log,
+    start: () =>
+      startTelemetry({
+        files,
+        folder: join(config.dataDir, "telemetry"),
+        store: config.nodeName,
+        clock,
+        random,
+        log,
+        metrics,
+        dialBroker: () => broker.dialLocal("telemetry"),
+      }),
+  });
+  watchAlerts({ client, journal: telemetry.journal, clock, log, loopMetrics, signal });
+  await startGateway({ ...parts, broker }, stack);
+  const handle: HttpHandler = (request) => {
+    if (request.path === "/metrics") return Promise.resolve(textAnswer(200, metrics.text()));
+    const route = telemetry.routes.find(({ path }) => path === request.path);
+    return route === undefined ? Promise.resolve(textAnswer(404, `there is nothing at ${request.path}\n`)) : route.handle(request);
+  };
+  stack.use(await listenHttp({ addresses: open(config.telemetryPort, "telemetry.sock"), handle }));
+}
+
+/** Functions, and their gateway: with a password on the node's port, without one on the socket that only root can open. */
+async function startGateway(
+  parts: Parts & { readonly client: Client; readonly broker: Broker },
+  stack: AsyncDisposableStack,
+): Promise<void> {
+  const { config, ports, client, loopMetrics, broker } = parts;
+  const { dataDir, cgroupRoot, gatewayPort, runtime } = config;
+  if (config.disable.includes("functions")) return;
+  const functions = await startPart(stack, {
+    name: "functions",
+    log: ports.log,
+    start: async () =>
+      startFunctions({
+        ...ports,
+        client,
+        loopMetrics,
+        folder: join(dataDir, "functions", "queue"),
+        dataFolder: join(dataDir, "functions", "data"),
+        runFolder: runtime === "simulated" ? join(dataDir, "functions", "run") : "/run/cortado/functions",
+        store: config.nodeName,
+        dialBroker: () => broker.dialLocal("functions"),
+        nodePath: process.execPath,
+        cgroupParent: `/${cgroupRoot}/functions`,
+        plainProcesses: runtime === "simulated",
+        credentials: await gatewayCredentials(join(dataDir, "server", "gateway-password"), parts),
+        release: { version, commit: "" },
+      }),
+  });
+  const onNode = addressesOf(parts, gatewayPort);
+  if (onNode.length > 0) stack.use(await listenHttp({ addresses: onNode, handle: functions.handler({ trusted: false }) }));
+  const local = addressesOf(parts, 0, "gateway.sock");
+  if (local.length > 0) stack.use(await listenHttp({ addresses: local, handle: functions.handler({ trusted: true }) }));
+}
+
+/** The gateway's password, made at the first start. */
+async function gatewayCredentials(path: string, { ports }: Parts): Promise<{ readonly user: string; readonly password: string }> {
+  const { files, random } = ports;
+  const found = await files.read(path);
+  const password = found === undefined ? Buffer.from(random.bytes(24)).toString("base64url") : new TextDecoder().decode(found);
+  if (found === undefined) await files.replace(path, new TextEncoder().encode(password));
+  return { user: "admin", password };
+}
+
+/** Where a part listens: a port of the node, unless turned off or simulated, and a socket for this machine. */
+export function addressesOf({ config }: Pick<Parts, "config">, port: number, socket?: string): readonly Address[] {
+  const onNode: readonly Address[] = port === 0 || config.runtime === "simulated" ? [] : [{ host: "0.0.0.0", port }];
+  const { localSocketDir } = config;
+  return localSocketDir === undefined || socket === undefined ? onNode : [...onNode, { path: join(localSocketDir, socket) }];
+}

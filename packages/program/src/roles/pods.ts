@@ -1,0 +1,179 @@
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { NodeStreams as ServerStreams, StreamTarget, Usage, UsageSource } from "@cortado/apiserver/ports";
+import type { Client } from "@cortado/client";
+import type { LoopMetrics } from "@cortado/client/loop";
+import { readMachine, startNode, type RunningNode } from "@cortado/node";
+import { ctrImport, importImages } from "@cortado/node/images";
+import { startContainerd } from "@cortado/node/containerd";
+import { mountCommand } from "@cortado/node/mounter";
+import type { Runtime } from "@cortado/node/runtime";
+import { openCriRuntime } from "@cortado/node/runtime/cri";
+import { newSimulatedRuntime } from "@cortado/node/runtime/simulated";
+import { StatusError } from "@cortado/std/status";
+import type { ServerConfig } from "../config/server-config.ts";
+import type { Ports } from "./api.ts";
+import { startPart } from "./lifetime.ts";
+
+export type NodePart = { readonly node: RunningNode; readonly runtime: Runtime; readonly address: string };
+
+/** The bridge that pods hang on. */
+export const podBridge = "cni0";
+/** Where what a boot may forget is kept; a tmpfs. */
+const runFolder = "/run/cortado";
+
+/** Starts the runtime and the node agent on it. What it starts stays when this process ends: containers outlive us. */
+export async function startPods(
+  config: ServerConfig,
+  ports: Ports & { readonly client: Client; readonly loopMetrics: LoopMetrics; readonly signal: AbortSignal },
+  stack: AsyncDisposableStack,
+): Promise<NodePart> {
+  const { log } = ports;
+  const pinned: { images: ReadonlySet<string> } = { images: new Set([config.pauseImage]) };
+  const runtime = await startPart(stack, { name: "runtime", log, start: () => openRuntime(config, ports, pinned) });
+  const machine = await readMachine({
+    bridge: podBridge,
+    ...(config.nodeIp === undefined ? {} : { nodeIp: config.nodeIp }),
+    ...(config.memoryLimitBytes === undefined ? {} : { memoryLimitBytes: config.memoryLimitBytes }),
+  });
+  const options = {
+    nodeName: config.nodeName,
+    dataFolder: join(config.dataDir, "agent"),
+    runFolder: config.runtime === "simulated" ? join(config.dataDir, "agent", "run") : join(runFolder, "pods"),
+    podCidr: podSubnet(config),
+    labels: { "node-role.kubernetes.io/control-plane": "true", ...config.nodeLabels },
+    dns: { servers: [config.clusterDns], domain: config.clusterDomain, nodeResolv: await readFile(config.resolvConf, "utf8").catch(() => "") },
+    cgroupPrefix: config.cgroupRoot,
+    pinnedImages: () => pinned.images,
+    apiPort: config.httpsListenPort,
+  };
+  const node = await startPart(stack, {
+    name: "node",
+    log,
+    start: () => startNode(options, { ...ports, runtime, machine, mounter: mountCommand }),
+  });
+  return { node, runtime, address: machine.addresses()[0] ?? "127.0.0.1" };
+}
+
+/** The first /24 of the cluster's pods: this node's share. */
+export function podSubnet(config: ServerConfig): string {
+  return `${config.clusterCidr.split("/")[0]?.split(".").slice(0, 3).join(".")}.0/24`;
+}
+
+async function openRuntime(
+  config: ServerConfig,
+  ports: Ports & { readonly signal: AbortSignal },
+  pinned: { images: ReadonlySet<string> },
+): Promise<Runtime> {
+  const { clock, log, random, files, signal } = ports;
+  if (config.runtime === "simulated") return newSimulatedRuntime({ clock, random, podNetwork: podSubnet(config).split(".").slice(0, 3).join(".") });
+  const { socketPath } = await startContainerd(
+    {
+      dataFolder: join(config.dataDir, "agent", "containerd"),
+      runFolder: join(runFolder, "containerd"),
+      pauseImage: config.pauseImage,
+      podSubnet: podSubnet(config),
+      bridge: podBridge,
+    },
+    { clock, log, signal },
+  );
+  const runtime = await openCriRuntime({ socketPath, clock, signal });
+  const folder = join(config.dataDir, "agent", "images");
+  await mkdir(folder, { recursive: true });
+  const doneFile = join(config.dataDir, "agent", "images-imported.json");
+  const importing = importImages({ folder, doneFile, runtime, importTar: ctrImport(socketPath), files, clock, log, signal });
+  // In the background: what is there already must not wait for what is new.
+  importing
+    .then((images) => (pinned.images = new Set([...images, config.pauseImage])))
+    .catch((error: unknown) => log.error("images could not be imported", { error }));
+  return waitingForImport(runtime, importing);
+}
+
+/** A pull waits for the import that runs: what comes from the folder must not be looked for in a registry. */
+function waitingForImport(runtime: Runtime, importing: Promise<unknown>): Runtime {
+  return {
+    ...runtime,
+    async pull(request, options) {
+      await importing;
+      const present = await runtime.image(request.image, options);
+      return present === undefined ? runtime.pull(request, options) : present.id;
+    },
+  };
+}
+
+/** Hands what the API server was asked about pods to the node. */
+export function serverStreams(node: RunningNode): ServerStreams {
+  const { streams } = node;
+  return {
+    log: (target) => streams.log({ ...podOf(target), ...logOptions(target), signal: target.signal }),
+    upgrade(target, { request, socket, head }) {
+      const upgrade = { request, socket, head: Buffer.from(head) };
+      reach(target, upgrade, node).catch((error: unknown) => {
+        const status = error instanceof StatusError ? error.code : 500;
+        const message = error instanceof StatusError ? error.message : "the stream failed";
+        socket.end(`HTTP/1.1 ${status} ${message}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
+      });
+    },
+    proxy: (target) =>
+      Promise.reject(
+        new StatusError("NotImplemented", `the proxy of ${target.resource} is not served yet; use kubectl port-forward ${target.name}`),
+      ),
+  };
+}
+
+async function reach(target: StreamTarget, upgrade: Parameters<RunningNode["streams"]["exec"]>[1], node: RunningNode): Promise<void> {
+  const { query } = target;
+  const flag = (name: string): boolean => ["1", "true"].includes(query.get(name) ?? "");
+  const container = query.get("container") ?? undefined;
+  const process = {
+    ...podOf(target),
+    ...(container === undefined ? {} : { container }),
+    stdin: flag("stdin"),
+    stdout: flag("stdout"),
+    stderr: flag("stderr"),
+    tty: flag("tty"),
+  };
+  if (target.subresource === "exec") await node.streams.exec({ ...process, command: query.getAll("command") }, upgrade);
+  else if (target.subresource === "attach") await node.streams.attach(process, upgrade);
+  else await node.streams.portForward({ ...podOf(target), ports: query.getAll("ports").flatMap((text) => text.split(",").map(Number)) }, upgrade);
+}
+
+function podOf(target: StreamTarget): { readonly namespace: string; readonly pod: string } {
+  return { namespace: target.namespace, pod: target.name };
+}
+
+function logOptions({ query }: StreamTarget): Record<string, never> {
+  const options: Record<string, unknown> = {};
+  for (const name of ["follow", "previous", "timestamps"]) if (query.has(name)) options[name] = ["1", "true", ""].includes(query.get(name) ?? "");
+  for (const name of ["tailLines", "limitBytes", "sinceSeconds"]) if (query.has(name)) options[name] = Number(query.get(name));
+  for (const name of ["container", "sinceTime"]) if (query.has(name)) options[name] = query.get(name);
+  return options as Record<string, never>;
+}
+
+/** What `kubectl top` shows. */
+export function usageSource(node: RunningNode, signal: AbortSignal): UsageSource {
+  return {
+    async nodes() {
+      const { name, ...metric } = await node.stats.nodeMetrics({ signal });
+      return [{ name, ...toUsage(metric) }];
+    },
+    async pods(namespace) {
+      const pods = (await node.stats.podMetrics({ signal })).filter((pod) => namespace === "" || pod.namespace === namespace);
+      return pods.map(({ containers, ...pod }) => ({
+        ...pod,
+        containers: containers.map(({ name, usage }) => ({ name, ...toUsage({ ...pod, usage }) })),
+      }));
+    },
+  };
+}
+
+type Metric = { readonly timestamp: string; readonly window: string; readonly usage: { readonly cpu: string; readonly memory: string } };
+
+function toUsage({ timestamp, window, usage }: Metric): Usage {
+  return {
+    atMs: Date.parse(timestamp),
+    windowMs: Number.parseFloat(window) * 1_000,
+    cpuNanoCores: Math.round(Number.parseFloat(usage.cpu)),
+    memoryBytes: Number.parseInt(usage.memory, 10) * 1_024,
+  };
+}

@@ -1,0 +1,32 @@
+// Makes dist/: the bundle that ships, the shop's services, its images and its manifests.
+import { build, type BuildOptions } from "esbuild";
+import { cpSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { buildImages } from "./images.ts";
+
+const top = join(import.meta.dirname, "..");
+const dist = join(top, "dist");
+const shop = join(top, "examples", "coffee-shop");
+
+const common: BuildOptions = {
+  bundle: true,
+  platform: "node",
+  target: "node24",
+  format: "cjs",
+  sourcemap: true,
+  logLevel: "warning",
+  absWorkingDir: top,
+  // CommonJS has no import.meta; what the bundle needs of it is where it lies.
+  define: { "import.meta.url": "__bundleUrl", "import.meta.dirname": "__dirname" },
+  banner: { js: 'const __bundleUrl = require("node:url").pathToFileURL(__filename).href;' },
+};
+
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(dist, { recursive: true });
+await build({ ...common, entryPoints: ["packages/program/src/main.ts"], outfile: join(dist, "cortado.cjs") });
+for (const service of ["order", "payment", "inventory", "machines"])
+  await build({ ...common, sourcemap: false, entryPoints: [join(shop, "src", service, `${service}.ts`)], outfile: join(dist, "services", `${service}.cjs`) });
+await build({ ...common, sourcemap: false, entryPoints: [join(shop, "src", "acquirer", "acquirer.ts")], outfile: join(dist, "acquirer.cjs") });
+cpSync(join(shop, "manifests"), join(dist, "manifests"), { recursive: true });
+cpSync(join(shop, "functions", "functions.yaml"), join(dist, "manifests", "functions.yaml"));
+buildImages({ services: join(dist, "services"), python: join(shop, "python"), out: join(dist, "images") });
