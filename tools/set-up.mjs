@@ -101,8 +101,8 @@ async function hand(run, more) {
   const node = runtime();
   const env = { ...process.env, PATH: `${dirname(node)}:${process.env.PATH ?? ""}:/usr/sbin:/sbin` };
   const child = spawn(node, [...run, ...more], { stdio: "inherit", env });
-  // Ctrl-C reaches the child too: it ends itself, and we end with it.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => signal !== "SIGINT" && child.kill(signal));
+  // Ctrl-C on a terminal reaches the child as well; a second word to stop does it no harm, and we end with it.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   const { code, signal } = await new Promise((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
   process.exitCode = code ?? (signal === null ? 1 : 128);
 }

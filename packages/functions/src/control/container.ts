@@ -1,6 +1,6 @@
 import type { Client, Stored } from "@cortado/client";
 import type { Informer } from "@cortado/client/informer";
-import type { EndpointSlice, FunctionResource, Pod } from "@cortado/kinds";
+import type { EndpointSlice, FunctionResource } from "@cortado/kinds";
 import { deployments, services } from "@cortado/kinds/resources";
 import { StatusError } from "@cortado/std/status";
 import type { Definition } from "../definition.ts";
@@ -71,7 +71,7 @@ export async function writeContainer(
 }
 
 /** What runs in the function's pods. */
-function podSpec({ name, namespace, image }: Definition, spec: FunctionResource["spec"]): NonNullable<Pod["spec"]> {
+function podSpec({ name, namespace, image }: Definition, spec: FunctionResource["spec"]) {
   const { limits, requests, readOnlyRootFilesystem } = spec;
   const environment = { ...spec.environment, OPENFAAS_NAME: name, OPENFAAS_NAMESPACE: namespace };
   const handler = spec.handler === undefined ? {} : { fprocess: spec.handler };
