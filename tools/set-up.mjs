@@ -103,6 +103,9 @@ async function hand(run, more) {
   const child = spawn(node, [...run, ...more], { stdio: "inherit", env });
   // Ctrl-C on a terminal reaches the child as well; a second word to stop does it no harm, and we end with it.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  // npm killed outright says nothing: a demo that nobody can stop with Ctrl-C any more must not run on.
+  const parent = process.ppid;
+  setInterval(() => process.ppid !== parent && child.kill("SIGTERM"), 1000).unref();
   const { code, signal } = await new Promise((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
   process.exitCode = code ?? (signal === null ? 1 : 128);
 }
