@@ -13,5 +13,5 @@ if (!existsSync(bundle)) {
   process.exit(1);
 }
 const child = spawn(existsSync(ours) ? ours : process.execPath, ["--enable-source-maps", bundle, ...process.argv.slice(2)], { stdio: "inherit" });
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => signal !== "SIGINT" && child.kill(signal));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 child.once("exit", (code, signal) => (process.exitCode = code ?? (signal === null ? 1 : 128)));

@@ -101,8 +101,8 @@ async function hand(run, more) {
   const node = runtime();
   const env = { ...process.env, PATH: `${dirname(node)}:${process.env.PATH ?? ""}:/usr/sbin:/sbin` };
   const child = spawn(node, [...run, ...more], { stdio: "inherit", env });
-  // Ctrl-C reaches the child too: it ends itself, and we end with it.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => signal !== "SIGINT" && child.kill(signal));
+  // Ctrl-C on a terminal reaches the child as well; a second word to stop does it no harm, and we end with it.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   const { code, signal } = await new Promise((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
   process.exitCode = code ?? (signal === null ? 1 : 128);
 }
@@ -165,7 +165,7 @@ function inputsOf(paths) {
     const state = statSync(join(top, path), { throwIfNoEntry: false });
     if (state === undefined) return;
     if (state.isDirectory()) for (const entry of readdirSync(join(top, path)).sort()) entry === "node_modules" || add(join(path, entry));
-    else if (!/\.test\.ts$/.test(path)) hash.update(path).update("\0").update(readFileSync(join(top, path)));
+    else if (!path.endsWith(".test.ts")) hash.update(path).update("\0").update(readFileSync(join(top, path)));
   };
   for (const path of paths) add(path);
   return hash.digest("hex");

@@ -1,5 +1,10 @@
 /** A field of a message: number, name, type; `*` before the type repeats it, `@` makes it a map from strings. */
-export type ProtoField = { readonly number: number; readonly name: string; readonly type: string; readonly message: string };
+export type ProtoField = {
+  readonly number: number;
+  readonly name: string;
+  readonly type: string;
+  readonly message: string;
+};
 export type ProtoMessages = Map<string, ProtoField[]>;
 
 type Raw = { readonly number: number; readonly bytes: Buffer; readonly value: number };
@@ -26,7 +31,17 @@ function* rawFields(bytes: Buffer): Generator<Raw> {
   }
 }
 
-const letters: Readonly<Record<number, string>> = { 1: "d", 3: "l", 4: "l", 5: "i", 8: "b", 9: "s", 11: "m", 12: "y", 13: "i" };
+const letters: Readonly<Record<number, string>> = {
+  1: "d",
+  3: "l",
+  4: "l",
+  5: "i",
+  8: "b",
+  9: "s",
+  11: "m",
+  12: "y",
+  13: "i",
+};
 
 /** Reads a FileDescriptorProto into messages by their full names in OpenAPI's spelling. */
 export function readFile(file: Buffer, into: ProtoMessages): void {
@@ -51,7 +66,10 @@ function readMessage(bytes: Buffer, scope: string, into: ProtoMessages): void {
       maps.set(entry.name, entry.value);
     }
   }
-  into.set(openApiName(`${scope}.${name}`), fields.map((field) => readField(field, maps)));
+  into.set(
+    openApiName(`${scope}.${name}`),
+    fields.map((field) => readField(field, maps)),
+  );
 }
 
 function readEntry(bytes: Buffer): { readonly name: string; readonly value: ProtoField } {
@@ -79,16 +97,32 @@ function readField(bytes: Buffer, maps: ReadonlyMap<string, ProtoField>): ProtoF
   }
   const entry = maps.get(typeName.slice(typeName.lastIndexOf(".") + 1));
   const own = jsonName === "" ? name : jsonName;
-  if (entry !== undefined && label === 3) return { number, name: own, type: `@${entry.type}`, message: entry.message };
-  return { number, name: own, type: `${label === 3 ? "*" : ""}${letters[type] ?? "s"}`, message: type === 11 ? openApiName(typeName.slice(1)) : "" };
+  if (entry !== undefined && label === 3)
+    return { number, name: own, type: `@${entry.type}`, message: entry.message };
+  return {
+    number,
+    name: own,
+    type: `${label === 3 ? "*" : ""}${letters[type] ?? "s"}`,
+    message: type === 11 ? openApiName(typeName.slice(1)) : "",
+  };
 }
 
 /** `k8s.io.api.core.v1.Pod` is `io.k8s.api.core.v1.Pod` in OpenAPI. */
 export function openApiName(name: string): string {
-  return name.replace(/^k8s\.io\./, "io.k8s.").replace("apiextensions_apiserver", "apiextensions-apiserver").replace("kube_aggregator", "kube-aggregator");
+  return name
+    .replace(/^k8s\.io\./, "io.k8s.")
+    .replace("apiextensions_apiserver", "apiextensions-apiserver")
+    .replace("kube_aggregator", "kube-aggregator");
 }
 
-const words: Readonly<Record<string, string>> = { string: "s", bool: "b", int32: "i", int64: "l", double: "d", bytes: "y" };
+const words: Readonly<Record<string, string>> = {
+  string: "s",
+  bool: "b",
+  int32: "i",
+  int64: "l",
+  double: "d",
+  bytes: "y",
+};
 
 /** Adds one line of new-fields.ts. */
 export function addField(line: string, into: ProtoMessages): void {
@@ -98,7 +132,8 @@ export function addField(line: string, into: ProtoMessages): void {
   const scope = owner.slice(0, owner.lastIndexOf("."));
   const letter = words[inner];
   const type = `${text.startsWith("map<") ? "@" : label === "repeated" ? "*" : ""}${letter ?? "m"}`;
-  const target = letter !== undefined ? "" : inner.startsWith(".") ? openApiName(inner.slice(1)) : `${scope}.${inner}`;
+  const target =
+    letter !== undefined ? "" : inner.startsWith(".") ? openApiName(inner.slice(1)) : `${scope}.${inner}`;
   const fields = into.get(owner) ?? [];
   into.set(owner, [...fields, { number: Number(number), name, type, message: target }]);
 }

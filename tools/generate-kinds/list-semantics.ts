@@ -105,4 +105,7 @@ export const atomicTypes: readonly string[] = [
 ];
 
 /** Defaults that keys of lists need before they can be compared. */
-export const keyDefaults: readonly string[] = ["core/v1/ContainerPort.protocol TCP", "core/v1/ServicePort.protocol TCP"];
+export const keyDefaults: readonly string[] = [
+  "core/v1/ContainerPort.protocol TCP",
+  "core/v1/ServicePort.protocol TCP",
+];

@@ -1,5 +1,9 @@
 export type MutableSchema = { [key: string]: unknown };
-export type Described = { readonly schema: MutableSchema; readonly descriptions: Record<string, string>; readonly own: string };
+export type Described = {
+  readonly schema: MutableSchema;
+  readonly descriptions: Record<string, string>;
+  readonly own: string;
+};
 
 /** Reads one interface of kubernetes-models' typings into a schema; references stay aliases until all names are known. */
 export class TypingReader {
@@ -11,7 +15,8 @@ export class TypingReader {
   }
 
   static read(text: string): Described | undefined {
-    const match = /(?:\/\*\*([\s\S]*?)\*\/\s*)?export (interface|type) I(\w+)(?: extends [^{]*)?\s*(?:\{|=)/.exec(text);
+    const match =
+      /(?:\/\*\*([\s\S]*?)\*\/\s*)?export (interface|type) I(\w+)(?: extends [^{]*)?\s*(?:\{|=)/.exec(text);
     if (match === null) return undefined;
     const reader = new TypingReader(text);
     reader.#at = match.index + match[0].length;
@@ -36,7 +41,10 @@ export class TypingReader {
     }
     const isObject = properties["metadata"] !== undefined && properties["kind"] !== undefined;
     const wanted = required.filter((name) => !isObject || (name !== "apiVersion" && name !== "kind"));
-    return { schema: { type: "object", properties, ...(wanted.length === 0 ? {} : { required: wanted }) }, descriptions };
+    return {
+      schema: { type: "object", properties, ...(wanted.length === 0 ? {} : { required: wanted }) },
+      descriptions,
+    };
   }
 
   #type(): MutableSchema {

@@ -30,7 +30,8 @@ export function findDescriptors(binary: Buffer): readonly Buffer[] {
   for (let at = binary.indexOf(mark); at >= 0; at = binary.indexOf(mark, at + 3)) {
     // Descriptors are small; a member ends where it says, whatever follows it.
     const file = tryGunzip(binary.subarray(at, at + 64 * 1024));
-    if (file?.[0] === 0x0a && file.toString("latin1", 2, 2 + (file[1] ?? 0)).endsWith("generated.proto")) found.push(file);
+    if (file?.[0] === 0x0a && file.toString("latin1", 2, 2 + (file[1] ?? 0)).endsWith("generated.proto"))
+      found.push(file);
   }
   return found;
 }

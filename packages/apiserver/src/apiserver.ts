@@ -7,7 +7,13 @@ import type { Store } from "@cortado/store";
 import { builtInKinds, metricsKinds } from "@cortado/kinds/built-in";
 import { ownDefinitions } from "@cortado/kinds/custom";
 import type { Tree } from "@cortado/kinds/tree";
-import { defaultTolerations, defaultIngressClass, defaultStorageClass, limitRanger, priorityAdmission } from "./admission/pod-defaults.ts";
+import {
+  defaultTolerations,
+  defaultIngressClass,
+  defaultStorageClass,
+  limitRanger,
+  priorityAdmission,
+} from "./admission/pod-defaults.ts";
 import { definitionAdmission } from "./admission/definitions.ts";
 import { escalationCheck } from "./admission/escalation.ts";
 import { namespaceLifecycle } from "./admission/namespace-lifecycle.ts";
@@ -105,16 +111,31 @@ class GenericServer implements ApiServer {
     this.#options = options;
     const { store, clock, random, log, serviceNetwork } = options;
     this.#addresses = new ServiceAddresses(readPool(serviceNetwork.cidr), options.reservedAddresses ?? []);
-    this.#tokens = options.serviceAccountKeys === undefined ? undefined : new ServiceAccountTokens(options.serviceAccountKeys, { clock, random });
+    this.#tokens =
+      options.serviceAccountKeys === undefined
+        ? undefined
+        : new ServiceAccountTokens(options.serviceAccountKeys, { clock, random });
     this.#streams = options.streams;
     const kinds = new KindTable(builtInKinds);
     const own = (): Server => this.#server;
     this.#server = {
-      store, clock, random, log, kinds,
+      store,
+      clock,
+      random,
+      log,
+      kinds,
       authorize: (question) => this.#authorize(question),
       admission: [
-        namespaceLifecycle(own), serviceAccountAdmission(own), limitRanger(own), priorityAdmission(own), defaultTolerations,
-        defaultStorageClass(own), defaultIngressClass(own), serviceAllocation(own, this.#addresses), definitionAdmission(own), escalationCheck(this.#policy),
+        namespaceLifecycle(own),
+        serviceAccountAdmission(own),
+        limitRanger(own),
+        priorityAdmission(own),
+        defaultTolerations,
+        defaultStorageClass(own),
+        defaultIngressClass(own),
+        serviceAllocation(own, this.#addresses),
+        definitionAdmission(own),
+        escalationCheck(this.#policy),
         quotaAdmission(own),
       ],
     };
@@ -122,7 +143,11 @@ class GenericServer implements ApiServer {
     this.#documents = new OpenApiDocuments(kinds);
     this.#checks = [
       { name: "ping", of: ["live", "ready"], check: () => undefined },
-      { name: "poststarthook/rbac/bootstrap-roles", of: ["ready"], check: () => (this.#isReady ? undefined : "not finished") },
+      {
+        name: "poststarthook/rbac/bootstrap-roles",
+        of: ["ready"],
+        check: () => (this.#isReady ? undefined : "not finished"),
+      },
       ...(options.healthChecks ?? []),
     ];
     this.#seconds = options.metrics.histogram("apiserver_request_duration_seconds", {
@@ -130,13 +155,23 @@ class GenericServer implements ApiServer {
       labels: ["verb", "code"],
       buckets: [0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 5, 10, 30, 60],
     });
-    const inflight = options.metrics.gauge("apiserver_current_inflight_requests", { help: "Maximal number of currently used inflight request limit of this apiserver.", labels: ["request_kind"] });
-    const longRunning = options.metrics.gauge("apiserver_longrunning_requests", { help: "Gauge of all active long-running apiserver requests.", labels: ["verb"] });
-    options.metrics.beforeText(() => {
+    this.#declareGauges(options.metrics);
+    if (options.usage !== undefined) this.setUsage(options.usage);
+  }
+
+  #declareGauges(metrics: Metrics): void {
+    const inflight = metrics.gauge("apiserver_current_inflight_requests", {
+      help: "Maximal number of currently used inflight request limit of this apiserver.",
+      labels: ["request_kind"],
+    });
+    const longRunning = metrics.gauge("apiserver_longrunning_requests", {
+      help: "Gauge of all active long-running apiserver requests.",
+      labels: ["verb"],
+    });
+    metrics.beforeText(() => {
       inflight.set(this.#inWork, { request_kind: "all" });
       longRunning.set(this.#watches, { verb: "WATCH" });
     });
-    if (options.usage !== undefined) this.setUsage(options.usage);
   }
 
   get streams(): NodeStreams | undefined {
@@ -146,14 +181,27 @@ class GenericServer implements ApiServer {
   async start(): Promise<void> {
     const { store, clock, log } = this.#options;
     const following = { store, clock, log, signal: this.#stopping.signal };
-    await follow(following, { prefix: "/registry/rbac.authorization.k8s.io/", put: (key, object) => this.#policy.put(key, object), gone: (key) => this.#policy.gone(key) });
-    await follow(following, { prefix: "/registry/core/services/", put: (key, object) => this.#addresses.put(key, object), gone: (key) => this.#addresses.gone(key) });
+    await follow(following, {
+      prefix: "/registry/rbac.authorization.k8s.io/",
+      put: (key, object) => this.#policy.put(key, object),
+      gone: (key) => this.#policy.gone(key),
+    });
+    await follow(following, {
+      prefix: "/registry/core/services/",
+      put: (key, object) => this.#addresses.put(key, object),
+      gone: (key) => this.#addresses.gone(key),
+    });
     await follow(following, {
       prefix: "/registry/apiextensions.k8s.io/customresourcedefinitions/",
       put: (key, object) => this.#define(key, object),
       gone: (key) => this.#server.kinds.define(key, []),
     });
-    await bootstrap({ handle: (request) => this.handle(request), network: this.#options.serviceNetwork, definitions: ownDefinitions as unknown as readonly Tree[], signal: this.#stopping.signal });
+    await bootstrap({
+      handle: (request) => this.handle(request),
+      network: this.#options.serviceNetwork,
+      definitions: ownDefinitions as unknown as readonly Tree[],
+      signal: this.#stopping.signal,
+    });
     this.#events = expireEvents({ store, clock, log });
     this.#isReady = true;
   }
@@ -193,18 +241,39 @@ class GenericServer implements ApiServer {
     try {
       const read = this.#read(request);
       verb = read.info.verb;
-      response = verb === "watch" && read.info.isResource ? await this.#watched(read) : await this.#limited(read);
+      response =
+        verb === "watch" && read.info.isResource ? await this.#watched(read) : await this.#limited(read);
     } catch (error) {
-      if (!(error instanceof StatusError)) this.#options.log.error("a request failed inside", { path: request.path, method: request.method, error });
+      if (!(error instanceof StatusError))
+        this.#options.log.error("a request failed inside", {
+          path: request.path,
+          method: request.method,
+          error,
+        });
       response = errorResponse(request, error);
     }
-    const known = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"].includes(verb) ? verb : "other";
-    this.#seconds.observe((this.#options.clock.monotonicMs() - startMs) / 1_000, { verb: known.toUpperCase(), code: String(response.status) });
+    const known = [
+      "get",
+      "list",
+      "watch",
+      "create",
+      "update",
+      "patch",
+      "delete",
+      "deletecollection",
+    ].includes(verb)
+      ? verb
+      : "other";
+    this.#seconds.observe((this.#options.clock.monotonicMs() - startMs) / 1_000, {
+      verb: known.toUpperCase(),
+      code: String(response.status),
+    });
     return response;
   }
 
   #read(request: ApiRequest): Read {
-    const query = request.query instanceof URLSearchParams ? request.query : new URLSearchParams(request.query ?? {});
+    const query =
+      request.query instanceof URLSearchParams ? request.query : new URLSearchParams(request.query ?? {});
     const path = request.path.replace(/\/{2,}/g, "/");
     return { request: { ...request, path }, query, info: readRequestInfo(request.method, path, query) };
   }
@@ -223,11 +292,21 @@ class GenericServer implements ApiServer {
   async #watched(read: Read): Promise<ApiResponse> {
     if (this.#watches >= WATCHES_MAX) throw tooMany("too many watches are open; please try again later");
     this.#watches += 1;
-    const done = (): void => void (this.#watches -= 1);
+    const { signal } = read.request;
+    let isOpen = true;
+    const done = (): void => {
+      if (isOpen) this.#watches -= 1;
+      isOpen = false;
+      signal.removeEventListener("abort", done);
+    };
+    // A client may leave before it reads at all, so the end of the request counts as the end of the watch too.
+    signal.addEventListener("abort", done, { once: true });
     try {
       const response = await this.#serve(read);
-      if (response.body.kind === "pieces") return { ...response, body: { kind: "pieces", pieces: untilEnd(response.body.pieces, done) } };
-      if (response.body.kind === "watch") return { ...response, body: { kind: "watch", events: untilEnd(response.body.events, done) } };
+      if (response.body.kind === "pieces")
+        return { ...response, body: { kind: "pieces", pieces: untilEnd(response.body.pieces, done) } };
+      if (response.body.kind === "watch")
+        return { ...response, body: { kind: "watch", events: untilEnd(response.body.events, done) } };
       done();
       return response;
     } catch (error) {
@@ -240,23 +319,57 @@ class GenericServer implements ApiServer {
     const authorize: Authorizer = (question) => this.#authorize(question);
     const user = await impersonate(request.user, request.headers ?? {}, authorize);
     await allow(this.#server, questionOf(info, user));
-    if (info.isResource) return serveResource({ server: this.#server, request, info, query, user, tools: this.#tools() });
-    return servePath({ request, query, kinds: this.#server.kinds, checks: this.#checks, metrics: this.#options.metrics, tokens: this.#tokens, documents: this.#documents });
+    if (info.isResource)
+      return serveResource({ server: this.#server, request, info, query, user, tools: this.#tools() });
+    return servePath({
+      request,
+      query,
+      kinds: this.#server.kinds,
+      checks: this.#checks,
+      metrics: this.#options.metrics,
+      tokens: this.#tokens,
+      documents: this.#documents,
+    });
   }
 
   #tools(): DispatchTools {
-    return { policy: this.#policy, readToken: this.#readToken, tokens: this.#tokens, streams: this.#streams, usage: this.#usage };
+    return {
+      policy: this.#policy,
+      readToken: this.#readToken,
+      tokens: this.#tokens,
+      streams: this.#streams,
+      usage: this.#usage,
+    };
   }
 
   async admitUpgrade(request: ApiRequest): Promise<StreamTarget> {
     const { info, query } = this.#read(request);
-    const user = await impersonate(request.user, request.headers ?? {}, (question) => this.#authorize(question));
+    const user = await impersonate(request.user, request.headers ?? {}, (question) =>
+      this.#authorize(question),
+    );
     // Starting something in a pod is a creation, whichever method carries it.
-    await allow(this.#server, questionOf({ ...info, verb: info.subresource === "proxy" ? info.verb : "create" }, user));
+    await allow(
+      this.#server,
+      questionOf({ ...info, verb: info.subresource === "proxy" ? info.verb : "create" }, user),
+    );
     const kind = this.#server.kinds.find(info);
-    if (kind === undefined || !kind.subresources.some((one) => one.name === info.subresource)) throw new StatusError("NotFound", "the server could not find the requested resource");
-    if (this.#streams === undefined) throw new StatusError("ServiceUnavailable", `no node on this server serves ${info.plural}/${info.subresource}`);
-    return targetOf({ server: this.#server, request, info, query, kind, user, signal: request.signal, warnings: [] });
+    if (kind === undefined || !kind.subresources.some((one) => one.name === info.subresource))
+      throw new StatusError("NotFound", "the server could not find the requested resource");
+    if (this.#streams === undefined)
+      throw new StatusError(
+        "ServiceUnavailable",
+        `no node on this server serves ${info.plural}/${info.subresource}`,
+      );
+    return targetOf({
+      server: this.#server,
+      request,
+      info,
+      query,
+      kind,
+      user,
+      signal: request.signal,
+      warnings: [],
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -272,7 +385,10 @@ function tooMany(message: string): StatusError {
   return new StatusError("TooManyRequests", message, { details: { retryAfterSeconds: RETRY_AFTER_S } });
 }
 
-async function* untilEnd<Item>(items: AsyncIterable<Item>, done: () => void): AsyncGenerator<Item, void, void> {
+async function* untilEnd<Item>(
+  items: AsyncIterable<Item>,
+  done: () => void,
+): AsyncGenerator<Item, void, void> {
   try {
     yield* items;
   } finally {

@@ -32,51 +32,98 @@ export type DispatchTools = ReviewTools & {
 export async function allow(server: Server, question: AccessQuestion): Promise<void> {
   const decision = await server.authorize(question);
   if (decision.allowed) return;
-  const details = { ...(question.group === "" ? {} : { group: question.group }), kind: question.resource, ...(question.name === "" ? {} : { name: question.name }) };
-  const subject = question.path === undefined ? `${question.group === "" ? question.resource : `${question.resource}.${question.group}`}${question.name === "" ? "" : ` ${JSON.stringify(question.name)}`} is forbidden: ` : "forbidden: ";
-  throw new StatusError("Forbidden", subject + refusalText(question), { details: question.path === undefined ? details : {} });
+  const details = {
+    ...(question.group === "" ? {} : { group: question.group }),
+    kind: question.resource,
+    ...(question.name === "" ? {} : { name: question.name }),
+  };
+  const subject =
+    question.path === undefined
+      ? `${question.group === "" ? question.resource : `${question.resource}.${question.group}`}${question.name === "" ? "" : ` ${JSON.stringify(question.name)}`} is forbidden: `
+      : "forbidden: ";
+  throw new StatusError("Forbidden", subject + refusalText(question), {
+    details: question.path === undefined ? details : {},
+  });
 }
 
 export function questionOf(info: RequestInfo, user: User): AccessQuestion {
   const base = { user, verb: info.verb, version: info.version };
-  if (!info.isResource) return { ...base, group: "", resource: "", subresource: "", namespace: "", name: "", path: info.path };
-  return { ...base, group: info.group, resource: info.plural, subresource: info.subresource, namespace: info.namespace, name: info.name };
+  if (!info.isResource)
+    return { ...base, group: "", resource: "", subresource: "", namespace: "", name: "", path: info.path };
+  return {
+    ...base,
+    group: info.group,
+    resource: info.plural,
+    subresource: info.subresource,
+    namespace: info.namespace,
+    name: info.name,
+  };
 }
 
-type Dispatching = { readonly server: Server; readonly request: ApiRequest; readonly info: RequestInfo; readonly query: URLSearchParams; readonly user: User; readonly tools: DispatchTools };
+type Dispatching = {
+  readonly server: Server;
+  readonly request: ApiRequest;
+  readonly info: RequestInfo;
+  readonly query: URLSearchParams;
+  readonly user: User;
+  readonly tools: DispatchTools;
+};
 
 /** Serves a request about a resource that was allowed. */
-export async function serveResource({ server, request, info, query, user, tools }: Dispatching): Promise<ApiResponse> {
+export async function serveResource({
+  server,
+  request,
+  info,
+  query,
+  user,
+  tools,
+}: Dispatching): Promise<ApiResponse> {
   const kind = server.kinds.find(info);
   if (kind === undefined) throw unknownPath();
   const call: Call = { server, request, info, query, kind, user, signal: request.signal, warnings: [] };
   checkPlace(call);
   checkDryRun(query);
   if (kind.group === "metrics.k8s.io") return serveMeasured(call, tools);
-  if (tools.streams !== undefined && streamed.has(`${info.plural}/${info.subresource}`)) return serveStream(call, tools.streams);
+  if (tools.streams !== undefined && streamed.has(`${info.plural}/${info.subresource}`))
+    return serveStream(call, tools.streams);
   const outcome = await serveVerb(call, tools);
   const response = await renderOutcome(call, outcome);
   return call.warnings.length === 0 ? response : { ...response, warnings: call.warnings };
 }
 
-const streamed = new Set(["pods/log", "pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "services/proxy", "nodes/proxy"]);
+const streamed = new Set([
+  "pods/log",
+  "pods/exec",
+  "pods/attach",
+  "pods/portforward",
+  "pods/proxy",
+  "services/proxy",
+  "nodes/proxy",
+]);
 
 async function serveMeasured(call: Call, tools: DispatchTools): Promise<ApiResponse> {
-  if (tools.usage === undefined) throw new StatusError("ServiceUnavailable", "nothing measures pods and nodes on this server");
+  if (tools.usage === undefined)
+    throw new StatusError("ServiceUnavailable", "nothing measures pods and nodes on this server");
   return jsonResponse(call.request, await serveUsage(call, tools.usage));
 }
 
 function checkPlace({ kind, info }: Call): void {
   const isWide = !kind.namespaced && info.namespace !== "" && kind.kind !== "Namespace";
   if (isWide) throw unknownPath();
-  const needsNamespace = kind.namespaced && info.namespace === "" && !["list", "watch", "deletecollection"].includes(info.verb);
+  const needsNamespace =
+    kind.namespaced && info.namespace === "" && !["list", "watch", "deletecollection"].includes(info.verb);
   if (needsNamespace && info.verb !== "create") throw unknownPath();
-  if (needsNamespace) throw new StatusError("BadRequest", "an empty namespace may not be set during creation");
+  if (needsNamespace)
+    throw new StatusError("BadRequest", "an empty namespace may not be set during creation");
 }
 
 function checkDryRun(query: URLSearchParams): void {
   const wrong = query.getAll("dryRun").find((one) => one !== "All");
-  if (wrong !== undefined) throw new StatusError("BadRequest", `dryRun: Unsupported value: ${JSON.stringify(wrong)}: supported values: "All"`);
+  if (wrong !== undefined)
+    throw new StatusError(
+      "BadRequest",
+      `dryRun: Unsupported value: ${JSON.stringify(wrong)}: supported values: "All"`,
+    );
 }
 
 async function serveVerb(call: Call, tools: DispatchTools): Promise<Outcome> {
@@ -110,7 +157,11 @@ async function serveSubresource(call: Call, tools: DispatchTools): Promise<Outco
   if (!known.verbs.includes(info.verb)) throw methodNotAllowed();
   const handler = subresources[`${info.subresource}`];
   if (handler !== undefined) return handler(call, tools);
-  if (streamed.has(`${kind.plural}/${info.subresource}`)) throw new StatusError("ServiceUnavailable", `no node on this server serves ${kind.plural}/${info.subresource}`);
+  if (streamed.has(`${kind.plural}/${info.subresource}`))
+    throw new StatusError(
+      "ServiceUnavailable",
+      `no node on this server serves ${kind.plural}/${info.subresource}`,
+    );
   return serveKindPart(call);
 }
 
@@ -125,7 +176,11 @@ const subresources: Readonly<Record<string, (call: Call, tools: DispatchTools) =
   binding: bindPod,
   eviction: evictPod,
   token(call, { tokens }) {
-    if (tokens === undefined) throw new StatusError("ServiceUnavailable", "this server was started without a key for service account tokens");
+    if (tokens === undefined)
+      throw new StatusError(
+        "ServiceUnavailable",
+        "this server was started without a key for service account tokens",
+      );
     return requestToken(call, tokens);
   },
 };

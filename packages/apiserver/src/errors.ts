@@ -9,14 +9,21 @@ function detailsOf({ group, plural, name }: Named): { name: string; group?: stri
 }
 
 export function notFound(what: Named): StatusError {
-  return new StatusError("NotFound", `${resourceText(what)} ${JSON.stringify(what.name)} not found`, { details: detailsOf(what) });
+  return new StatusError("NotFound", `${resourceText(what)} ${JSON.stringify(what.name)} not found`, {
+    details: detailsOf(what),
+  });
 }
 
 export function alreadyExists(what: Named): StatusError {
-  return new StatusError("AlreadyExists", `${resourceText(what)} ${JSON.stringify(what.name)} already exists`, { details: detailsOf(what) });
+  return new StatusError(
+    "AlreadyExists",
+    `${resourceText(what)} ${JSON.stringify(what.name)} already exists`,
+    { details: detailsOf(what) },
+  );
 }
 
-const staleWords = "the object has been modified; please apply your changes to the latest version and try again";
+const staleWords =
+  "the object has been modified; please apply your changes to the latest version and try again";
 
 export function conflict(what: Named, why: string = staleWords): StatusError {
   const message = `Operation cannot be fulfilled on ${resourceText(what)} ${JSON.stringify(what.name)}: ${why}`;
@@ -25,7 +32,9 @@ export function conflict(what: Named, why: string = staleWords): StatusError {
 
 export function forbiddenObject(what: Named, why: string): StatusError {
   const name = what.name === "" ? "" : ` ${JSON.stringify(what.name)}`;
-  return new StatusError("Forbidden", `${resourceText(what)}${name} is forbidden: ${why}`, { details: detailsOf(what) });
+  return new StatusError("Forbidden", `${resourceText(what)}${name} is forbidden: ${why}`, {
+    details: detailsOf(what),
+  });
 }
 
 export function badRequest(message: string): StatusError {
@@ -33,7 +42,10 @@ export function badRequest(message: string): StatusError {
 }
 
 export function methodNotAllowed(): StatusError {
-  return new StatusError("MethodNotAllowed", "the server does not allow this method on the requested resource");
+  return new StatusError(
+    "MethodNotAllowed",
+    "the server does not allow this method on the requested resource",
+  );
 }
 
 export function unknownPath(): StatusError {

@@ -16,7 +16,9 @@ export function expireEvents(ports: Expiring): Disposable {
     if (isSweeping) return;
     isSweeping = true;
     void sweep(ports)
-      .catch((error: unknown) => ports.log.warn("old events could not be removed", { error: messageOf(error) }))
+      .catch((error: unknown) =>
+        ports.log.warn("old events could not be removed", { error: messageOf(error) }),
+      )
       .finally(() => (isSweeping = false));
   });
 }
@@ -26,9 +28,18 @@ async function sweep({ store, clock }: Expiring): Promise<void> {
   const before = clock.nowMs() - EVENT_MS;
   for (const [index, item] of items.entries()) {
     const event = decodeJson(item.value);
-    const told = textAt(event, "series", "lastObservedTime") || textAt(event, "lastTimestamp") || textAt(event, "eventTime") || textAt(event, "metadata", "creationTimestamp");
+    const told =
+      textAt(event, "series", "lastObservedTime") ||
+      textAt(event, "lastTimestamp") ||
+      textAt(event, "eventTime") ||
+      textAt(event, "metadata", "creationTimestamp");
     const isOld = !(Date.parse(told) > before);
-    if (isOld) await store.write({ kind: "delete", key: item.key, expect: { kind: "modified", revision: item.modified } });
+    if (isOld)
+      await store.write({
+        kind: "delete",
+        key: item.key,
+        expect: { kind: "modified", revision: item.modified },
+      });
     if (index % EVENT_SWEEP_ITEMS === EVENT_SWEEP_ITEMS - 1) await breathe();
   }
 }

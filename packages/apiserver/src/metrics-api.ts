@@ -9,8 +9,12 @@ import type { Call } from "./server.ts";
 export async function serveUsage(call: Call, source: UsageSource): Promise<Tree> {
   const { kind, info } = call;
   const wanted = parseLabelSelector(call.query.get("labelSelector") ?? "");
-  const items = kind.kind === "NodeMetrics" ? (await source.nodes()).map(nodeTree) : (await source.pods(info.namespace)).filter((pod) => labelsMatch(pod.labels, wanted)).map(podTree);
-  if (info.name === "") return { kind: kind.listKind, apiVersion: "metrics.k8s.io/v1beta1", metadata: {}, items };
+  const items =
+    kind.kind === "NodeMetrics"
+      ? (await source.nodes()).map(nodeTree)
+      : (await source.pods(info.namespace)).filter((pod) => labelsMatch(pod.labels, wanted)).map(podTree);
+  if (info.name === "")
+    return { kind: kind.listKind, apiVersion: "metrics.k8s.io/v1beta1", metadata: {}, items };
   const found = items.find((item) => (item["metadata"] as Tree)["name"] === info.name);
   if (found === undefined) throw notFound({ ...kind, name: info.name });
   return found;
@@ -37,5 +41,8 @@ function nodeTree(node: NodeUsage): Tree {
 function podTree(pod: PodUsage): Tree {
   const newest = pod.containers[0] ?? { atMs: 0, windowMs: 1_000, cpuNanoCores: 0, memoryBytes: 0 };
   const containers = pod.containers.map((container) => ({ name: container.name, usage: amounts(container) }));
-  return { ...head("PodMetrics", newest, { name: pod.name, namespace: pod.namespace, labels: pod.labels }), containers };
+  return {
+    ...head("PodMetrics", newest, { name: pod.name, namespace: pod.namespace, labels: pod.labels }),
+    containers,
+  };
 }

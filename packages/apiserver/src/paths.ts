@@ -39,7 +39,20 @@ export async function servePath(tools: PathTools): Promise<ApiResponse> {
   if (request.method !== "GET" && request.method !== "HEAD") throw methodNotAllowed();
   switch (root) {
     case "":
-      return jsonResponse(request, { paths: ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"] });
+      return jsonResponse(request, {
+        paths: [
+          "/api",
+          "/apis",
+          "/healthz",
+          "/livez",
+          "/metrics",
+          "/openapi/v2",
+          "/openapi/v3",
+          "/openid/v1/jwks",
+          "/readyz",
+          "/version",
+        ],
+      });
     case "version":
       return jsonResponse(request, version);
     case "healthz":
@@ -52,12 +65,16 @@ export async function servePath(tools: PathTools): Promise<ApiResponse> {
     case "openapi":
       return documents.serve(request);
     case "metrics":
-      return textResponse(200, metrics.text(), { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+      return textResponse(200, metrics.text(), {
+        "content-type": "text/plain; version=0.0.4; charset=utf-8",
+      });
     case ".well-known":
-      if (second === "openid-configuration" && tokens !== undefined) return jsonResponse(request, tokens.discovery());
+      if (second === "openid-configuration" && tokens !== undefined)
+        return jsonResponse(request, tokens.discovery());
       throw unknownPath();
     case "openid":
-      if (tokens !== undefined) return jsonResponse(request, await tokens.keySet(), { "content-type": "application/jwk-set+json" });
+      if (tokens !== undefined)
+        return jsonResponse(request, await tokens.keySet(), { "content-type": "application/jwk-set+json" });
       throw unknownPath();
     default:
       throw unknownPath();

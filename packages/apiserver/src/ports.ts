@@ -27,14 +27,34 @@ export interface NodeStreams {
   /** `kubectl logs`: text as it comes; with `follow` until the signal aborts. @throws StatusError, before the first byte */
   log(target: StreamTarget): Promise<AsyncIterable<Uint8Array>>;
   /** exec, attach, portforward: an HTTP/1.1 upgrade as it came; whoever takes it writes the 101 and speaks WebSocket or SPDY. */
-  upgrade(target: StreamTarget, connection: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Uint8Array }): void;
+  upgrade(
+    target: StreamTarget,
+    connection: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Uint8Array },
+  ): void;
   /** `proxy` of pods, services and nodes without upgrade. @throws StatusError */
-  proxy(target: StreamTarget, request: { readonly method: string; readonly headers: Readonly<Record<string, string | undefined>>; readonly body: Uint8Array }): Promise<PlainAnswer>;
+  proxy(
+    target: StreamTarget,
+    request: {
+      readonly method: string;
+      readonly headers: Readonly<Record<string, string | undefined>>;
+      readonly body: Uint8Array;
+    },
+  ): Promise<PlainAnswer>;
 }
 
 /** Measurements behind metrics.k8s.io; times are milliseconds since 1970. */
-export type Usage = { readonly atMs: number; readonly windowMs: number; readonly cpuNanoCores: number; readonly memoryBytes: number };
-export type PodUsage = { readonly namespace: string; readonly name: string; readonly labels: Readonly<Record<string, string>>; readonly containers: readonly ({ readonly name: string } & Usage)[] };
+export type Usage = {
+  readonly atMs: number;
+  readonly windowMs: number;
+  readonly cpuNanoCores: number;
+  readonly memoryBytes: number;
+};
+export type PodUsage = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly containers: readonly ({ readonly name: string } & Usage)[];
+};
 export type NodeUsage = { readonly name: string } & Usage;
 
 export interface UsageSource {
@@ -52,4 +72,7 @@ export type HealthCheck = {
 };
 
 /** Finds out who sends a bearer token; undefined: not one of mine. */
-export type TokenReader = (token: string, options: { readonly audiences: readonly string[] }) => Promise<User | undefined>;
+export type TokenReader = (
+  token: string,
+  options: { readonly audiences: readonly string[] },
+) => Promise<User | undefined>;

@@ -16,7 +16,12 @@ export type RequestInfo = {
   readonly rest: string;
 };
 
-const verbs: Readonly<Record<string, string>> = { POST: "create", PUT: "update", PATCH: "patch", DELETE: "delete" };
+const verbs: Readonly<Record<string, string>> = {
+  POST: "create",
+  PUT: "update",
+  PATCH: "patch",
+  DELETE: "delete",
+};
 
 export function readRequestInfo(method: string, path: string, query: URLSearchParams): RequestInfo {
   const parts = path.split("/").filter((part) => part !== "");
@@ -36,7 +41,16 @@ export function readRequestInfo(method: string, path: string, query: URLSearchPa
 }
 
 const empty: RequestInfo = {
-  isResource: false, path: "", verb: "", group: "", version: "", plural: "", subresource: "", namespace: "", name: "", rest: "",
+  isResource: false,
+  path: "",
+  verb: "",
+  group: "",
+  version: "",
+  plural: "",
+  subresource: "",
+  namespace: "",
+  name: "",
+  rest: "",
 };
 
 type Place = Pick<RequestInfo, "plural" | "subresource" | "namespace" | "name" | "rest">;
@@ -46,10 +60,17 @@ const ownOfNamespaces = new Set(["status", "finalize"]);
 
 function readPlace(parts: readonly string[]): Place {
   const decoded = parts.map(decodePart);
-  const isInside = decoded[0] === "namespaces" && decoded.length > 2 && !ownOfNamespaces.has(decoded[2] ?? "");
+  const isInside =
+    decoded[0] === "namespaces" && decoded.length > 2 && !ownOfNamespaces.has(decoded[2] ?? "");
   const namespace = decoded[0] === "namespaces" ? (decoded[1] ?? "") : "";
   const [plural = "", name = "", subresource = "", ...rest] = isInside ? decoded.slice(2) : decoded;
-  return { plural, name, subresource, namespace: isInside || plural === "namespaces" ? namespace : "", rest: rest.join("/") };
+  return {
+    plural,
+    name,
+    subresource,
+    namespace: isInside || plural === "namespaces" ? namespace : "",
+    rest: rest.join("/"),
+  };
 }
 
 function decodePart(part: string): string {
@@ -60,7 +81,11 @@ function decodePart(part: string): string {
   }
 }
 
-function verbOf(method: string, info: Pick<RequestInfo, "name" | "subresource">, query: URLSearchParams): string {
+function verbOf(
+  method: string,
+  info: Pick<RequestInfo, "name" | "subresource">,
+  query: URLSearchParams,
+): string {
   if (method === "GET" || method === "HEAD") {
     if (info.name !== "") return "get";
     const watch = query.get("watch");

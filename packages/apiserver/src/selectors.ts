@@ -11,7 +11,9 @@ export type LabelRequirement = {
 
 /** Reads `a=b,c!=d,e in (f,g),h,!i`. @throws StatusError "BadRequest" */
 export function parseLabelSelector(text: string): readonly LabelRequirement[] {
-  return splitOutside(text).filter((part) => part !== "").map(readRequirement);
+  return splitOutside(text)
+    .filter((part) => part !== "")
+    .map(readRequirement);
 }
 
 function splitOutside(text: string): readonly string[] {
@@ -32,7 +34,12 @@ function splitOutside(text: string): readonly string[] {
 
 function readRequirement(part: string): LabelRequirement {
   const set = /^(\S+)\s+(in|notin)\s*\(([^()]*)\)$/.exec(part);
-  if (set !== null) return checked(set[1] ?? "", set[2] as "in" | "notin", (set[3] ?? "").split(",").map((value) => value.trim()));
+  if (set !== null)
+    return checked(
+      set[1] ?? "",
+      set[2] as "in" | "notin",
+      (set[3] ?? "").split(",").map((value) => value.trim()),
+    );
   const equal = /^([^\s!=<>]+)\s*(==|!=|=|<|>)\s*(\S*)$/.exec(part);
   if (equal !== null) return checked(equal[1] ?? "", operators[equal[2] ?? ""] ?? "in", [equal[3] ?? ""]);
   const word = /^(!?)\s*([^\s!=<>()]+)$/.exec(part);
@@ -40,14 +47,28 @@ function readRequirement(part: string): LabelRequirement {
   throw badRequest(`unable to parse requirement: ${JSON.stringify(part)} is not a label selector`);
 }
 
-const operators: Readonly<Record<string, LabelRequirement["operator"]>> = { "=": "in", "==": "in", "!=": "notin", ">": "gt", "<": "lt" };
+const operators: Readonly<Record<string, LabelRequirement["operator"]>> = {
+  "=": "in",
+  "==": "in",
+  "!=": "notin",
+  ">": "gt",
+  "<": "lt",
+};
 
-function checked(key: string, operator: LabelRequirement["operator"], values: readonly string[]): LabelRequirement {
+function checked(
+  key: string,
+  operator: LabelRequirement["operator"],
+  values: readonly string[],
+): LabelRequirement {
   const problem = qualifiedNameProblems(key)[0];
-  if (problem !== undefined) throw badRequest(`unable to parse requirement: <nil>: Invalid value: ${JSON.stringify(key)}: ${problem}`);
+  if (problem !== undefined)
+    throw badRequest(`unable to parse requirement: <nil>: Invalid value: ${JSON.stringify(key)}: ${problem}`);
   for (const value of operator === "in" || operator === "notin" ? values : []) {
     const wrong = labelValueProblems(value)[0];
-    if (wrong !== undefined) throw badRequest(`unable to parse requirement: values[0][${key}]: Invalid value: ${JSON.stringify(value)}: ${wrong}`);
+    if (wrong !== undefined)
+      throw badRequest(
+        `unable to parse requirement: values[0][${key}]: Invalid value: ${JSON.stringify(value)}: ${wrong}`,
+      );
   }
   return { key, operator, values };
 }
@@ -68,21 +89,37 @@ export type FieldRequirement = { readonly field: string; readonly isEqual: boole
 
 /** Reads `a=b,c!=d` for one kind. @throws StatusError "BadRequest" for a field that the kind does not select by */
 export function parseFieldSelector(text: string, kind: KindInfo): readonly FieldRequirement[] {
-  return text.split(",").filter((part) => part.trim() !== "").map((part) => {
-    const match = /^([^!=]+)(!=|==|=)(.*)$/.exec(part.trim());
-    if (match === null) throw badRequest(`invalid selector: ${JSON.stringify(part)}; can't understand ${JSON.stringify(part)}`);
-    const [, field = "", operator = "", value = ""] = match;
-    if (!fieldNames(kind).includes(field)) throw badRequest(`field label not supported: ${field}`);
-    return { field, isEqual: operator !== "!=", value: value.replace(/\\([,=\\])/g, "$1") };
-  });
+  return text
+    .split(",")
+    .filter((part) => part.trim() !== "")
+    .map((part) => {
+      const match = /^([^!=]+)(!=|==|=)(.*)$/.exec(part.trim());
+      if (match === null)
+        throw badRequest(
+          `invalid selector: ${JSON.stringify(part)}; can't understand ${JSON.stringify(part)}`,
+        );
+      const [, field = "", operator = "", value = ""] = match;
+      if (!fieldNames(kind).includes(field)) throw badRequest(`field label not supported: ${field}`);
+      return { field, isEqual: operator !== "!=", value: value.replace(/\\([,=\\])/g, "$1") };
+    });
 }
 
 function fieldNames(kind: KindInfo): readonly string[] {
-  return ["metadata.name", ...(kind.namespaced ? ["metadata.namespace"] : []), ...Object.keys(kind.rules.fields ?? {})];
+  return [
+    "metadata.name",
+    ...(kind.namespaced ? ["metadata.namespace"] : []),
+    ...Object.keys(kind.rules.fields ?? {}),
+  ];
 }
 
-export function fieldsMatch(object: Tree, requirements: readonly FieldRequirement[], kind: KindInfo): boolean {
-  return requirements.every(({ field, isEqual, value }) => (fieldValue(object, field, kind) === value) === isEqual);
+export function fieldsMatch(
+  object: Tree,
+  requirements: readonly FieldRequirement[],
+  kind: KindInfo,
+): boolean {
+  return requirements.every(
+    ({ field, isEqual, value }) => (fieldValue(object, field, kind) === value) === isEqual,
+  );
 }
 
 function fieldValue(object: Tree, field: string, kind: KindInfo): string {
@@ -91,7 +128,10 @@ function fieldValue(object: Tree, field: string, kind: KindInfo): string {
   return kind.rules.fields?.[field]?.(object) ?? "";
 }
 
-export type Selection = { readonly labels: readonly LabelRequirement[]; readonly fields: readonly FieldRequirement[] };
+export type Selection = {
+  readonly labels: readonly LabelRequirement[];
+  readonly fields: readonly FieldRequirement[];
+};
 
 export function readSelection(query: URLSearchParams, kind: KindInfo): Selection {
   return {
@@ -105,5 +145,8 @@ export function selectsAll(selection: Selection): boolean {
 }
 
 export function selected(object: Tree, selection: Selection, kind: KindInfo): boolean {
-  return labelsMatch(treeAt(object, "metadata", "labels"), selection.labels) && fieldsMatch(object, selection.fields, kind);
+  return (
+    labelsMatch(treeAt(object, "metadata", "labels"), selection.labels) &&
+    fieldsMatch(object, selection.fields, kind)
+  );
 }

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { openSync, closeSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { StatusError } from "@cortado/std/status";
 import { makeCgroup } from "./cgroups.ts";
 import { attempt, childOf, killNow, run, startTimeOf, waitFor } from "./command.ts";
@@ -162,8 +162,8 @@ async function hasOwnRun(pid: number): Promise<true | undefined> {
   return entered !== undefined && sleeping !== undefined ? true : undefined;
 }
 
-/** Waits until a killed process is really gone. */
+/** Waits until a killed process is really gone, reaped by its parent too: a script may look for it in /proc. */
 export async function gone(pid: number): Promise<void> {
-  const look = async (): Promise<true | undefined> => ((await startTimeOf(pid)) === undefined ? true : undefined);
+  const look = (): Promise<true | undefined> => Promise.resolve(existsSync(`/proc/${pid}`) ? undefined : true);
   await waitFor(`the end of process ${pid}`, look, { withinMs: 10_000, everyMs: 5 });
 }

@@ -1,6 +1,4 @@
 import { mkdir, rm } from "node:fs/promises";
-import { request } from "node:http";
-import { request as requestHttps } from "node:https";
 import { join } from "node:path";
 import { StatusError } from "@cortado/std/status";
 import { Box, cgroupOf, type Store } from "./box.ts";
@@ -10,6 +8,7 @@ import { askDemo, serveControl, type Action } from "./control.ts";
 import { freePorts, openDoor } from "./doors.ts";
 import { ACQUIRER_PORT, BOOT_MS_MAX, LOOK_MS, READY_MS_MAX, STOP_MS_MAX, WAN_PREFIX } from "./limits.ts";
 import { PlainStore } from "./plain-store.ts";
+import { allPodsReady, answers, answersReady } from "./questions.ts";
 import { readState, replaceFile, type DemoFile, type DemoState, type StoreEntry, type StorePorts } from "./state.ts";
 import { removeNamespaces, startWan } from "./wan.ts";
 
@@ -245,7 +244,7 @@ class Demo {
     const pid = (await store.pid()) ?? null;
     const sells =
       pid !== null &&
-      (real ? await answers(`http://${local(ports.shop)}/healthz`) : await answers(`http://${local(ports.gateway)}/readyz`));
+      (real ? await answers(`http://${local(ports.shop)}/healthz`) : await allPodsReady(plan.kubeconfig));
     const entry: StoreEntry = {
       name: store.name,
       kubeconfig: plan.kubeconfig,
@@ -299,29 +298,4 @@ async function endStore(store: Store): Promise<void> {
     if (child !== undefined) killNow(child);
     killNow(pid);
   }
-}
-
-function answers(url: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const outgoing = request(url, { timeout: 2_000, agent: false }, (response) => {
-      response.resume();
-      resolve(response.statusCode === 200);
-    });
-    outgoing.on("timeout", () => outgoing.destroy());
-    outgoing.on("error", () => resolve(false));
-    outgoing.end();
-  });
-}
-
-/** Asks `/readyz`, which anyone may; the demo only wants to know that it answers, so it does not verify who. */
-function answersReady(url: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const outgoing = requestHttps(url, { timeout: 2_000, agent: false, rejectUnauthorized: false }, (response) => {
-      response.resume();
-      resolve(response.statusCode === 200);
-    });
-    outgoing.on("timeout", () => outgoing.destroy());
-    outgoing.on("error", () => resolve(false));
-    outgoing.end();
-  });
 }

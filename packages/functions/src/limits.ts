@@ -66,3 +66,5 @@ export const READY_WAIT_MS = 15_000;
 export const DATA_ENTRIES_MAX = 10_000;
 /** Longest timer that the clock takes at once. */
 export const TIMER_MS_MAX = 3_600_000;
+/** The first process of a namespace gets this long to reap what was killed in it, before it is killed itself. */
+export const KILL_GRACE_MS = 200;

@@ -1,5 +1,4 @@
 import { StatusError, type StatusCause } from "@cortado/std/status";
-import { kindText } from "./kind-info.ts";
 
 /** Why a field is refused, with upstream's words (apimachinery, pkg/util/validation/field/errors.go). */
 export const fieldErrorTypes = {
@@ -62,7 +61,9 @@ export function errorText(error: FieldError): string {
 
 function valueText(value: unknown): string {
   if (typeof value === "bigint") return value.toString();
-  return JSON.stringify(value, (_key, inner: unknown) => (typeof inner === "bigint" ? inner.toString() : inner));
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === "bigint" ? inner.toString() : inner,
+  );
 }
 
 type InvalidKind = { readonly group: string; readonly kind: string };
@@ -77,5 +78,12 @@ export function invalidObject(kind: InvalidKind, name: string, errors: readonly 
     field: error.field,
   }));
   const message = `${kindText(kind)} ${JSON.stringify(name)} is invalid: ${list}`;
-  return new StatusError("Invalid", message, { details: { name, ...(kind.group === "" ? {} : { group: kind.group }), kind: kind.kind, causes } });
+  return new StatusError("Invalid", message, {
+    details: { name, ...(kind.group === "" ? {} : { group: kind.group }), kind: kind.kind, causes },
+  });
+}
+
+/** `Deployment.apps`: how Invalid messages name a kind. */
+function kindText(kind: { readonly group: string; readonly kind: string }): string {
+  return kind.group === "" ? kind.kind : `${kind.kind}.${kind.group}`;
 }

@@ -20,7 +20,16 @@ export type TableInfo = {
   cells(object: Tree, context: { readonly nowMs: number }): readonly Cell[];
 };
 
-export const allVerbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"] as const;
+export const allVerbs = [
+  "create",
+  "delete",
+  "deletecollection",
+  "get",
+  "list",
+  "patch",
+  "update",
+  "watch",
+] as const;
 
 export type Subresource = {
   readonly name: string;
@@ -140,10 +149,16 @@ export function defineKind(input: KindInput): KindInfo {
 const statusSubresource: Subresource = { name: "status", verbs: ["get", "patch", "update"] };
 
 /** `io.k8s.api.apps.v1.Deployment`: a built-in kind's name in OpenAPI. */
-export function schemaName(kind: { readonly group: string; readonly version: string; readonly kind: string }): string {
+export function schemaName(kind: {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+}): string {
   const { group, version } = kind;
-  if (group === "apiextensions.k8s.io") return `io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.${version}.${kind.kind}`;
-  if (group === "apiregistration.k8s.io") return `io.k8s.kube-aggregator.pkg.apis.apiregistration.${version}.${kind.kind}`;
+  if (group === "apiextensions.k8s.io")
+    return `io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.${version}.${kind.kind}`;
+  if (group === "apiregistration.k8s.io")
+    return `io.k8s.kube-aggregator.pkg.apis.apiregistration.${version}.${kind.kind}`;
   if (group === "metrics.k8s.io") return `io.k8s.metrics.pkg.apis.metrics.${version}.${kind.kind}`;
   const room = group === "" ? "core" : (group.split(".")[0] ?? group);
   return `io.k8s.api.${room}.${version}.${kind.kind}`;
@@ -152,11 +167,6 @@ export function schemaName(kind: { readonly group: string; readonly version: str
 /** `v1` or `GROUP/VERSION` of a kind. */
 export function apiVersionText(kind: { readonly group: string; readonly version: string }): string {
   return kind.group === "" ? kind.version : `${kind.group}/${kind.version}`;
-}
-
-/** `Deployment.apps`: how Invalid messages name a kind. */
-export function kindText(kind: { readonly group: string; readonly kind: string }): string {
-  return kind.group === "" ? kind.kind : `${kind.kind}.${kind.group}`;
 }
 
 /** Reads a checked object as its type: the schema has been over it. */

@@ -164,7 +164,9 @@ export type ObjectMeta = Omit<IObjectMeta, "name"> & { name: string };
 export type KubeObject = { apiVersion: string; kind: string; metadata: ObjectMeta };
 
 /** An object on its way to be created, whose name the server may make from `generateName`. */
-export type Draft<Kept extends KubeObject> = Omit<Kept, "metadata"> & { metadata: Omit<IObjectMeta, "name"> & { name?: string } };
+export type Draft<Kept extends KubeObject> = Omit<Kept, "metadata"> & {
+  metadata: Omit<IObjectMeta, "name"> & { name?: string };
+};
 
 /** An object that several readers share: nobody writes into it. */
 export type DeepReadonly<Value> = Value extends (infer Item)[]

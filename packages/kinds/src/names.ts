@@ -53,9 +53,11 @@ export function qualifiedNameProblems(name: string): readonly string[] {
     ];
   const problems: string[] = [];
   if (parts.length === 2 && parts[0] === "") problems.push("prefix part must be non-empty");
-  else if (parts.length === 2) problems.push(...subdomainProblems(parts[0] ?? "").map((text) => `prefix part ${text}`));
+  else if (parts.length === 2)
+    problems.push(...subdomainProblems(parts[0] ?? "").map((text) => `prefix part ${text}`));
   if (own === "") problems.push("name part must be non-empty");
-  else if (own.length > LABEL_BYTES_MAX) problems.push(`name part must be no more than ${LABEL_BYTES_MAX} bytes`);
+  else if (own.length > LABEL_BYTES_MAX)
+    problems.push(`name part must be no more than ${LABEL_BYTES_MAX} bytes`);
   if (!qualified.test(own))
     problems.push(
       "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character " +
@@ -76,7 +78,7 @@ export function labelValueProblems(value: string): readonly string[] {
 
 export function configKeyProblems(key: string): readonly string[] {
   if (key.length > SUBDOMAIN_BYTES_MAX) return [`must be no more than ${SUBDOMAIN_BYTES_MAX} bytes`];
-  if (key === "." || key === ".." ) return [`must not be '${key}'`];
+  if (key === "." || key === "..") return [`must not be '${key}'`];
   if (key.startsWith("..")) return ["must not start with '..'"];
   if (/^[-._a-zA-Z0-9]+$/.test(key)) return [];
   return [
@@ -88,7 +90,8 @@ export function configKeyProblems(key: string): readonly string[] {
 export function portNameProblems(name: string): readonly string[] {
   const problems: string[] = [];
   if (name.length > 15) problems.push("must be no more than 15 bytes");
-  if (!/^[-a-z0-9]+$/.test(name)) problems.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
+  if (!/^[-a-z0-9]+$/.test(name))
+    problems.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
   if (!/[a-z]/.test(name)) problems.push("must contain at least one letter (a-z)");
   if (name.includes("--")) problems.push("must not contain consecutive hyphens");
   if (name.startsWith("-") || name.endsWith("-")) problems.push("must not begin or end with a hyphen");

@@ -6,7 +6,18 @@ export type QuantityValue = {
 };
 
 const pattern = /^([+-]?)([0-9]*)(?:\.([0-9]*))?(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?[0-9]+)?$/;
-const decimalPowers = new Map([["n", -9], ["u", -6], ["m", -3], ["", 0], ["k", 3], ["M", 6], ["G", 9], ["T", 12], ["P", 15], ["E", 18]]);
+const decimalPowers = new Map([
+  ["n", -9],
+  ["u", -6],
+  ["m", -3],
+  ["", 0],
+  ["k", 3],
+  ["M", 6],
+  ["G", 9],
+  ["T", 12],
+  ["P", 15],
+  ["E", 18],
+]);
 const binarySuffixes = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 const QUANTITY_LETTERS_MAX = 64;
 const NANO = 10n ** 9n;
@@ -21,7 +32,10 @@ export function parseQuantity(input: unknown): QuantityValue | undefined {
   const digits = BigInt(whole + fraction) * (sign === "-" ? -1n : 1n);
   const binary = binarySuffixes.indexOf(suffix);
   if (suffix !== "" && binary > 0)
-    return { nano: roundUp(digits * 1024n ** BigInt(binary) * NANO, 10n ** BigInt(fraction.length)), format: "binary" };
+    return {
+      nano: roundUp(digits * 1024n ** BigInt(binary) * NANO, 10n ** BigInt(fraction.length)),
+      format: "binary",
+    };
   const isExponent = /^[eE]./.test(suffix);
   const power = isExponent ? Number(suffix.slice(1)) : (decimalPowers.get(suffix) ?? 0);
   if (Math.abs(power) > 40) return undefined;

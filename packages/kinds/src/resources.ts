@@ -88,7 +88,12 @@ function clusterWide(group: string, version: string, names: `${string}/${string}
   return define({ group, version, names, namespaced: false });
 }
 
-type Definition = { readonly group: string; readonly version: string; readonly names: string; readonly namespaced: boolean };
+type Definition = {
+  readonly group: string;
+  readonly version: string;
+  readonly names: string;
+  readonly namespaced: boolean;
+};
 
 function define({ group, version, names, namespaced }: Definition): ResourceType<never> {
   const [plural = "", kind = ""] = names.split("/");
@@ -102,16 +107,40 @@ export const events: ResourceType<Event> = namespaced("", "v1", "events/Event");
 export const limitRanges: ResourceType<LimitRange> = namespaced("", "v1", "limitranges/LimitRange");
 export const namespaces: ResourceType<Namespace> = clusterWide("", "v1", "namespaces/Namespace");
 export const nodes: ResourceType<Node> = clusterWide("", "v1", "nodes/Node");
-export const persistentVolumes: ResourceType<PersistentVolume> = clusterWide("", "v1", "persistentvolumes/PersistentVolume");
-export const persistentVolumeClaims: ResourceType<PersistentVolumeClaim> = namespaced("", "v1", "persistentvolumeclaims/PersistentVolumeClaim");
+export const persistentVolumes: ResourceType<PersistentVolume> = clusterWide(
+  "",
+  "v1",
+  "persistentvolumes/PersistentVolume",
+);
+export const persistentVolumeClaims: ResourceType<PersistentVolumeClaim> = namespaced(
+  "",
+  "v1",
+  "persistentvolumeclaims/PersistentVolumeClaim",
+);
 export const pods: ResourceType<Pod> = namespaced("", "v1", "pods/Pod");
 export const podTemplates: ResourceType<PodTemplate> = namespaced("", "v1", "podtemplates/PodTemplate");
-export const replicationControllers: ResourceType<ReplicationController> = namespaced("", "v1", "replicationcontrollers/ReplicationController");
-export const resourceQuotas: ResourceType<ResourceQuota> = namespaced("", "v1", "resourcequotas/ResourceQuota");
+export const replicationControllers: ResourceType<ReplicationController> = namespaced(
+  "",
+  "v1",
+  "replicationcontrollers/ReplicationController",
+);
+export const resourceQuotas: ResourceType<ResourceQuota> = namespaced(
+  "",
+  "v1",
+  "resourcequotas/ResourceQuota",
+);
 export const secrets: ResourceType<Secret> = namespaced("", "v1", "secrets/Secret");
 export const services: ResourceType<Service> = namespaced("", "v1", "services/Service");
-export const serviceAccounts: ResourceType<ServiceAccount> = namespaced("", "v1", "serviceaccounts/ServiceAccount");
-export const controllerRevisions: ResourceType<ControllerRevision> = namespaced("apps", "v1", "controllerrevisions/ControllerRevision");
+export const serviceAccounts: ResourceType<ServiceAccount> = namespaced(
+  "",
+  "v1",
+  "serviceaccounts/ServiceAccount",
+);
+export const controllerRevisions: ResourceType<ControllerRevision> = namespaced(
+  "apps",
+  "v1",
+  "controllerrevisions/ControllerRevision",
+);
 export const daemonSets: ResourceType<DaemonSet> = namespaced("apps", "v1", "daemonsets/DaemonSet");
 export const deployments: ResourceType<Deployment> = namespaced("apps", "v1", "deployments/Deployment");
 export const replicaSets: ResourceType<ReplicaSet> = namespaced("apps", "v1", "replicasets/ReplicaSet");
@@ -119,36 +148,148 @@ export const statefulSets: ResourceType<StatefulSet> = namespaced("apps", "v1", 
 export const cronJobs: ResourceType<CronJob> = namespaced("batch", "v1", "cronjobs/CronJob");
 export const jobs: ResourceType<Job> = namespaced("batch", "v1", "jobs/Job");
 export const ingresses: ResourceType<Ingress> = namespaced("networking.k8s.io", "v1", "ingresses/Ingress");
-export const ingressClasses: ResourceType<IngressClass> = clusterWide("networking.k8s.io", "v1", "ingressclasses/IngressClass");
-export const networkPolicies: ResourceType<NetworkPolicy> = namespaced("networking.k8s.io", "v1", "networkpolicies/NetworkPolicy");
-export const serviceCIDRs: ResourceType<ServiceCIDR> = clusterWide("networking.k8s.io", "v1", "servicecidrs/ServiceCIDR");
-export const ipAddresses: ResourceType<IPAddress> = clusterWide("networking.k8s.io", "v1", "ipaddresses/IPAddress");
-export const endpointSlices: ResourceType<EndpointSlice> = namespaced("discovery.k8s.io", "v1", "endpointslices/EndpointSlice");
-export const clusterRoles: ResourceType<ClusterRole> = clusterWide("rbac.authorization.k8s.io", "v1", "clusterroles/ClusterRole");
-export const clusterRoleBindings: ResourceType<ClusterRoleBinding> = clusterWide("rbac.authorization.k8s.io", "v1", "clusterrolebindings/ClusterRoleBinding");
+export const ingressClasses: ResourceType<IngressClass> = clusterWide(
+  "networking.k8s.io",
+  "v1",
+  "ingressclasses/IngressClass",
+);
+export const networkPolicies: ResourceType<NetworkPolicy> = namespaced(
+  "networking.k8s.io",
+  "v1",
+  "networkpolicies/NetworkPolicy",
+);
+export const serviceCIDRs: ResourceType<ServiceCIDR> = clusterWide(
+  "networking.k8s.io",
+  "v1",
+  "servicecidrs/ServiceCIDR",
+);
+export const ipAddresses: ResourceType<IPAddress> = clusterWide(
+  "networking.k8s.io",
+  "v1",
+  "ipaddresses/IPAddress",
+);
+export const endpointSlices: ResourceType<EndpointSlice> = namespaced(
+  "discovery.k8s.io",
+  "v1",
+  "endpointslices/EndpointSlice",
+);
+export const clusterRoles: ResourceType<ClusterRole> = clusterWide(
+  "rbac.authorization.k8s.io",
+  "v1",
+  "clusterroles/ClusterRole",
+);
+export const clusterRoleBindings: ResourceType<ClusterRoleBinding> = clusterWide(
+  "rbac.authorization.k8s.io",
+  "v1",
+  "clusterrolebindings/ClusterRoleBinding",
+);
 export const roles: ResourceType<Role> = namespaced("rbac.authorization.k8s.io", "v1", "roles/Role");
-export const roleBindings: ResourceType<RoleBinding> = namespaced("rbac.authorization.k8s.io", "v1", "rolebindings/RoleBinding");
-export const storageClasses: ResourceType<StorageClass> = clusterWide("storage.k8s.io", "v1", "storageclasses/StorageClass");
-export const volumeAttachments: ResourceType<VolumeAttachment> = clusterWide("storage.k8s.io", "v1", "volumeattachments/VolumeAttachment");
-export const csiDrivers: ResourceType<CSIDriver> = clusterWide("storage.k8s.io", "v1", "csidrivers/CSIDriver");
+export const roleBindings: ResourceType<RoleBinding> = namespaced(
+  "rbac.authorization.k8s.io",
+  "v1",
+  "rolebindings/RoleBinding",
+);
+export const storageClasses: ResourceType<StorageClass> = clusterWide(
+  "storage.k8s.io",
+  "v1",
+  "storageclasses/StorageClass",
+);
+export const volumeAttachments: ResourceType<VolumeAttachment> = clusterWide(
+  "storage.k8s.io",
+  "v1",
+  "volumeattachments/VolumeAttachment",
+);
+export const csiDrivers: ResourceType<CSIDriver> = clusterWide(
+  "storage.k8s.io",
+  "v1",
+  "csidrivers/CSIDriver",
+);
 export const csiNodes: ResourceType<CSINode> = clusterWide("storage.k8s.io", "v1", "csinodes/CSINode");
-export const csiStorageCapacities: ResourceType<CSIStorageCapacity> = namespaced("storage.k8s.io", "v1", "csistoragecapacities/CSIStorageCapacity");
+export const csiStorageCapacities: ResourceType<CSIStorageCapacity> = namespaced(
+  "storage.k8s.io",
+  "v1",
+  "csistoragecapacities/CSIStorageCapacity",
+);
 export const leases: ResourceType<Lease> = namespaced("coordination.k8s.io", "v1", "leases/Lease");
 export const eventsEvents: ResourceType<EventsEvent> = namespaced("events.k8s.io", "v1", "events/Event");
-export const podDisruptionBudgets: ResourceType<PodDisruptionBudget> = namespaced("policy", "v1", "poddisruptionbudgets/PodDisruptionBudget");
-export const priorityClasses: ResourceType<PriorityClass> = clusterWide("scheduling.k8s.io", "v1", "priorityclasses/PriorityClass");
-export const runtimeClasses: ResourceType<RuntimeClass> = clusterWide("node.k8s.io", "v1", "runtimeclasses/RuntimeClass");
-export const horizontalPodAutoscalers: ResourceType<HorizontalPodAutoscaler> = namespaced("autoscaling", "v2", "horizontalpodautoscalers/HorizontalPodAutoscaler");
-export const certificateSigningRequests: ResourceType<CertificateSigningRequest> = clusterWide("certificates.k8s.io", "v1", "certificatesigningrequests/CertificateSigningRequest");
-export const tokenReviews: ResourceType<TokenReview> = clusterWide("authentication.k8s.io", "v1", "tokenreviews/TokenReview");
-export const selfSubjectReviews: ResourceType<SelfSubjectReview> = clusterWide("authentication.k8s.io", "v1", "selfsubjectreviews/SelfSubjectReview");
-export const subjectAccessReviews: ResourceType<SubjectAccessReview> = clusterWide("authorization.k8s.io", "v1", "subjectaccessreviews/SubjectAccessReview");
-export const selfSubjectAccessReviews: ResourceType<SelfSubjectAccessReview> = clusterWide("authorization.k8s.io", "v1", "selfsubjectaccessreviews/SelfSubjectAccessReview");
-export const selfSubjectRulesReviews: ResourceType<SelfSubjectRulesReview> = clusterWide("authorization.k8s.io", "v1", "selfsubjectrulesreviews/SelfSubjectRulesReview");
-export const localSubjectAccessReviews: ResourceType<LocalSubjectAccessReview> = namespaced("authorization.k8s.io", "v1", "localsubjectaccessreviews/LocalSubjectAccessReview");
-export const customResourceDefinitions: ResourceType<CustomResourceDefinition> = clusterWide("apiextensions.k8s.io", "v1", "customresourcedefinitions/CustomResourceDefinition");
-export const apiServices: ResourceType<APIService> = clusterWide("apiregistration.k8s.io", "v1", "apiservices/APIService");
-export const podMetrics: ResourceType<PodMetrics> = namespaced("metrics.k8s.io", "v1beta1", "pods/PodMetrics");
-export const nodeMetrics: ResourceType<NodeMetrics> = clusterWide("metrics.k8s.io", "v1beta1", "nodes/NodeMetrics");
-export const functions: ResourceType<FunctionResource> = namespaced("openfaas.com", "v1", "functions/Function");
+export const podDisruptionBudgets: ResourceType<PodDisruptionBudget> = namespaced(
+  "policy",
+  "v1",
+  "poddisruptionbudgets/PodDisruptionBudget",
+);
+export const priorityClasses: ResourceType<PriorityClass> = clusterWide(
+  "scheduling.k8s.io",
+  "v1",
+  "priorityclasses/PriorityClass",
+);
+export const runtimeClasses: ResourceType<RuntimeClass> = clusterWide(
+  "node.k8s.io",
+  "v1",
+  "runtimeclasses/RuntimeClass",
+);
+export const horizontalPodAutoscalers: ResourceType<HorizontalPodAutoscaler> = namespaced(
+  "autoscaling",
+  "v2",
+  "horizontalpodautoscalers/HorizontalPodAutoscaler",
+);
+export const certificateSigningRequests: ResourceType<CertificateSigningRequest> = clusterWide(
+  "certificates.k8s.io",
+  "v1",
+  "certificatesigningrequests/CertificateSigningRequest",
+);
+export const tokenReviews: ResourceType<TokenReview> = clusterWide(
+  "authentication.k8s.io",
+  "v1",
+  "tokenreviews/TokenReview",
+);
+export const selfSubjectReviews: ResourceType<SelfSubjectReview> = clusterWide(
+  "authentication.k8s.io",
+  "v1",
+  "selfsubjectreviews/SelfSubjectReview",
+);
+export const subjectAccessReviews: ResourceType<SubjectAccessReview> = clusterWide(
+  "authorization.k8s.io",
+  "v1",
+  "subjectaccessreviews/SubjectAccessReview",
+);
+export const selfSubjectAccessReviews: ResourceType<SelfSubjectAccessReview> = clusterWide(
+  "authorization.k8s.io",
+  "v1",
+  "selfsubjectaccessreviews/SelfSubjectAccessReview",
+);
+export const selfSubjectRulesReviews: ResourceType<SelfSubjectRulesReview> = clusterWide(
+  "authorization.k8s.io",
+  "v1",
+  "selfsubjectrulesreviews/SelfSubjectRulesReview",
+);
+export const localSubjectAccessReviews: ResourceType<LocalSubjectAccessReview> = namespaced(
+  "authorization.k8s.io",
+  "v1",
+  "localsubjectaccessreviews/LocalSubjectAccessReview",
+);
+export const customResourceDefinitions: ResourceType<CustomResourceDefinition> = clusterWide(
+  "apiextensions.k8s.io",
+  "v1",
+  "customresourcedefinitions/CustomResourceDefinition",
+);
+export const apiServices: ResourceType<APIService> = clusterWide(
+  "apiregistration.k8s.io",
+  "v1",
+  "apiservices/APIService",
+);
+export const podMetrics: ResourceType<PodMetrics> = namespaced(
+  "metrics.k8s.io",
+  "v1beta1",
+  "pods/PodMetrics",
+);
+export const nodeMetrics: ResourceType<NodeMetrics> = clusterWide(
+  "metrics.k8s.io",
+  "v1beta1",
+  "nodes/NodeMetrics",
+);
+export const functions: ResourceType<FunctionResource> = namespaced(
+  "openfaas.com",
+  "v1",
+  "functions/Function",
+);
 export const alerts: ResourceType<Alert> = namespaced("telemetry.cortado.dev", "v1alpha1", "alerts/Alert");

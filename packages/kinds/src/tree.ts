@@ -34,7 +34,8 @@ export function listAt(value: unknown, ...path: readonly string[]): readonly unk
 
 /** Sets an own field, whatever its name. */
 export function setField(tree: Tree, key: string, value: unknown): void {
-  if (key === "__proto__") Object.defineProperty(tree, key, { value, writable: true, enumerable: true, configurable: true });
+  if (key === "__proto__")
+    Object.defineProperty(tree, key, { value, writable: true, enumerable: true, configurable: true });
   else tree[key] = value;
 }
 

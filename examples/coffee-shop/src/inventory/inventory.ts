@@ -9,12 +9,18 @@ const stock = new Stock({ path: env["DATABASE"] ?? "/data/inventory.db", store, 
 const broker = connect(env["MQTT_URL"] ?? "mqtt://mqtt.cortado-system:1883", { clientId: `inventory-${store}`, reconnectPeriod: 2_000 });
 broker.on("error", (error) => log("inventory", "broker", { error: error.message }));
 
-/** Tells who listens how much is left; the newest word is retained, so that a late listener knows it too. */
+/** Tells who listens how much is left of what changed, and below which amount it is low. */
 function publish(changes: readonly Change[]): void {
-  for (const { sku, quantity } of changes) {
-    const payload = JSON.stringify({ sku, quantity });
-    broker.publish(`/${store}/inventory/stock/${sku}`, payload, { qos: 1, retain: true });
-  }
+  for (const change of changes) broker.publish(`/${store}/inventory/stock`, JSON.stringify(change), { qos: 1 });
+}
+
+/** A watcher outside found something low: it is ordered again, unless that was done already. */
+function orderAgain({ body }: Call): Answer {
+  const { item } = (body ?? {}) as { item?: unknown };
+  if (typeof item !== "string" || !stock.items().some(({ sku }) => sku === item)) throw new Refusal(404, `there is no ingredient ${String(item)}`);
+  stock.checkAgain(item);
+  log("inventory", "low stock was told", { item });
+  return { status: 200, body: {} };
 }
 
 function sell({ body }: Call): Answer {
@@ -38,6 +44,7 @@ serve("inventory", {
     { method: "GET", path: "/api/stock", handle: () => ({ status: 200, body: { items: stock.items() } }) },
     { method: "POST", path: "/api/stock/deliveries", handle: deliver },
     { method: "POST", path: "/deltas", handle: sell },
+    { method: "POST", path: "/events/low-stock", handle: orderAgain },
     { method: "GET", path: "/livez", handle: () => ({ status: 200, body: {} }) },
   ],
 });

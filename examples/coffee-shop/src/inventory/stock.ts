@@ -26,7 +26,9 @@ const schema = `
   ${outboxSchema}
 `;
 
-export type Change = { readonly sku: string; readonly quantity: number };
+/** What is left of an ingredient, and below what it is low. */
+export type Change = { readonly sku: string; readonly quantity: number; readonly minimum: number };
+export type Delivery = { readonly sku: string; readonly quantity: number };
 
 export class Stock {
   readonly #database: DatabaseSync;
@@ -54,12 +56,18 @@ export class Stock {
   }
 
   /** A delivery or a correction: adds (or takes) and ends the open re-order when there is enough again. */
-  add(id: string, { sku, quantity }: Change): readonly Change[] {
+  add(id: string, { sku, quantity }: Delivery): readonly Change[] {
     return inTransaction(this.#database, () => {
       if (!this.#isNew(id)) return [];
       this.#database.prepare("UPDATE stock SET quantity = quantity + ? WHERE sku = ?").run(quantity, sku);
       return [this.#reorderIfLow(sku)];
     });
+  }
+
+  /** Orders an ingredient again when it is low and not ordered yet. */
+  checkAgain(sku: string): void {
+    inTransaction(this.#database, () => this.#reorderIfLow(sku));
+    this.#outbox.flush();
   }
 
   items(): readonly StockItem[] {
@@ -95,7 +103,7 @@ export class Stock {
       const at = new Date().toISOString();
       this.#outbox.add("telemetry", { kind: "event", event: "reorder", store: this.#store, at, sku, left: quantity, quantity: reorderQuantity });
     }
-    return { sku, quantity };
+    return { sku, quantity, minimum: reorderBelow };
   }
 
   #quantity(sku: string): number {

@@ -4,7 +4,8 @@ import { defaultDefinition, establishDefinition, kindsOf, validateDefinition } f
 import type { AdmissionStep, Server } from "../server.ts";
 import { prefixOf } from "../storage/records.ts";
 
-const isDefinition = (kind: { readonly group: string; readonly kind: string }): boolean => kind.group === "apiextensions.k8s.io" && kind.kind === "CustomResourceDefinition";
+const isDefinition = (kind: { readonly group: string; readonly kind: string }): boolean =>
+  kind.group === "apiextensions.k8s.io" && kind.kind === "CustomResourceDefinition";
 
 /** Custom resource definitions: defaults, checks, and their establishment in the same write, as one server owns all names. */
 export function definitionAdmission(server: () => Server): AdmissionStep {
@@ -19,7 +20,11 @@ export function definitionAdmission(server: () => Server): AdmissionStep {
     },
     settle({ kind, object, isDryRun, name }, isWritten) {
       // Served before the answer goes out: `kubectl apply` of a definition and its objects in one file must work.
-      if (isDefinition(kind) && object !== undefined && isWritten && !isDryRun) server().kinds.define(`/registry/apiextensions.k8s.io/customresourcedefinitions/${name}`, kindsOf(object));
+      if (isDefinition(kind) && object !== undefined && isWritten && !isDryRun)
+        server().kinds.define(
+          `/registry/apiextensions.k8s.io/customresourcedefinitions/${name}`,
+          kindsOf(object),
+        );
     },
     async removed({ kind, object }) {
       if (!isDefinition(kind)) return;
@@ -27,7 +32,8 @@ export function definitionAdmission(server: () => Server): AdmissionStep {
       if (first === undefined) return;
       // Its objects go with the definition.
       const { items } = await server().store.list({ prefix: prefixOf(first, "") });
-      for (const item of items) await server().store.write({ kind: "delete", key: item.key, expect: { kind: "anything" } });
+      for (const item of items)
+        await server().store.write({ kind: "delete", key: item.key, expect: { kind: "anything" } });
     },
   };
 }

@@ -15,13 +15,20 @@ export function escalationCheck(policy: RolePolicy): AdmissionStep {
       if (call.user.groups.includes("system:masters")) return;
       const isRole = kind.kind === "Role" || kind.kind === "ClusterRole";
       if (await mayAnyway(admission, isRole ? "escalate" : "bind")) return;
-      const wanted = isRole ? readRules(object) : policy.rulesOf(treeAt(object, "roleRef"), admission.namespace);
+      const wanted = isRole
+        ? readRules(object)
+        : policy.rulesOf(treeAt(object, "roleRef"), admission.namespace);
       const aggregates = isRole && listAt(object, "aggregationRule", "clusterRoleSelectors").length > 0;
-      const all: readonly Rule[] = aggregates ? [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"], resourceNames: [], nonResourceURLs: [] }] : wanted;
+      const all: readonly Rule[] = aggregates
+        ? [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"], resourceNames: [], nonResourceURLs: [] }]
+        : wanted;
       const missing = notCovered(policy.rulesFor(call.user, admission.namespace), all);
       if (missing.length === 0) return;
       const who = `user ${JSON.stringify(call.user.name)} (groups=${JSON.stringify(call.user.groups)}) is attempting to grant RBAC permissions not currently held`;
-      throw forbiddenObject({ ...kind, name: admission.name }, `${who}:\n${missing.map(ruleText).join("\n")}`);
+      throw forbiddenObject(
+        { ...kind, name: admission.name },
+        `${who}:\n${missing.map(ruleText).join("\n")}`,
+      );
     },
   };
 }
@@ -30,6 +37,15 @@ async function mayAnyway({ call, kind, namespace, object }: Admission, verb: str
   const ref: Tree = treeAt(object, "roleRef");
   const resource = verb === "escalate" ? kind.plural : `${textAt(ref, "kind").toLowerCase()}s`;
   const name = verb === "escalate" ? textAt(object, "metadata", "name") : textAt(ref, "name");
-  const question = { user: call.user, verb, group: rbacGroup, version: "v1", resource, subresource: "", namespace, name };
+  const question = {
+    user: call.user,
+    verb,
+    group: rbacGroup,
+    version: "v1",
+    resource,
+    subresource: "",
+    namespace,
+    name,
+  };
   return (await call.server.authorize(question)).allowed;
 }

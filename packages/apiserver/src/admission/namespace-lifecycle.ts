@@ -17,8 +17,17 @@ export function namespaceLifecycle(server: () => Server): AdmissionStep {
       const found = await readObject(server().store, namespaces, { namespace: "", name: namespace });
       if (found === undefined) throw notFound({ group: "", plural: "namespaces", name: namespace });
       if (at(found, "metadata", "deletionTimestamp") === undefined) return;
-      const refusal = forbiddenObject({ ...kind, name }, `unable to create new content in namespace ${namespace} because it is being terminated`);
-      const causes = [{ reason: "NamespaceTerminating", message: `namespace ${namespace} is being terminated`, field: "metadata.namespace" }];
+      const refusal = forbiddenObject(
+        { ...kind, name },
+        `unable to create new content in namespace ${namespace} because it is being terminated`,
+      );
+      const causes = [
+        {
+          reason: "NamespaceTerminating",
+          message: `namespace ${namespace} is being terminated`,
+          field: "metadata.namespace",
+        },
+      ];
       throw new StatusError("Forbidden", refusal.message, { details: { ...refusal.details, causes } });
     },
     validate({ operation, kind, name }) {

@@ -1,4 +1,13 @@
-import { fieldOf, growTree, listAt, setDefault, setField, textAt, treeAt, type Tree } from "@cortado/kinds/tree";
+import {
+  fieldOf,
+  growTree,
+  listAt,
+  setDefault,
+  setField,
+  textAt,
+  treeAt,
+  type Tree,
+} from "@cortado/kinds/tree";
 import { forbiddenObject } from "../errors.ts";
 import type { AdmissionStep, Server } from "../server.ts";
 import { readObject } from "../storage/records.ts";
@@ -13,7 +22,14 @@ export function serviceAccountAdmission(server: () => Server): AdmissionStep {
   return {
     name: "ServiceAccount",
     async mutate({ operation, kind, object, namespace, subresource, name }) {
-      if (operation !== "CREATE" || kind.group !== "" || kind.kind !== "Pod" || subresource !== "" || object === undefined) return;
+      if (
+        operation !== "CREATE" ||
+        kind.group !== "" ||
+        kind.kind !== "Pod" ||
+        subresource !== "" ||
+        object === undefined
+      )
+        return;
       if (treeAt(object, "metadata", "annotations")["kubernetes.io/config.mirror"] !== undefined) return;
       const spec = growTree(object, "spec");
       setDefault(spec, "serviceAccountName", "default");
@@ -23,10 +39,18 @@ export function serviceAccountAdmission(server: () => Server): AdmissionStep {
       const accounts = server().kinds.find({ group: "", version: "v1", plural: "serviceaccounts" });
       if (accounts === undefined) return;
       const found = await readObject(server().store, accounts, { namespace, name: account });
-      if (found === undefined) throw forbiddenObject({ ...kind, name }, `error looking up service account ${namespace}/${account}: serviceaccount ${JSON.stringify(account)} not found`);
-      const wants = fieldOf(spec, "automountServiceAccountToken") ?? fieldOf(found, "automountServiceAccountToken") ?? true;
+      if (found === undefined)
+        throw forbiddenObject(
+          { ...kind, name },
+          `error looking up service account ${namespace}/${account}: serviceaccount ${JSON.stringify(account)} not found`,
+        );
+      const wants =
+        fieldOf(spec, "automountServiceAccountToken") ??
+        fieldOf(found, "automountServiceAccountToken") ??
+        true;
       if (wants === true) mountToken(spec, `kube-api-access-${nameSuffix(server().random)}`);
-      if (listAt(spec, "imagePullSecrets").length === 0 && listAt(found, "imagePullSecrets").length > 0) setField(spec, "imagePullSecrets", structuredClone(listAt(found, "imagePullSecrets")));
+      if (listAt(spec, "imagePullSecrets").length === 0 && listAt(found, "imagePullSecrets").length > 0)
+        setField(spec, "imagePullSecrets", structuredClone(listAt(found, "imagePullSecrets")));
     },
   };
 }
@@ -44,7 +68,14 @@ function mountToken(spec: Tree, volumeName: string): void {
   const sources = [
     { serviceAccountToken: { expirationSeconds: tokenSeconds, path: "token" } },
     { configMap: { items: [{ key: "ca.crt", path: "ca.crt" }], name: "kube-root-ca.crt" } },
-    { downwardAPI: { items: [{ fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" }, path: "namespace" }] } },
+    {
+      downwardAPI: {
+        items: [{ fieldRef: { apiVersion: "v1", fieldPath: "metadata.namespace" }, path: "namespace" }],
+      },
+    },
   ];
-  setField(spec, "volumes", [...listAt(spec, "volumes"), { name: volumeName, projected: { defaultMode: 420, sources } }]);
+  setField(spec, "volumes", [
+    ...listAt(spec, "volumes"),
+    { name: volumeName, projected: { defaultMode: 420, sources } },
+  ]);
 }

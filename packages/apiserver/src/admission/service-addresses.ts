@@ -39,7 +39,9 @@ export class ServiceAddresses {
 
   put(key: string, service: Tree): void {
     this.gone(key);
-    const ips = listAt(service, "spec", "clusterIPs").map(String).filter((ip) => ip !== "None" && ip !== "");
+    const ips = listAt(service, "spec", "clusterIPs")
+      .map(String)
+      .filter((ip) => ip !== "None" && ip !== "");
     const ports = portsOf(service);
     this.#held.set(key, { ips, ports });
     for (const ip of ips) this.#ips.set(ip, key);
@@ -92,9 +94,14 @@ export class ServiceAddresses {
 }
 
 function portsOf(service: Tree): readonly string[] {
-  const ports = listAt(service, "spec", "ports").filter((port) => typeof fieldOf(port, "nodePort") === "number" && fieldOf(port, "nodePort") !== 0);
+  const ports = listAt(service, "spec", "ports").filter(
+    (port) => typeof fieldOf(port, "nodePort") === "number" && fieldOf(port, "nodePort") !== 0,
+  );
   const check = fieldOf(treeAt(service, "spec"), "healthCheckNodePort");
-  return [...ports.map((port) => `${textAt(port, "protocol") || "TCP"}/${String(fieldOf(port, "nodePort"))}`), ...(typeof check === "number" ? [`TCP/${check}`] : [])];
+  return [
+    ...ports.map((port) => `${textAt(port, "protocol") || "TCP"}/${String(fieldOf(port, "nodePort"))}`),
+    ...(typeof check === "number" ? [`TCP/${check}`] : []),
+  ];
 }
 
 /** Gives services their cluster IP and node ports (kubernetes, pkg/registry/core/service/storage/alloc.go). */
@@ -102,7 +109,14 @@ export function serviceAllocation(server: () => Server, addresses: ServiceAddres
   return {
     name: "ServiceAllocation",
     mutate({ operation, kind, object, subresource, namespace, name, current }) {
-      if (kind.group !== "" || kind.kind !== "Service" || object === undefined || subresource !== "" || operation === "DELETE") return;
+      if (
+        kind.group !== "" ||
+        kind.kind !== "Service" ||
+        object === undefined ||
+        subresource !== "" ||
+        operation === "DELETE"
+      )
+        return;
       const key = `/registry/core/services/${namespace}/${name}`;
       const service = { object, current, key, addresses, random: server().random };
       giveIp(service);
@@ -141,9 +155,22 @@ function giveIp({ object, current, key, addresses, random }: Giving): void {
   const name = textAt(object, "metadata", "name");
   if (wanted !== "" && wanted !== "None" && wanted !== before) {
     if (!addresses.contains(wanted))
-      throw invalidObject(service, name, [invalid("spec.clusterIPs", [wanted], `failed to allocate IP ${wanted}: the provided IP (${wanted}) is not in the valid range. The range of valid IPs is ${addresses.range}`)]);
+      throw invalidObject(service, name, [
+        invalid(
+          "spec.clusterIPs",
+          [wanted],
+          `failed to allocate IP ${wanted}: the provided IP (${wanted}) is not in the valid range. The range of valid IPs is ${addresses.range}`,
+        ),
+      ]);
     const holder = addresses.holderOfIp(wanted);
-    if (holder !== undefined && holder !== key) throw invalidObject(service, name, [invalid("spec.clusterIPs", [wanted], `failed to allocate IP ${wanted}: provided IP is already allocated`)]);
+    if (holder !== undefined && holder !== key)
+      throw invalidObject(service, name, [
+        invalid(
+          "spec.clusterIPs",
+          [wanted],
+          `failed to allocate IP ${wanted}: provided IP is already allocated`,
+        ),
+      ]);
   }
   const ip = wanted === "" ? addresses.freeIp(random) : wanted;
   setField(spec, "clusterIP", ip);
@@ -155,7 +182,9 @@ function giveIp({ object, current, key, addresses, random }: Giving): void {
 function givePorts({ object, current, key, addresses, random }: Giving): void {
   const spec = growTree(object, "spec");
   const type = textAt(spec, "type");
-  const takesPorts = type === "NodePort" || (type === "LoadBalancer" && fieldOf(spec, "allocateLoadBalancerNodePorts") !== false);
+  const takesPorts =
+    type === "NodePort" ||
+    (type === "LoadBalancer" && fieldOf(spec, "allocateLoadBalancerNodePorts") !== false);
   const given = new Set<string>();
   for (const [index, port] of (listAt(spec, "ports") as readonly Tree[]).entries()) {
     const protocol = textAt(port, "protocol") || "TCP";
@@ -163,7 +192,10 @@ function givePorts({ object, current, key, addresses, random }: Giving): void {
       delete port["nodePort"];
       continue;
     }
-    const old = listAt(current, "spec", "ports").find((one) => fieldOf(one, "port") === fieldOf(port, "port") && (textAt(one, "protocol") || "TCP") === protocol);
+    const old = listAt(current, "spec", "ports").find(
+      (one) =>
+        fieldOf(one, "port") === fieldOf(port, "port") && (textAt(one, "protocol") || "TCP") === protocol,
+    );
     let number = fieldOf(port, "nodePort") || fieldOf(old, "nodePort");
     if (typeof number !== "number" && !takesPorts) continue;
     if (typeof number === "number") checkPort({ object, key, addresses, number, protocol, index });
@@ -174,13 +206,27 @@ function givePorts({ object, current, key, addresses, random }: Giving): void {
   }
 }
 
-type PortCheck = { readonly object: Tree; readonly key: string; readonly addresses: ServiceAddresses; readonly number: number; readonly protocol: string; readonly index: number };
+type PortCheck = {
+  readonly object: Tree;
+  readonly key: string;
+  readonly addresses: ServiceAddresses;
+  readonly number: number;
+  readonly protocol: string;
+  readonly index: number;
+};
 
 function checkPort({ object, key, addresses, number, protocol, index }: PortCheck): void {
   const field = `spec.ports[${index}].nodePort`;
   const name = textAt(object, "metadata", "name");
   if (number < nodePortRange.first || number > nodePortRange.last)
-    throw invalidObject(service, name, [invalid(field, number, `provided port is not in the valid range. The range of valid ports is ${nodePortRange.first}-${nodePortRange.last}`)]);
+    throw invalidObject(service, name, [
+      invalid(
+        field,
+        number,
+        `provided port is not in the valid range. The range of valid ports is ${nodePortRange.first}-${nodePortRange.last}`,
+      ),
+    ]);
   const holder = addresses.holderOfPort(`${protocol}/${number}`);
-  if (holder !== undefined && holder !== key) throw invalidObject(service, name, [invalid(field, number, "provided port is already allocated")]);
+  if (holder !== undefined && holder !== key)
+    throw invalidObject(service, name, [invalid(field, number, "provided port is already allocated")]);
 }

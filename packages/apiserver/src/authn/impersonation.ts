@@ -10,33 +10,68 @@ export async function impersonate(user: User, headers: Headers, authorize: Autho
   const groups = split(headers["impersonate-group"]);
   const uid = headers["impersonate-uid"];
   if (name === undefined || name === "") {
-    if (groups.length > 0 || uid !== undefined) throw new StatusError("BadRequest", "requested impersonation without specifying a user name to impersonate");
+    if (groups.length > 0 || uid !== undefined)
+      throw new StatusError(
+        "BadRequest",
+        "requested impersonation without specifying a user name to impersonate",
+      );
     return user;
   }
-  const ask = async (resource: string, wanted: string, place: Partial<AccessQuestion> = {}): Promise<void> => {
-    const question: AccessQuestion = { user, verb: "impersonate", group: "", version: "v1", resource, subresource: "", namespace: "", name: wanted, ...place };
-    const decision = await authorize(question);
-    if (!decision.allowed) throw new StatusError("Forbidden", `${resource} ${JSON.stringify(wanted)} is forbidden: ${refusalText(question)}`, { details: { name: wanted, kind: resource } });
-  };
+  const ask = (resource: string, wanted: string, place: Partial<AccessQuestion> = {}): Promise<void> =>
+    mustMay({ ...whole, user, resource, name: wanted, ...place }, authorize);
   const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(name);
   if (account === null) await ask("users", name);
   else await ask("serviceaccounts", account[2] ?? "", { namespace: account[1] ?? "" });
   for (const group of groups) await ask("groups", group);
   if (uid !== undefined) await ask("uids", uid, { group: "authentication.k8s.io" });
-  const extra: Record<string, readonly string[]> = {};
-  for (const [header, value] of Object.entries(headers)) {
-    if (!header.startsWith("impersonate-extra-") || value === undefined) continue;
-    const key = decodeURIComponent(header.slice("impersonate-extra-".length));
-    extra[key] = split(value);
-    for (const one of extra[key] ?? []) await ask("userextras", one, { group: "authentication.k8s.io", subresource: key });
-  }
-  const own = account === null ? [] : ["system:serviceaccounts", `system:serviceaccounts:${account[1] ?? ""}`];
+  const extra = readExtra(headers);
+  for (const [key, values] of Object.entries(extra))
+    for (const one of values)
+      await ask("userextras", one, { group: "authentication.k8s.io", subresource: key });
+  const own =
+    account === null ? [] : ["system:serviceaccounts", `system:serviceaccounts:${account[1] ?? ""}`];
   const all = groups.length === 0 ? own : groups;
   const isAnonymous = name === "system:anonymous";
   const wide = isAnonymous ? "system:unauthenticated" : "system:authenticated";
-  return { name, groups: [...new Set([...all, wide])], ...(uid === undefined ? {} : { uid }), ...(Object.keys(extra).length === 0 ? {} : { extra }) };
+  return {
+    name,
+    groups: [...new Set([...all, wide])],
+    ...(uid === undefined ? {} : { uid }),
+    ...(Object.keys(extra).length === 0 ? {} : { extra }),
+  };
+}
+
+const whole = { verb: "impersonate", group: "", version: "v1", subresource: "", namespace: "" };
+
+async function mustMay(question: AccessQuestion, authorize: Authorizer): Promise<void> {
+  const decision = await authorize(question);
+  if (decision.allowed) return;
+  const { resource, name } = question;
+  const message = `${resource} ${JSON.stringify(name)} is forbidden: ${refusalText(question)}`;
+  throw new StatusError("Forbidden", message, { details: { name, kind: resource } });
+}
+
+function readExtra(headers: Headers): Readonly<Record<string, readonly string[]>> {
+  const prefix = "impersonate-extra-";
+  const entries = Object.entries(headers).filter(([header]) => header.startsWith(prefix));
+  return Object.fromEntries(
+    entries.map(([header, value]) => [decodeKey(header.slice(prefix.length)), split(value)]),
+  );
+}
+
+function decodeKey(key: string): string {
+  try {
+    return decodeURIComponent(key);
+  } catch (cause) {
+    throw new StatusError("BadRequest", `the header Impersonate-Extra-${key} has a broken escape`, { cause });
+  }
 }
 
 function split(header: string | undefined): readonly string[] {
-  return header === undefined ? [] : header.split(",").map((part) => part.trim()).filter((part) => part !== "");
+  return header === undefined
+    ? []
+    : header
+        .split(",")
+        .map((part) => part.trim())
+        .filter((part) => part !== "");
 }

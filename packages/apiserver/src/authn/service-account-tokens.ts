@@ -36,7 +36,12 @@ export type Verified = {
 
 /** Writes and reads the tokens of service accounts: JWTs in upstream's form (kubernetes, pkg/serviceaccount/claims.go). */
 export class ServiceAccountTokens {
-  readonly #keys: readonly { readonly id: string; readonly secret: KeyObject; readonly open: KeyObject; readonly algorithm: "ES256" | "RS256" }[];
+  readonly #keys: readonly {
+    readonly id: string;
+    readonly secret: KeyObject;
+    readonly open: KeyObject;
+    readonly algorithm: "ES256" | "RS256";
+  }[];
   readonly #options: ServiceAccountKeys;
   readonly #clock: Clock;
   readonly #random: Random;
@@ -48,8 +53,15 @@ export class ServiceAccountTokens {
     this.#keys = options.privateKeys.map((pem) => {
       const secret = createPrivateKey(pem);
       const open = createPublicKey(secret);
-      const id = createHash("sha256").update(open.export({ type: "spki", format: "der" })).digest("base64url");
-      return { id, secret, open, algorithm: secret.asymmetricKeyType === "ec" ? ("ES256" as const) : ("RS256" as const) };
+      const id = createHash("sha256")
+        .update(open.export({ type: "spki", format: "der" }))
+        .digest("base64url");
+      return {
+        id,
+        secret,
+        open,
+        algorithm: secret.asymmetricKeyType === "ec" ? ("ES256" as const) : ("RS256" as const),
+      };
     });
   }
 
@@ -64,13 +76,19 @@ export class ServiceAccountTokens {
   async sign(claims: TokenClaims): Promise<{ readonly token: string; readonly expiresMs: number }> {
     const { SignJWT } = await import("jose");
     const key = this.#keys[0];
-    if (key === undefined) throw new StatusError("ServiceUnavailable", "no key to sign service account tokens with; start the server with one");
+    if (key === undefined)
+      throw new StatusError(
+        "ServiceUnavailable",
+        "no key to sign service account tokens with; start the server with one",
+      );
     const now = Math.floor(this.#clock.nowMs() / 1_000);
     const audiences = claims.audiences.length === 0 ? this.#options.audiences : claims.audiences;
     const own = {
       namespace: claims.namespace,
       serviceaccount: { name: claims.account, uid: claims.accountUid },
-      ...(claims.boundTo === undefined ? {} : { [claims.boundTo.kind.toLowerCase()]: { name: claims.boundTo.name, uid: claims.boundTo.uid } }),
+      ...(claims.boundTo === undefined
+        ? {}
+        : { [claims.boundTo.kind.toLowerCase()]: { name: claims.boundTo.name, uid: claims.boundTo.uid } }),
       ...(claims.node === undefined ? {} : { node: claims.node }),
     };
     const token = await new SignJWT({ "kubernetes.io": own })
@@ -109,7 +127,14 @@ export class ServiceAccountTokens {
 
   async keySet(): Promise<unknown> {
     const { exportJWK } = await import("jose");
-    const keys = await Promise.all(this.#keys.map(async (key) => ({ ...(await exportJWK(key.open)), use: "sig", kid: key.id, alg: key.algorithm })));
+    const keys = await Promise.all(
+      this.#keys.map(async (key) => ({
+        ...(await exportJWK(key.open)),
+        use: "sig",
+        kid: key.id,
+        alg: key.algorithm,
+      })),
+    );
     return { keys };
   }
 
@@ -130,8 +155,11 @@ function readClaims(payload: object, id: string): Verified | undefined {
   const account = textAt(own, "serviceaccount", "name");
   const accountUid = textAt(own, "serviceaccount", "uid");
   if (namespace === "" || account === "") return undefined;
-  const kind = ["pod", "secret", "node"].find((one) => fieldOf(own, one) !== undefined && (one !== "node" || fieldOf(own, "pod") === undefined));
-  const boundTo = kind === undefined ? undefined : { kind, name: textAt(own, kind, "name"), uid: textAt(own, kind, "uid") };
+  const kind = ["pod", "secret", "node"].find(
+    (one) => fieldOf(own, one) !== undefined && (one !== "node" || fieldOf(own, "pod") === undefined),
+  );
+  const boundTo =
+    kind === undefined ? undefined : { kind, name: textAt(own, kind, "name"), uid: textAt(own, kind, "uid") };
   const node = treeAt(own, "node");
   const audience = fieldOf(payload, "aud");
   return {
@@ -146,8 +174,18 @@ function readClaims(payload: object, id: string): Verified | undefined {
       groups: ["system:serviceaccounts", `system:serviceaccounts:${namespace}`, "system:authenticated"],
       extra: {
         "authentication.kubernetes.io/credential-id": [`JTI=${id}`],
-        ...(boundTo?.kind === "pod" ? { "authentication.kubernetes.io/pod-name": [boundTo.name], "authentication.kubernetes.io/pod-uid": [boundTo.uid] } : {}),
-        ...(textAt(node, "name") === "" ? {} : { "authentication.kubernetes.io/node-name": [textAt(node, "name")], "authentication.kubernetes.io/node-uid": [textAt(node, "uid")] }),
+        ...(boundTo?.kind === "pod"
+          ? {
+              "authentication.kubernetes.io/pod-name": [boundTo.name],
+              "authentication.kubernetes.io/pod-uid": [boundTo.uid],
+            }
+          : {}),
+        ...(textAt(node, "name") === ""
+          ? {}
+          : {
+              "authentication.kubernetes.io/node-name": [textAt(node, "name")],
+              "authentication.kubernetes.io/node-uid": [textAt(node, "uid")],
+            }),
       },
     },
   };

@@ -23,7 +23,11 @@ export type Authorizer = (question: AccessQuestion) => Promise<Decision> | Decis
 export function refusalText(question: AccessQuestion): string {
   const who = `User ${JSON.stringify(question.user.name)} cannot ${question.verb}`;
   if (question.path !== undefined) return `${who} path ${JSON.stringify(question.path)}`;
-  const resource = question.subresource === "" ? question.resource : `${question.resource}/${question.subresource}`;
-  const where = question.namespace === "" ? "at the cluster scope" : `in the namespace ${JSON.stringify(question.namespace)}`;
+  const resource =
+    question.subresource === "" ? question.resource : `${question.resource}/${question.subresource}`;
+  const where =
+    question.namespace === ""
+      ? "at the cluster scope"
+      : `in the namespace ${JSON.stringify(question.namespace)}`;
   return `${who} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(question.group)} ${where}`;
 }

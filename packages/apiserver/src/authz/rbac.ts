@@ -46,19 +46,30 @@ export class RolePolicy {
     return [...this.#grants(user, namespace)].flatMap(({ rules }) => rules);
   }
 
-  *#grants(user: User, namespace: string): Generator<{ readonly rules: readonly Rule[]; readonly reason: string }> {
+  *#grants(
+    user: User,
+    namespace: string,
+  ): Generator<{ readonly rules: readonly Rule[]; readonly reason: string }> {
     for (const [name, binding] of this.#clusterBindings)
-      if (namesUser(binding, user, "")) yield { rules: this.rulesOf(treeAt(binding, "roleRef"), ""), reason: grantText("ClusterRoleBinding", name, binding, user) };
+      if (namesUser(binding, user, ""))
+        yield {
+          rules: this.rulesOf(treeAt(binding, "roleRef"), ""),
+          reason: grantText(`ClusterRoleBinding ${JSON.stringify(name)}`, binding, user),
+        };
     if (namespace === "") return;
     for (const [id, binding] of this.#bindings)
       if (id.startsWith(`${namespace}/`) && namesUser(binding, user, namespace))
-        yield { rules: this.rulesOf(treeAt(binding, "roleRef"), namespace), reason: grantText("RoleBinding", id, binding, user) };
+        yield {
+          rules: this.rulesOf(treeAt(binding, "roleRef"), namespace),
+          reason: grantText(`RoleBinding ${JSON.stringify(id)}`, binding, user),
+        };
   }
 
   /** The rules behind a roleRef; none when the role is not there. */
   rulesOf(ref: Tree, namespace: string): readonly Rule[] {
     const name = textAt(ref, "name");
-    const role = textAt(ref, "kind") === "Role" ? this.#roles.get(`${namespace}/${name}`) : this.#clusterRoles.get(name);
+    const role =
+      textAt(ref, "kind") === "Role" ? this.#roles.get(`${namespace}/${name}`) : this.#clusterRoles.get(name);
     return role === undefined ? [] : this.#allRules(role);
   }
 
@@ -66,13 +77,15 @@ export class RolePolicy {
     const own = readRules(role);
     const selectors = listAt(role, "aggregationRule", "clusterRoleSelectors");
     if (selectors.length === 0) return own;
-    const others = [...this.#clusterRoles.values()].filter((other) => other !== role && selectors.some((selector) => matches(other, selector)));
+    const others = [...this.#clusterRoles.values()].filter(
+      (other) => other !== role && selectors.some((selector) => matches(other, selector)),
+    );
     return [...own, ...others.flatMap((other) => this.#allRules(other))];
   }
 }
 
-function grantText(kind: string, name: string, binding: Tree, user: User): string {
-  return `RBAC: allowed by ${kind} ${JSON.stringify(name)} of ${textAt(binding, "roleRef", "kind")} ${JSON.stringify(textAt(binding, "roleRef", "name"))} to User ${JSON.stringify(user.name)}`;
+function grantText(source: string, binding: Tree, user: User): string {
+  return `RBAC: allowed by ${source} of ${textAt(binding, "roleRef", "kind")} ${JSON.stringify(textAt(binding, "roleRef", "name"))} to User ${JSON.stringify(user.name)}`;
 }
 
 const everything: readonly Rule[] = [
@@ -96,10 +109,17 @@ export function readRules(role: Tree): readonly Rule[] {
 
 function matches(role: Tree, selector: unknown): boolean {
   const labels = treeAt(role, "metadata", "labels");
-  const equal = Object.entries(treeAt(selector, "matchLabels")).map(([key, value]): LabelRequirement => ({ key, operator: "in", values: [String(value)] }));
+  const equal = Object.entries(treeAt(selector, "matchLabels")).map(([key, value]): LabelRequirement => ({
+    key,
+    operator: "in",
+    values: [String(value)],
+  }));
   const set = listAt(selector, "matchExpressions").map((one): LabelRequirement => ({
     key: textAt(one, "key"),
-    operator: ({ In: "in", NotIn: "notin", Exists: "exists", DoesNotExist: "absent" } as const)[textAt(one, "operator") as "In"] ?? "in",
+    operator:
+      ({ In: "in", NotIn: "notin", Exists: "exists", DoesNotExist: "absent" } as const)[
+        textAt(one, "operator") as "In"
+      ] ?? "in",
     values: listAt(one, "values").map(String),
   }));
   return labelsMatch(labels, [...equal, ...set]);
@@ -118,10 +138,14 @@ function namesUser(binding: Tree, user: User, namespace: string): boolean {
 /** Upstream's matching of one rule (kubernetes, pkg/apis/rbac/v1/evaluation_helpers.go). */
 export function covers(rule: Rule, question: AccessQuestion): boolean {
   if (!has(rule.verbs, question.verb)) return false;
-  if (question.path !== undefined) return rule.nonResourceURLs.some((url) => urlCovers(url, question.path ?? ""));
+  if (question.path !== undefined)
+    return rule.nonResourceURLs.some((url) => urlCovers(url, question.path ?? ""));
   if (!has(rule.apiGroups, question.group)) return false;
-  const full = question.subresource === "" ? question.resource : `${question.resource}/${question.subresource}`;
-  const isNamed = has(rule.resources, full) || (question.subresource !== "" && rule.resources.includes(`*/${question.subresource}`));
+  const full =
+    question.subresource === "" ? question.resource : `${question.resource}/${question.subresource}`;
+  const isNamed =
+    has(rule.resources, full) ||
+    (question.subresource !== "" && rule.resources.includes(`*/${question.subresource}`));
   if (!isNamed) return false;
   return rule.resourceNames.length === 0 || rule.resourceNames.includes(question.name);
 }
@@ -148,7 +172,13 @@ function splitRule(rule: Rule): readonly Rule[] {
     for (const apiGroup of rule.apiGroups)
       for (const resource of rule.resources)
         for (const name of rule.resourceNames.length === 0 ? [undefined] : rule.resourceNames)
-          parts.push({ ...base, verbs: [verb], apiGroups: [apiGroup], resources: [resource], resourceNames: name === undefined ? [] : [name] });
+          parts.push({
+            ...base,
+            verbs: [verb],
+            apiGroups: [apiGroup],
+            resources: [resource],
+            resourceNames: name === undefined ? [] : [name],
+          });
   }
   return parts;
 }
@@ -160,12 +190,21 @@ function includesRule(held: Rule, one: Rule): boolean {
   const resource = one.resources[0] ?? "";
   const sub = resource.split("/")[1];
   const isNamed = has(held.resources, resource) || (sub !== undefined && held.resources.includes(`*/${sub}`));
-  const names = held.resourceNames.length === 0 || (one.resourceNames[0] !== undefined && held.resourceNames.includes(one.resourceNames[0]));
+  const names =
+    held.resourceNames.length === 0 ||
+    (one.resourceNames[0] !== undefined && held.resourceNames.includes(one.resourceNames[0]));
   return has(held.apiGroups, one.apiGroups[0] ?? "") && isNamed && names;
 }
 
 export function ruleText(rule: Rule): string {
-  const list = (name: string, values: readonly string[]): string => (values.length === 0 ? "" : `${name}:[${values.map((one) => JSON.stringify(one)).join(" ")}]`);
-  const parts = [list("APIGroups", rule.apiGroups), list("Resources", rule.resources), list("ResourceNames", rule.resourceNames), list("NonResourceURLs", rule.nonResourceURLs), list("Verbs", rule.verbs)];
+  const list = (name: string, values: readonly string[]): string =>
+    values.length === 0 ? "" : `${name}:[${values.map((one) => JSON.stringify(one)).join(" ")}]`;
+  const parts = [
+    list("APIGroups", rule.apiGroups),
+    list("Resources", rule.resources),
+    list("ResourceNames", rule.resourceNames),
+    list("NonResourceURLs", rule.nonResourceURLs),
+    list("Verbs", rule.verbs),
+  ];
   return `{${parts.filter((part) => part !== "").join(", ")}}`;
 }

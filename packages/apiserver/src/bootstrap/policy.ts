@@ -1,7 +1,12 @@
 import type { Tree } from "@cortado/kinds/tree";
 
 /** Upstream's default roles as far as a store needs them (kubernetes, plugin/pkg/auth/authorizer/rbac/bootstrappolicy). */
-type RoleRow = { readonly name: string; readonly rules: readonly Tree[]; readonly labels?: Tree; readonly aggregate?: string };
+type RoleRow = {
+  readonly name: string;
+  readonly rules: readonly Tree[];
+  readonly labels?: Tree;
+  readonly aggregate?: string;
+};
 
 const read = ["get", "list", "watch"];
 const write = ["create", "delete", "deletecollection", "patch", "update"];
@@ -15,10 +20,19 @@ function paths(...urls: readonly string[]): Tree {
   return { nonResourceURLs: [...urls], verbs: ["get"] };
 }
 
-const coreNamespaced = "configmaps,endpoints,persistentvolumeclaims,pods,replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services";
+const coreNamespaced =
+  "configmaps,endpoints,persistentvolumeclaims,pods,replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services";
 const viewRules = [
-  on("", `${coreNamespaced},persistentvolumeclaims/status,pods/log,pods/status,services/status,bindings,events,limitranges,namespaces/status,resourcequotas,resourcequotas/status,namespaces`, read),
-  on("apps", "controllerrevisions,daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,replicasets,replicasets/scale,replicasets/status,statefulsets,statefulsets/scale,statefulsets/status", read),
+  on(
+    "",
+    `${coreNamespaced},persistentvolumeclaims/status,pods/log,pods/status,services/status,bindings,events,limitranges,namespaces/status,resourcequotas,resourcequotas/status,namespaces`,
+    read,
+  ),
+  on(
+    "apps",
+    "controllerrevisions,daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,replicasets,replicasets/scale,replicasets/status,statefulsets,statefulsets/scale,statefulsets/status",
+    read,
+  ),
   on("batch", "cronjobs,cronjobs/status,jobs,jobs/status", read),
   on("autoscaling", "horizontalpodautoscalers,horizontalpodautoscalers/status", read),
   on("policy", "poddisruptionbudgets,poddisruptionbudgets/status", read),
@@ -33,8 +47,16 @@ const editRules = [
   on("", "serviceaccounts", ["impersonate"]),
   on("", "pods,pods/attach,pods/exec,pods/portforward,pods/proxy", write),
   on("", "pods/eviction,serviceaccounts/token", ["create"]),
-  on("", "configmaps,events,persistentvolumeclaims,replicationcontrollers,replicationcontrollers/scale,secrets,serviceaccounts,services,services/proxy", write),
-  on("apps", "daemonsets,deployments,deployments/rollback,deployments/scale,replicasets,replicasets/scale,statefulsets,statefulsets/scale", write),
+  on(
+    "",
+    "configmaps,events,persistentvolumeclaims,replicationcontrollers,replicationcontrollers/scale,secrets,serviceaccounts,services,services/proxy",
+    write,
+  ),
+  on(
+    "apps",
+    "daemonsets,deployments,deployments/rollback,deployments/scale,replicasets,replicasets/scale,statefulsets,statefulsets/scale",
+    write,
+  ),
   on("batch", "cronjobs,jobs", write),
   on("autoscaling", "horizontalpodautoscalers", write),
   on("policy", "poddisruptionbudgets", write),
@@ -64,7 +86,13 @@ const nodeRules = [
   on("", "serviceaccounts", ["get"]),
   on("certificates.k8s.io", "certificatesigningrequests", ["create", ...read]),
   on("coordination.k8s.io", "leases", ["create", "delete", "get", "patch", "update"]),
-  on("storage.k8s.io", "csinodes,volumeattachments,csidrivers,storageclasses", ["create", "delete", ...read, "patch", "update"]),
+  on("storage.k8s.io", "csinodes,volumeattachments,csidrivers,storageclasses", [
+    "create",
+    "delete",
+    ...read,
+    "patch",
+    "update",
+  ]),
   on("node.k8s.io", "runtimeclasses", read),
   on("discovery.k8s.io", "endpointslices", read),
 ];
@@ -85,26 +113,105 @@ const schedulerRules = [
 const roles: readonly RoleRow[] = [
   { name: "cluster-admin", rules: [on("*", "*", ["*"]), { nonResourceURLs: ["*"], verbs: ["*"] }] },
   { name: "admin", rules: [...adminRules, ...editRules, ...viewRules], aggregate: "admin" },
-  { name: "edit", rules: [...editRules, ...viewRules], aggregate: "edit", labels: { "rbac.authorization.k8s.io/aggregate-to-admin": "true" } },
-  { name: "view", rules: viewRules, aggregate: "view", labels: { "rbac.authorization.k8s.io/aggregate-to-edit": "true" } },
-  { name: "system:discovery", rules: [paths("/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/")] },
-  { name: "system:monitoring", rules: [paths("/healthz", "/healthz/*", "/livez", "/livez/*", "/metrics", "/metrics/slis", "/readyz", "/readyz/*")] },
-  { name: "system:public-info-viewer", rules: [paths("/healthz", "/livez", "/readyz", "/version", "/version/")] },
-  { name: "system:service-account-issuer-discovery", rules: [paths("/.well-known/openid-configuration", "/.well-known/openid-configuration/", "/openid/v1/jwks", "/openid/v1/jwks/")] },
+  {
+    name: "edit",
+    rules: [...editRules, ...viewRules],
+    aggregate: "edit",
+    labels: { "rbac.authorization.k8s.io/aggregate-to-admin": "true" },
+  },
+  {
+    name: "view",
+    rules: viewRules,
+    aggregate: "view",
+    labels: { "rbac.authorization.k8s.io/aggregate-to-edit": "true" },
+  },
+  {
+    name: "system:discovery",
+    rules: [
+      paths(
+        "/api",
+        "/api/*",
+        "/apis",
+        "/apis/*",
+        "/healthz",
+        "/livez",
+        "/openapi",
+        "/openapi/*",
+        "/readyz",
+        "/version",
+        "/version/",
+      ),
+    ],
+  },
+  {
+    name: "system:monitoring",
+    rules: [
+      paths(
+        "/healthz",
+        "/healthz/*",
+        "/livez",
+        "/livez/*",
+        "/metrics",
+        "/metrics/slis",
+        "/readyz",
+        "/readyz/*",
+      ),
+    ],
+  },
+  {
+    name: "system:public-info-viewer",
+    rules: [paths("/healthz", "/livez", "/readyz", "/version", "/version/")],
+  },
+  {
+    name: "system:service-account-issuer-discovery",
+    rules: [
+      paths(
+        "/.well-known/openid-configuration",
+        "/.well-known/openid-configuration/",
+        "/openid/v1/jwks",
+        "/openid/v1/jwks/",
+      ),
+    ],
+  },
   {
     name: "system:basic-user",
-    rules: [on("authorization.k8s.io", "selfsubjectaccessreviews,selfsubjectrulesreviews", ["create"]), on("authentication.k8s.io", "selfsubjectreviews", ["create"])],
+    rules: [
+      on("authorization.k8s.io", "selfsubjectaccessreviews,selfsubjectrulesreviews", ["create"]),
+      on("authentication.k8s.io", "selfsubjectreviews", ["create"]),
+    ],
   },
   { name: "system:node", rules: nodeRules },
   { name: "system:kube-scheduler", rules: schedulerRules },
   // Our loops live in one process and share one identity, where upstream gives each a service account of its own.
-  { name: "system:kube-controller-manager", rules: [on("*", "*", ["*"]), { nonResourceURLs: ["*"], verbs: ["get"] }] },
-  { name: "system:node-proxier", rules: [on("", "endpoints,services,nodes,namespaces,pods", read), on("discovery.k8s.io", "endpointslices", read), on("networking.k8s.io", "networkpolicies,ingresses,ingressclasses,servicecidrs", read), on("events.k8s.io,", "events", ["create", "patch", "update"])] },
-  { name: "system:auth-delegator", rules: [on("authentication.k8s.io", "tokenreviews", ["create"]), on("authorization.k8s.io", "subjectaccessreviews", ["create"])] },
+  {
+    name: "system:kube-controller-manager",
+    rules: [on("*", "*", ["*"]), { nonResourceURLs: ["*"], verbs: ["get"] }],
+  },
+  {
+    name: "system:node-proxier",
+    rules: [
+      on("", "endpoints,services,nodes,namespaces,pods", read),
+      on("discovery.k8s.io", "endpointslices", read),
+      on("networking.k8s.io", "networkpolicies,ingresses,ingressclasses,servicecidrs", read),
+      on("events.k8s.io,", "events", ["create", "patch", "update"]),
+    ],
+  },
+  {
+    name: "system:auth-delegator",
+    rules: [
+      on("authentication.k8s.io", "tokenreviews", ["create"]),
+      on("authorization.k8s.io", "subjectaccessreviews", ["create"]),
+    ],
+  },
   { name: "system:aggregated-metrics-reader", rules: [on("metrics.k8s.io", "pods,nodes", read)] },
 ];
 
-type BindingRow = { readonly name: string; readonly groups?: readonly string[]; readonly users?: readonly string[]; readonly role?: string };
+type BindingRow = {
+  readonly name: string;
+  readonly groups?: readonly string[];
+  readonly users?: readonly string[];
+  readonly role?: string;
+};
 
 const bindings: readonly BindingRow[] = [
   { name: "cluster-admin", groups: ["system:masters"] },
@@ -129,7 +236,15 @@ export function defaultPolicy(): readonly Tree[] {
     apiVersion: rbacVersion,
     kind: "ClusterRole",
     metadata: { name, labels: { ...bootLabels, ...labels }, annotations: notes },
-    ...(aggregate === undefined ? {} : { aggregationRule: { clusterRoleSelectors: [{ matchLabels: { [`rbac.authorization.k8s.io/aggregate-to-${aggregate}`]: "true" } }] } }),
+    ...(aggregate === undefined
+      ? {}
+      : {
+          aggregationRule: {
+            clusterRoleSelectors: [
+              { matchLabels: { [`rbac.authorization.k8s.io/aggregate-to-${aggregate}`]: "true" } },
+            ],
+          },
+        }),
     rules,
   }));
   for (const { name, groups = [], users = [], role = name } of bindings)

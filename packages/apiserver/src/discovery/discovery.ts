@@ -11,36 +11,64 @@ import { jsonResponse } from "../respond.ts";
 export function serveDiscovery(request: ApiRequest, kinds: readonly KindInfo[]): ApiResponse {
   const parts = request.path.split("/").filter((part) => part !== "");
   const [root, group, version] = parts;
-  const wantsAll = readAccept(request.headers?.["accept"]).find((one) => one.as === "APIGroupDiscoveryList" && one.group === "apidiscovery.k8s.io" && one.version === "v2");
+  const wantsAll = readAccept(request.headers?.["accept"]).find(
+    (one) =>
+      one.as === "APIGroupDiscoveryList" && one.group === "apidiscovery.k8s.io" && one.version === "v2",
+  );
   if (root === "api" && group === undefined)
-    return wantsAll === undefined ? jsonResponse(request, oldCore()) : aggregated(request, groupsOf(kinds).filter((one) => one.name === ""), wantsAll.params);
+    return wantsAll === undefined
+      ? jsonResponse(request, oldCore())
+      : aggregated(
+          request,
+          groupsOf(kinds).filter((one) => one.name === ""),
+          wantsAll.params,
+        );
   if (root === "apis" && group === undefined)
-    return wantsAll === undefined ? jsonResponse(request, groupList(kinds)) : aggregated(request, groupsOf(kinds).filter((one) => one.name !== ""), wantsAll.params);
-  if (root === "api" && parts.length === 2) return resourceList(request, kinds, { group: "", version: group ?? "" });
+    return wantsAll === undefined
+      ? jsonResponse(request, groupList(kinds))
+      : aggregated(
+          request,
+          groupsOf(kinds).filter((one) => one.name !== ""),
+          wantsAll.params,
+        );
+  if (root === "api" && parts.length === 2)
+    return resourceList(request, kinds, { group: "", version: group ?? "" });
   if (root === "apis" && parts.length === 2) return jsonResponse(request, namedGroup(kinds, group ?? ""));
-  if (root === "apis" && parts.length === 3) return resourceList(request, kinds, { group: group ?? "", version: version ?? "" });
+  if (root === "apis" && parts.length === 3)
+    return resourceList(request, kinds, { group: group ?? "", version: version ?? "" });
   throw unknownPath();
 }
 
-type Group = { readonly name: string; readonly versions: readonly { readonly name: string; readonly kinds: readonly KindInfo[] }[] };
+type Group = {
+  readonly name: string;
+  readonly versions: readonly { readonly name: string; readonly kinds: readonly KindInfo[] }[];
+};
 
 /** The kinds by group and version, in upstream's order. */
 export function groupsOf(kinds: readonly KindInfo[]): readonly Group[] {
   const names = [...new Set(kinds.map((kind) => kind.group))];
-  const rank = (name: string): number => (groupOrder.includes(name) ? groupOrder.indexOf(name) : groupOrder.length);
+  const rank = (name: string): number =>
+    groupOrder.includes(name) ? groupOrder.indexOf(name) : groupOrder.length;
   return names
     .toSorted((one, other) => rank(one) - rank(other) || (one < other ? -1 : 1))
     .map((name) => {
       const own = kinds.filter((kind) => kind.group === name);
       const versions = [...new Set(own.map((kind) => kind.version))].toSorted(compareVersions);
-      return { name, versions: versions.map((version) => ({ name: version, kinds: own.filter((kind) => kind.version === version) })) };
+      return {
+        name,
+        versions: versions.map((version) => ({
+          name: version,
+          kinds: own.filter((kind) => kind.version === version),
+        })),
+      };
     });
 }
 
 /** v2 before v1 before v1beta2 before v1alpha1 (apimachinery, pkg/version.CompareKubeAwareVersionStrings, newest first). */
 export function compareVersions(one: string, other: string): number {
   const [a, b] = [versionRank(one), versionRank(other)];
-  for (let index = 0; index < a.length; index += 1) if (a[index] !== b[index]) return (b[index] ?? 0) - (a[index] ?? 0);
+  for (let index = 0; index < a.length; index += 1)
+    if (a[index] !== b[index]) return (b[index] ?? 0) - (a[index] ?? 0);
   return one < other ? -1 : 1;
 }
 
@@ -56,12 +84,21 @@ function oldCore(): Tree {
 }
 
 function groupTree(group: Group): Tree {
-  const versions = group.versions.map(({ name }) => ({ groupVersion: `${group.name}/${name}`, version: name }));
+  const versions = group.versions.map(({ name }) => ({
+    groupVersion: `${group.name}/${name}`,
+    version: name,
+  }));
   return { name: group.name, versions, preferredVersion: versions[0] };
 }
 
 function groupList(kinds: readonly KindInfo[]): Tree {
-  return { kind: "APIGroupList", apiVersion: "v1", groups: groupsOf(kinds).filter((one) => one.name !== "").map(groupTree) };
+  return {
+    kind: "APIGroupList",
+    apiVersion: "v1",
+    groups: groupsOf(kinds)
+      .filter((one) => one.name !== "")
+      .map(groupTree),
+  };
 }
 
 function namedGroup(kinds: readonly KindInfo[], name: string): Tree {
@@ -70,11 +107,20 @@ function namedGroup(kinds: readonly KindInfo[], name: string): Tree {
   return { kind: "APIGroup", apiVersion: "v1", ...groupTree(found) };
 }
 
-function resourceList(request: ApiRequest, kinds: readonly KindInfo[], { group, version }: { readonly group: string; readonly version: string }): ApiResponse {
+function resourceList(
+  request: ApiRequest,
+  kinds: readonly KindInfo[],
+  { group, version }: { readonly group: string; readonly version: string },
+): ApiResponse {
   const own = kinds.filter((kind) => kind.group === group && kind.version === version);
   if (own.length === 0) throw unknownPath();
   const groupVersion = apiVersionText({ group, version });
-  return jsonResponse(request, { kind: "APIResourceList", apiVersion: "v1", groupVersion, resources: own.flatMap(resourceTrees) });
+  return jsonResponse(request, {
+    kind: "APIResourceList",
+    apiVersion: "v1",
+    groupVersion,
+    resources: own.flatMap(resourceTrees),
+  });
 }
 
 function resourceTrees(kind: KindInfo): readonly Tree[] {
@@ -100,18 +146,35 @@ function resourceTrees(kind: KindInfo): readonly Tree[] {
 }
 
 function storageHash({ group, version, kind }: KindInfo): string {
-  return createHash("sha256").update(`${group}/${version}/${kind}`).digest().subarray(0, 8).toString("base64");
+  return createHash("sha256")
+    .update(`${group}/${version}/${kind}`)
+    .digest()
+    .subarray(0, 8)
+    .toString("base64");
 }
 
-function aggregated(request: ApiRequest, groups: readonly Group[], params: Readonly<Record<string, string>>): ApiResponse {
+function aggregated(
+  request: ApiRequest,
+  groups: readonly Group[],
+  params: Readonly<Record<string, string>>,
+): ApiResponse {
   const items = groups.map((group) => ({
     metadata: { creationTimestamp: null, ...(group.name === "" ? {} : { name: group.name }) },
-    versions: group.versions.map(({ name, kinds }) => ({ version: name, resources: kinds.map(discoveryTree), freshness: "Current" })),
+    versions: group.versions.map(({ name, kinds }) => ({
+      version: name,
+      resources: kinds.map(discoveryTree),
+      freshness: "Current",
+    })),
   }));
   const list = { kind: "APIGroupDiscoveryList", apiVersion: "apidiscovery.k8s.io/v2", metadata: {}, items };
   const profile = params["profile"] === undefined ? "" : `;profile=${params["profile"]}`;
   const etag = `"${createHash("sha256").update(JSON.stringify(list)).digest("hex").toUpperCase()}"`;
-  const headers = { "content-type": `application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList${profile}`, etag, vary: "Accept", "cache-control": "public" };
+  const headers = {
+    "content-type": `application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList${profile}`,
+    etag,
+    vary: "Accept",
+    "cache-control": "public",
+  };
   if (request.headers?.["if-none-match"] === etag) return { status: 304, headers, body: { kind: "none" } };
   return jsonResponse(request, list, headers);
 }
@@ -125,14 +188,20 @@ function discoveryTree(kind: KindInfo): Tree {
     verbs: [...kind.verbs].toSorted(),
     ...(kind.shortNames.length === 0 ? {} : { shortNames: kind.shortNames }),
     ...(kind.categories.length === 0 ? {} : { categories: kind.categories }),
-    ...(kind.subresources.length === 0 ? {} : { subresources: kind.subresources.map((one) => subresourceTree(kind, one)) }),
+    ...(kind.subresources.length === 0
+      ? {}
+      : { subresources: kind.subresources.map((one) => subresourceTree(kind, one)) }),
   };
 }
 
 function subresourceTree(kind: KindInfo, one: KindInfo["subresources"][number]): Tree {
   return {
     subresource: one.name,
-    responseKind: { group: one.group ?? kind.group, version: one.version ?? kind.version, kind: one.kind ?? kind.kind },
+    responseKind: {
+      group: one.group ?? kind.group,
+      version: one.version ?? kind.version,
+      kind: one.kind ?? kind.kind,
+    },
     verbs: one.verbs,
   };
 }

@@ -1,4 +1,9 @@
-import { createSecureServer, type Http2SecureServer, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from "node:http2";
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
@@ -52,9 +57,18 @@ export async function openFront(options: FrontOptions): Promise<Front> {
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", (error) => log.debug("a connection broke", { error: error.message }));
   });
-  listener.on("tlsClientError", (error: Error) => log.debug("a TLS handshake failed", { error: error.message }));
-  listener.on("request", (request: Request, response: unknown) => void serve(options, request, response as Response));
-  listener.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Uint8Array) => void upgrade(options, { request, socket, head }));
+  listener.on("tlsClientError", (error: Error) =>
+    log.debug("a TLS handshake failed", { error: error.message }),
+  );
+  listener.on(
+    "request",
+    (request: Request, response: unknown) => void serve(options, request, response as Response),
+  );
+  listener.on(
+    "upgrade",
+    (request: IncomingMessage, socket: Duplex, head: Uint8Array) =>
+      void upgrade(options, { request, socket, head }),
+  );
   await listening(listener, host, port);
   void server;
   return {
@@ -69,9 +83,23 @@ export async function openFront(options: FrontOptions): Promise<Front> {
   };
 }
 
-function secureOptions({ certificate, key, clientAuthority }: FrontMaterial): { cert: string; key: string; ca: string; requestCert: true; rejectUnauthorized: false; minVersion: "TLSv1.2" } {
+function secureOptions({ certificate, key, clientAuthority }: FrontMaterial): {
+  cert: string;
+  key: string;
+  ca: string;
+  requestCert: true;
+  rejectUnauthorized: false;
+  minVersion: "TLSv1.2";
+} {
   // Who has no certificate may still have a token, so the handshake lets everybody in and the identity is read after it.
-  return { cert: certificate, key, ca: clientAuthority, requestCert: true, rejectUnauthorized: false, minVersion: "TLSv1.2" };
+  return {
+    cert: certificate,
+    key,
+    ca: clientAuthority,
+    requestCert: true,
+    rejectUnauthorized: false,
+    minVersion: "TLSv1.2",
+  };
 }
 
 function listening(listener: Http2SecureServer, host: string, port: number): Promise<void> {
@@ -91,7 +119,14 @@ async function serve(options: FrontOptions, request: Request, response: Response
   try {
     const user = await identify(options.server, request, headers);
     const body = await readBody(request, headers);
-    const answer = await options.server.handle({ ...target(request), headers, user, body, signal: ending.signal, form: "bytes" });
+    const answer = await options.server.handle({
+      ...target(request),
+      headers,
+      user,
+      body,
+      signal: ending.signal,
+      form: "bytes",
+    });
     await send(options, { answer, response, headers, isHead: request.method === "HEAD" });
   } catch (error) {
     if (ending.signal.aborted) return;
@@ -101,15 +136,33 @@ async function serve(options: FrontOptions, request: Request, response: Response
       return;
     }
     const answer = errorResponse({ form: "bytes" }, error);
-    const closing = error instanceof StatusError && error.reason === "RequestEntityTooLarge" && request.httpVersionMajor === 1 ? { connection: "close" } : {};
-    await send(options, { answer: { ...answer, headers: { ...answer.headers, ...closing } }, response, headers: {}, isHead: false }).catch(() => undefined);
+    const closing =
+      error instanceof StatusError &&
+      error.reason === "RequestEntityTooLarge" &&
+      request.httpVersionMajor === 1
+        ? { connection: "close" }
+        : {};
+    await send(options, {
+      answer: { ...answer, headers: { ...answer.headers, ...closing } },
+      response,
+      headers: {},
+      isHead: false,
+    }).catch(() => undefined);
   }
 }
 
-function target(request: Request): { readonly method: string; readonly path: string; readonly query: URLSearchParams } {
+function target(request: Request): {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+} {
   const url = request.url ?? "/";
   const mark = url.indexOf("?");
-  return { method: request.method ?? "GET", path: mark < 0 ? url : url.slice(0, mark), query: new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1)) };
+  return {
+    method: request.method ?? "GET",
+    path: mark < 0 ? url : url.slice(0, mark),
+    query: new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1)),
+  };
 }
 
 function plainHeaders(request: Request): Record<string, string | undefined> {
@@ -121,12 +174,19 @@ function plainHeaders(request: Request): Record<string, string | undefined> {
 }
 
 /** A client certificate says who asks, else a bearer token does; nobody is anonymous. @throws StatusError "Unauthorized" */
-async function identify(server: ApiServer, request: Request, headers: Record<string, string | undefined>): Promise<User> {
+async function identify(
+  server: ApiServer,
+  request: Request,
+  headers: Record<string, string | undefined>,
+): Promise<User> {
   const socket = request.socket as TLSSocket;
   const certificate = socket.authorized ? socket.getPeerCertificate() : undefined;
-  const subject = certificate?.subject as { readonly CN?: string | string[]; readonly O?: string | string[] } | undefined;
+  const subject = certificate?.subject as
+    | { readonly CN?: string | string[]; readonly O?: string | string[] }
+    | undefined;
   const [name] = [subject?.CN ?? []].flat();
-  if (name !== undefined && name !== "") return { name, groups: [...new Set([...[subject?.O ?? []].flat(), "system:authenticated"])] };
+  if (name !== undefined && name !== "")
+    return { name, groups: [...new Set([...[subject?.O ?? []].flat(), "system:authenticated"])] };
   const [, token] = /^bearer +(\S+)$/i.exec(headers["authorization"] ?? "") ?? [];
   if (token !== undefined) return server.authenticate(token);
   if (headers["authorization"] !== undefined) throw new StatusError("Unauthorized", "Unauthorized");
@@ -147,21 +207,33 @@ async function readBody(request: Request, headers: Record<string, string | undef
   return pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces);
 }
 
-type Sending = { readonly answer: ApiResponse; readonly response: Response; readonly headers: Record<string, string | undefined>; readonly isHead: boolean };
+type Sending = {
+  readonly answer: ApiResponse;
+  readonly response: Response;
+  readonly headers: Record<string, string | undefined>;
+  readonly isHead: boolean;
+};
 
 const zip = promisify(gzip);
 
 async function send(options: FrontOptions, { answer, response, headers, isHead }: Sending): Promise<void> {
   const { body } = answer;
-  const out: Record<string, string | string[] | number> = { "cache-control": "no-cache, private", ...answer.headers };
-  if (answer.warnings !== undefined && answer.warnings.length > 0) out["warning"] = answer.warnings.map((text) => `299 - ${JSON.stringify(text.replaceAll("\n", " "))}`);
+  const out: Record<string, string | string[] | number> = {
+    "cache-control": "no-cache, private",
+    ...answer.headers,
+  };
+  if (answer.warnings !== undefined && answer.warnings.length > 0)
+    out["warning"] = answer.warnings.map(
+      (text) => `299 - ${JSON.stringify(text.replace(/[^\x20-\x7e]/g, "?"))}`,
+    );
   if (isHead || body.kind === "none") {
     response.writeHead(answer.status, out);
     response.end();
     return;
   }
   if (body.kind === "bytes") {
-    const isBig = body.bytes.byteLength >= GZIP_BYTES_MIN && (headers["accept-encoding"] ?? "").includes("gzip");
+    const isBig =
+      body.bytes.byteLength >= GZIP_BYTES_MIN && (headers["accept-encoding"] ?? "").includes("gzip");
     const bytes = isBig ? await zip(body.bytes) : body.bytes;
     if (isBig) Object.assign(out, { "content-encoding": "gzip", vary: "Accept-Encoding" });
     response.writeHead(answer.status, { ...out, "content-length": bytes.byteLength });
@@ -223,6 +295,13 @@ async function upgrade(options: FrontOptions, { request, socket, head }: Upgradi
   } catch (error) {
     const { status, body } = errorResponse({ form: "bytes" }, error);
     const bytes = body.kind === "bytes" ? body.bytes : new Uint8Array();
-    socket.end(Buffer.concat([Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\ncontent-type: application/json\r\ncontent-length: ${bytes.byteLength}\r\nconnection: close\r\n\r\n`), bytes]));
+    socket.end(
+      Buffer.concat([
+        Buffer.from(
+          `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\ncontent-type: application/json\r\ncontent-length: ${bytes.byteLength}\r\nconnection: close\r\n\r\n`,
+        ),
+        bytes,
+      ]),
+    );
   }
 }

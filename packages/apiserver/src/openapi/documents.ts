@@ -9,7 +9,7 @@ import { unknownPath } from "../errors.ts";
 import type { KindTable } from "../kind-table.ts";
 import { readAccept } from "../render/accept.ts";
 import { jsonResponse } from "../respond.ts";
-import { customComponents, pathsOf, type DocumentForm } from "./paths.ts";
+import { componentName, customComponents, pathsOf, type DocumentForm } from "./paths.ts";
 
 /** The OpenAPI documents of what is served at the moment: made when asked for and not kept, as few ask and they are big. */
 export class OpenApiDocuments {
@@ -24,7 +24,15 @@ export class OpenApiDocuments {
     const parts = request.path.split("/").filter((part) => part !== "");
     if (parts[1] === "v2" && parts.length === 2) return this.#serveV2(request);
     if (parts[1] !== "v3") throw unknownPath();
-    if (parts.length === 2) return jsonResponse(request, { paths: Object.fromEntries(this.#places().map((place) => [place, { serverRelativeURL: `/openapi/v3/${place}?hash=${this.#hash(place)}` }])) });
+    if (parts.length === 2)
+      return jsonResponse(request, {
+        paths: Object.fromEntries(
+          this.#places().map((place) => [
+            place,
+            { serverRelativeURL: `/openapi/v3/${place}?hash=${this.#hash(place)}` },
+          ]),
+        ),
+      });
     const place = parts.slice(2).join("/");
     if (!this.#places().includes(place)) throw unknownPath();
     return this.#serveV3(request, place);
@@ -42,33 +50,68 @@ export class OpenApiDocuments {
   #hash(place: string): string {
     const known = this.#hashes.get(place);
     if (known?.generation === this.#kinds.generation) return known.hash;
-    const material = this.#of(place).map((kind) => [kind.kind, kind.plural, kind.namespaced, kind.verbs, kind.subresources, kind.schema]);
-    const hash = createHash("sha256").update(JSON.stringify(material)).update("2").digest("hex").toUpperCase().slice(0, 64);
+    const material = this.#of(place).map((kind) => [
+      kind.kind,
+      kind.plural,
+      kind.namespaced,
+      kind.verbs,
+      kind.subresources,
+      kind.schema,
+    ]);
+    const hash = createHash("sha256")
+      .update(JSON.stringify(material))
+      .update("2")
+      .digest("hex")
+      .toUpperCase()
+      .slice(0, 64);
     this.#hashes.set(place, { generation: this.#kinds.generation, hash });
     return hash;
   }
 
   async #serveV3(request: ApiRequest, place: string): Promise<ApiResponse> {
     const hash = this.#hash(place);
-    const query = request.query instanceof URLSearchParams ? request.query : new URLSearchParams(request.query ?? {});
+    const query =
+      request.query instanceof URLSearchParams ? request.query : new URLSearchParams(request.query ?? {});
     const asked = query.get("hash");
     if (asked !== null && asked !== "" && asked !== hash)
-      return { status: 301, headers: { location: `/openapi/v3/${place}?hash=${hash}` }, body: { kind: "none" } };
+      return {
+        status: 301,
+        headers: { location: `/openapi/v3/${place}?hash=${hash}` },
+        body: { kind: "none" },
+      };
     const etag = `"${hash}"`;
-    const keep = asked === null || asked === "" ? { "cache-control": "no-cache, private" } : { "cache-control": "public, immutable", expires: "Thu, 01 Jan 2099 00:00:00 GMT" };
+    const keep =
+      asked === null || asked === ""
+        ? { "cache-control": "no-cache, private" }
+        : { "cache-control": "public, immutable", expires: "Thu, 01 Jan 2099 00:00:00 GMT" };
     const headers = { etag, vary: "Accept", ...keep };
     if (request.headers?.["if-none-match"] === etag) return { status: 304, headers, body: { kind: "none" } };
-    const isJson = readAccept(request.headers?.["accept"]).some((one) => ["application/json", "*/*", "application/*"].includes(one.type));
+    const isJson = readAccept(request.headers?.["accept"]).some((one) =>
+      ["application/json", "*/*", "application/*"].includes(one.type),
+    );
     if (!isJson) throw new StatusError("NotAcceptable", "OpenAPI documents are served as application/json");
     const document = await documentOf(this.#of(place), "v3");
     return jsonResponse(request, document, headers);
   }
 
   async #serveV2(request: ApiRequest): Promise<ApiResponse> {
-    const isJson = readAccept(request.headers?.["accept"]).some((one) => ["application/json", "*/*", "application/*"].includes(one.type));
-    if (!isJson) throw new StatusError("NotAcceptable", "OpenAPI v2 is served as application/json only; v3 has everything that it has");
+    const isJson = readAccept(request.headers?.["accept"]).some((one) =>
+      ["application/json", "*/*", "application/*"].includes(one.type),
+    );
+    if (!isJson)
+      throw new StatusError(
+        "NotAcceptable",
+        "OpenAPI v2 is served as application/json only; v3 has everything that it has",
+      );
     const document = await documentOf(this.#kinds.all(), "v2");
-    const etag = `"${createHash("sha256").update(this.#places().map((place) => this.#hash(place)).join()).digest("hex").toUpperCase()}"`;
+    const etag = `"${createHash("sha256")
+      .update(
+        this.#places()
+          .map((place) => this.#hash(place))
+          .join(),
+      )
+      .digest("hex")
+      .toUpperCase()}"`;
     return jsonResponse(request, document, { etag });
   }
 }
@@ -83,19 +126,37 @@ async function documentOf(kinds: readonly KindInfo[], form: DocumentForm): Promi
   for (const kind of kinds) {
     if (kind.custom) Object.assign(components, customComponents(kind, form));
     else if ("ref" in kind.schema) pending.push(kind.schema.ref);
-    for (const one of kind.subresources) if (one.kind !== undefined) pending.push(schemaName({ group: one.group ?? "", version: one.version ?? "v1", kind: one.kind }));
+    for (const one of kind.subresources)
+      if (one.kind !== undefined)
+        pending.push(schemaName({ group: one.group ?? "", version: one.version ?? "v1", kind: one.kind }));
   }
   pending.push(...commonTypes);
   await addTypes(components, { pending, kinds, form });
+  // A kind whose schema nobody has is an object of which nothing is known, so that no reference leads nowhere.
+  for (const kind of kinds) {
+    const name = componentName(kind);
+    if (!Object.hasOwn(components, name))
+      components[name] = {
+        type: "object",
+        "x-kubernetes-group-version-kind": [{ group: kind.group, kind: kind.kind, version: kind.version }],
+      };
+    if (!Object.hasOwn(components, `${name}List`)) components[`${name}List`] = listSchema(name, kind, form);
+  }
   const info = { title: "Kubernetes", version: "v1.36.0+cortado1" };
   const paths = Object.assign({}, ...kinds.map((kind) => pathsOf(kind, form))) as Tree;
-  return form === "v3" ? { openapi: "3.0.0", info, paths, components: { schemas: components } } : { swagger: "2.0", info, paths, definitions: components };
+  return form === "v3"
+    ? { openapi: "3.0.0", info, paths, components: { schemas: components } }
+    : { swagger: "2.0", info, paths, definitions: components };
 }
 
 const meta = "io.k8s.apimachinery.pkg.apis.meta.v1";
 const commonTypes = [`${meta}.ObjectMeta`, `${meta}.ListMeta`, `${meta}.DeleteOptions`, `${meta}.Status`];
 
-type Adding = { readonly pending: string[]; readonly kinds: readonly KindInfo[]; readonly form: DocumentForm };
+type Adding = {
+  readonly pending: string[];
+  readonly kinds: readonly KindInfo[];
+  readonly form: DocumentForm;
+};
 
 async function addTypes(components: Tree, { pending, kinds, form }: Adding): Promise<void> {
   for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
@@ -107,7 +168,9 @@ async function addTypes(components: Tree, { pending, kinds, form }: Adding): Pro
     const shown = describe(written(schema, form, pending) as Tree, texts);
     const kind = kinds.find((one) => "ref" in one.schema && one.schema.ref === name);
     if (kind !== undefined) {
-      setField(shown, "x-kubernetes-group-version-kind", [{ group: kind.group, kind: kind.kind, version: kind.version }]);
+      setField(shown, "x-kubernetes-group-version-kind", [
+        { group: kind.group, kind: kind.kind, version: kind.version },
+      ]);
       const listName = `${name}List`;
       components[listName] = listSchema(name, kind, form);
     }
@@ -149,8 +212,15 @@ function written(schema: Schema, form: DocumentForm, pending: string[]): unknown
   }
   const result: Tree = {};
   for (const [key, value] of Object.entries(rest)) {
-    if (key === "properties") result[key] = Object.fromEntries(Object.entries(value as Readonly<Record<string, Schema>>).map(([name, one]) => [name, written(one, form, pending)]));
-    else if (key === "items" || key === "additionalProperties") result[key] = isTree(value) ? written(value as Schema, form, pending) : value;
+    if (key === "properties")
+      result[key] = Object.fromEntries(
+        Object.entries(value as Readonly<Record<string, Schema>>).map(([name, one]) => [
+          name,
+          written(one, form, pending),
+        ]),
+      );
+    else if (key === "items" || key === "additionalProperties")
+      result[key] = isTree(value) ? written(value as Schema, form, pending) : value;
     else if (key === "x-kubernetes-int-or-string") Object.assign(result, { type: "string" });
     else if (key === "format" && value === "quantity") continue;
     else if (key === "x-kubernetes-preserve-unknown-fields" && schema.type === "object") continue;
@@ -171,9 +241,11 @@ function listSchema(itemName: string, kind: KindInfo, form: DocumentForm): Tree 
       apiVersion: { type: "string" },
       kind: { type: "string" },
       metadata: form === "v3" ? { allOf: [ref(`${meta}.ListMeta`)] } : ref(`${meta}.ListMeta`),
-      items: { type: "array", items: form === "v3" ? { allOf: [ref(itemName)], default: {} } : ref(itemName) },
+      items: {
+        type: "array",
+        items: form === "v3" ? { allOf: [ref(itemName)], default: {} } : ref(itemName),
+      },
     },
     "x-kubernetes-group-version-kind": [{ group: kind.group, kind: kind.listKind, version: kind.version }],
   };
 }
-

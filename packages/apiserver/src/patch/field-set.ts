@@ -19,15 +19,31 @@ export function makeSet(isOwned: boolean, children: Iterable<readonly [string, F
 
 export function unionSets(one: FieldSet, other: FieldSet): FieldSet {
   const keys = new Set([...one.children.keys(), ...other.children.keys()]);
-  return makeSet(one.isOwned || other.isOwned, [...keys].map((key) => [key, unionSets(one.children.get(key) ?? noFields, other.children.get(key) ?? noFields)] as const));
+  return makeSet(
+    one.isOwned || other.isOwned,
+    [...keys].map(
+      (key) =>
+        [key, unionSets(one.children.get(key) ?? noFields, other.children.get(key) ?? noFields)] as const,
+    ),
+  );
 }
 
 export function subtractSets(one: FieldSet, other: FieldSet): FieldSet {
-  return makeSet(one.isOwned && !other.isOwned, [...one.children].map(([key, child]) => [key, subtractSets(child, other.children.get(key) ?? noFields)] as const));
+  return makeSet(
+    one.isOwned && !other.isOwned,
+    [...one.children].map(
+      ([key, child]) => [key, subtractSets(child, other.children.get(key) ?? noFields)] as const,
+    ),
+  );
 }
 
 export function intersectSets(one: FieldSet, other: FieldSet): FieldSet {
-  return makeSet(one.isOwned && other.isOwned, [...one.children].map(([key, child]) => [key, intersectSets(child, other.children.get(key) ?? noFields)] as const));
+  return makeSet(
+    one.isOwned && other.isOwned,
+    [...one.children].map(
+      ([key, child]) => [key, intersectSets(child, other.children.get(key) ?? noFields)] as const,
+    ),
+  );
 }
 
 export function sameSets(one: FieldSet, other: FieldSet): boolean {
@@ -48,14 +64,18 @@ export function readSet(fields: unknown): FieldSet {
 export function writeSet(set: FieldSet): Tree {
   const fields: Tree = {};
   if (set.isOwned && set.children.size > 0) setField(fields, ".", {});
-  for (const key of [...set.children.keys()].toSorted()) setField(fields, key, writeSet(set.children.get(key) ?? noFields));
+  for (const key of [...set.children.keys()].toSorted())
+    setField(fields, key, writeSet(set.children.get(key) ?? noFields));
   return fields;
 }
 
 /** Every owned path, as messages write it: `.spec.containers[name="web"].image`. */
 export function pathTexts(set: FieldSet, prefix = ""): readonly string[] {
   const own = set.isOwned && prefix !== "" ? [prefix] : [];
-  return [...own, ...[...set.children].flatMap(([key, child]) => pathTexts(child, prefix + elementText(key)))];
+  return [
+    ...own,
+    ...[...set.children].flatMap(([key, child]) => pathTexts(child, prefix + elementText(key))),
+  ];
 }
 
 function elementText(key: string): string {
@@ -63,6 +83,8 @@ function elementText(key: string): string {
   if (key.startsWith("f:")) return `.${rest}`;
   if (key.startsWith("v:")) return `[=${rest}]`;
   if (!key.startsWith("k:")) return `[${rest}]`;
-  const parts = Object.entries(JSON.parse(rest) as Tree).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+  const parts = Object.entries(JSON.parse(rest) as Tree).map(
+    ([name, value]) => `${name}=${JSON.stringify(value)}`,
+  );
   return `[${parts.join(",")}]`;
 }

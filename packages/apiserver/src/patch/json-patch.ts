@@ -5,9 +5,15 @@ import { badRequest } from "../errors.ts";
 
 /** Applies an RFC 6902 patch to a copy. @throws StatusError "BadRequest" for a bad patch, "Invalid" when a path or test fails */
 export function applyJsonPatch(document: Tree, patch: unknown): Tree {
-  if (!Array.isArray(patch)) throw badRequest("json: cannot unmarshal object into Go value of type jsonpatch.Patch: a JSON patch is a list of operations");
+  if (!Array.isArray(patch))
+    throw badRequest(
+      "json: cannot unmarshal object into Go value of type jsonpatch.Patch: a JSON patch is a list of operations",
+    );
   if (patch.length > JSON_PATCH_OPERATIONS_MAX)
-    throw new StatusError("RequestEntityTooLarge", `The allowed maximum operations in a JSON patch is ${JSON_PATCH_OPERATIONS_MAX}, got ${patch.length}`);
+    throw new StatusError(
+      "RequestEntityTooLarge",
+      `The allowed maximum operations in a JSON patch is ${JSON_PATCH_OPERATIONS_MAX}, got ${patch.length}`,
+    );
   let result: unknown = copyTree(document);
   for (const operation of patch) result = applyOne(result, operation);
   if (!isTree(result)) throw badRequest("the patch leaves no object");
@@ -27,13 +33,19 @@ function applyOne(document: unknown, operation: unknown): unknown {
       find(document, path);
       return remove(document, path);
     case "test":
-      if (!sameTree(find(document, path, true), valueOf(operation))) throw unprocessable(`testing value ${pointerText(path)} failed: test failed`);
+      if (!sameTree(find(document, path, true), valueOf(operation)))
+        throw unprocessable(`testing value ${pointerText(path)} failed: test failed`);
       return document;
     case "copy":
-      return put(document, { path, value: copyTree(find(document, readPointer(operation, "from"))), isNew: true });
+      return put(document, {
+        path,
+        value: copyTree(find(document, readPointer(operation, "from"))),
+        isNew: true,
+      });
     case "move": {
       const from = readPointer(operation, "from");
-      if (path.length > from.length && from.every((part, index) => part === path[index])) throw unprocessable(`cannot move ${pointerText(from)} into itself`);
+      if (path.length > from.length && from.every((part, index) => part === path[index]))
+        throw unprocessable(`cannot move ${pointerText(from)} into itself`);
       const value = find(document, from);
       return put(remove(document, from), { path, value, isNew: true });
     }
@@ -48,8 +60,12 @@ function unprocessable(why: string): StatusError {
 
 function readPointer(operation: unknown, field: "path" | "from"): readonly string[] {
   const text = fieldOf(operation, field);
-  if (typeof text !== "string" || (text !== "" && !text.startsWith("/"))) throw badRequest(`a JSON patch operation needs ${field}, which begins with "/"`);
-  return text.split("/").slice(1).map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+  if (typeof text !== "string" || (text !== "" && !text.startsWith("/")))
+    throw badRequest(`a JSON patch operation needs ${field}, which begins with "/"`);
+  return text
+    .split("/")
+    .slice(1)
+    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
 function pointerText(path: readonly string[]): string {
@@ -57,7 +73,8 @@ function pointerText(path: readonly string[]): string {
 }
 
 function valueOf(operation: unknown): unknown {
-  if (!isTree(operation) || !Object.hasOwn(operation, "value")) throw badRequest(`the operation ${textAt(operation, "op")} needs a value`);
+  if (!isTree(operation) || !Object.hasOwn(operation, "value"))
+    throw badRequest(`the operation ${textAt(operation, "op")} needs a value`);
   return copyTree(operation["value"]);
 }
 
@@ -66,7 +83,9 @@ const indexPattern = /^(0|[1-9][0-9]*)$/;
 function find(document: unknown, path: readonly string[], orNothing = false): unknown {
   let here = document;
   for (const part of path) {
-    const isThere = Array.isArray(here) ? indexPattern.test(part) && Number(part) < here.length : isTree(here) && Object.hasOwn(here, part);
+    const isThere = Array.isArray(here)
+      ? indexPattern.test(part) && Number(part) < here.length
+      : isTree(here) && Object.hasOwn(here, part);
     if (!isThere && orNothing) return null;
     if (!isThere) throw unprocessable(`${pointerText(path)} does not exist: doc is missing path or key`);
     here = Array.isArray(here) ? here[Number(part)] : fieldOf(here, part);
@@ -82,7 +101,8 @@ function put(document: unknown, { path, value, isNew }: Putting): unknown {
   const parent = find(document, path.slice(0, -1));
   if (Array.isArray(parent)) {
     const index = last === "-" && isNew ? parent.length : indexPattern.test(last) ? Number(last) : -1;
-    if (index < 0 || index > parent.length) throw unprocessable(`${pointerText(path)} is outside of its list`);
+    if (index < 0 || index > parent.length)
+      throw unprocessable(`${pointerText(path)} is outside of its list`);
     parent.splice(index, isNew ? 0 : 1, value);
   } else if (isTree(parent)) setField(parent, last, value);
   else throw unprocessable(`${pointerText(path)} does not exist: its parent is neither object nor list`);

@@ -16,7 +16,8 @@ export function applyStrategicPatch(target: Tree, patch: Tree, { schema, lookup 
   const directive = fieldOf(patch, "$patch");
   if (directive === "replace") return withoutDirectives(patch);
   if (directive === "delete") return {};
-  if (directive !== undefined && directive !== "merge") throw badRequest(`Unknown patch type: ${JSON.stringify(directive)}`);
+  if (directive !== undefined && directive !== "merge")
+    throw badRequest(`Unknown patch type: ${JSON.stringify(directive)}`);
   retainKeys(target, patch);
   for (const key of Object.keys(patch)) {
     if (key === "$patch" || key === "$retainKeys" || key.startsWith(setOrder)) continue;
@@ -24,9 +25,16 @@ export function applyStrategicPatch(target: Tree, patch: Tree, { schema, lookup 
       removeValues(target, key.slice(deleteList.length), fieldOf(patch, key));
       continue;
     }
-    mergeField(target, { key, value: fieldOf(patch, key), below: fieldSchema(here, key), order: fieldOf(patch, setOrder + key), lookup });
+    mergeField(target, {
+      key,
+      value: fieldOf(patch, key),
+      below: fieldSchema(here, key),
+      order: fieldOf(patch, setOrder + key),
+      lookup,
+    });
   }
-  for (const key of Object.keys(patch)) if (key.startsWith(setOrder)) orderOnly(target, { key: key.slice(setOrder.length), patch, here, lookup });
+  for (const key of Object.keys(patch))
+    if (key.startsWith(setOrder)) orderOnly(target, { key: key.slice(setOrder.length), patch, here, lookup });
   return target;
 }
 
@@ -45,10 +53,20 @@ function retainKeys(target: Tree, patch: Tree): void {
 function removeValues(target: Tree, key: string, values: unknown): void {
   const list = fieldOf(target, key);
   if (!Array.isArray(list) || !Array.isArray(values)) return;
-  setField(target, key, list.filter((item) => !values.some((value) => sameTree(item, value))));
+  setField(
+    target,
+    key,
+    list.filter((item) => !values.some((value) => sameTree(item, value))),
+  );
 }
 
-type Merging = { readonly key: string; readonly value: unknown; readonly below: Schema | undefined; readonly order: unknown; readonly lookup: SchemaLookup };
+type Merging = {
+  readonly key: string;
+  readonly value: unknown;
+  readonly below: Schema | undefined;
+  readonly order: unknown;
+  readonly lookup: SchemaLookup;
+};
 
 function mergeField(target: Tree, { key, value, below, order, lookup }: Merging): void {
   const current = fieldOf(target, key);
@@ -59,7 +77,10 @@ function mergeField(target: Tree, { key, value, below, order, lookup }: Merging)
   } else if (Array.isArray(value) && isMergeList(below)) {
     const list = Array.isArray(current) ? current : [];
     const mergeKey = below?.["x-kubernetes-patch-merge-key"];
-    const merged = mergeKey === undefined ? mergeValues(list, value) : mergeItems(list, value, { mergeKey, items: below?.items, lookup });
+    const merged =
+      mergeKey === undefined
+        ? mergeValues(list, value)
+        : mergeItems(list, value, { mergeKey, items: below?.items, lookup });
     setField(target, key, Array.isArray(order) ? inOrder(merged, order, mergeKey) : merged);
   } else setField(target, key, copyTree(value));
 }
@@ -72,26 +93,41 @@ function mergeValues(list: readonly unknown[], patch: readonly unknown[]): unkno
   return [...list, ...patch.filter((value) => !list.some((item) => sameTree(item, value)))];
 }
 
-type ItemRules = { readonly mergeKey: string; readonly items: Schema | undefined; readonly lookup: SchemaLookup };
+type ItemRules = {
+  readonly mergeKey: string;
+  readonly items: Schema | undefined;
+  readonly lookup: SchemaLookup;
+};
 
-function mergeItems(list: readonly unknown[], patch: readonly unknown[], { mergeKey, items, lookup }: ItemRules): unknown[] {
+function mergeItems(
+  list: readonly unknown[],
+  patch: readonly unknown[],
+  { mergeKey, items, lookup }: ItemRules,
+): unknown[] {
   if (patch.some((item) => fieldOf(item, "$patch") === "replace" && fieldOf(item, mergeKey) === undefined))
     return patch.filter((item) => fieldOf(item, "$patch") !== "replace").map(copyTree);
   let merged = [...list];
   for (const item of patch) {
     if (!isTree(item)) throw badRequest(`a list that merges by ${mergeKey} holds objects`);
     const key = fieldOf(item, mergeKey);
-    if (key === undefined) throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
+    if (key === undefined)
+      throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
     const index = merged.findIndex((one) => sameTree(fieldOf(one, mergeKey), key));
     const found = merged[index];
-    if (fieldOf(item, "$patch") === "delete") merged = merged.filter((one) => !sameTree(fieldOf(one, mergeKey), key));
+    if (fieldOf(item, "$patch") === "delete")
+      merged = merged.filter((one) => !sameTree(fieldOf(one, mergeKey), key));
     else if (isTree(found)) merged[index] = applyStrategicPatch(found, item, { schema: items, lookup });
     else merged.push(applyStrategicPatch({}, item, { schema: items, lookup }));
   }
   return merged;
 }
 
-type Ordering = { readonly key: string; readonly patch: Tree; readonly here: Schema | undefined; readonly lookup: SchemaLookup };
+type Ordering = {
+  readonly key: string;
+  readonly patch: Tree;
+  readonly here: Schema | undefined;
+  readonly lookup: SchemaLookup;
+};
 
 function orderOnly(target: Tree, { key, patch, here }: Ordering): void {
   const list = fieldOf(target, key);
@@ -101,7 +137,11 @@ function orderOnly(target: Tree, { key, patch, here }: Ordering): void {
 }
 
 // What the order names comes in that order; the server's own items stay behind the one that they followed.
-function inOrder(list: readonly unknown[], order: readonly unknown[], mergeKey: string | undefined): unknown[] {
+function inOrder(
+  list: readonly unknown[],
+  order: readonly unknown[],
+  mergeKey: string | undefined,
+): unknown[] {
   const keyOf = (item: unknown): unknown => (mergeKey === undefined ? item : fieldOf(item, mergeKey));
   const rank = (item: unknown): number => order.findIndex((one) => sameTree(keyOf(one), keyOf(item)));
   const named = list.filter((item) => rank(item) >= 0).toSorted((one, other) => rank(one) - rank(other));
@@ -109,7 +149,8 @@ function inOrder(list: readonly unknown[], order: readonly unknown[], mergeKey: 
   for (const [index, item] of list.entries()) {
     if (rank(item) >= 0) continue;
     const before = list[index - 1];
-    const position = before === undefined ? 0 : result.findIndex((one) => sameTree(keyOf(one), keyOf(before))) + 1;
+    const position =
+      before === undefined ? 0 : result.findIndex((one) => sameTree(keyOf(one), keyOf(before))) + 1;
     result.splice(position, 0, item);
   }
   return result;

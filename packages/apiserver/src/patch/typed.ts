@@ -9,7 +9,10 @@ import { leaf, makeSet, noFields, unionSets, type FieldSet } from "./field-set.t
 export function rootSchema(kind: KindInfo): Schema {
   const own = follow(schemaFor(kind), schemaOf) ?? {};
   if (!kind.custom) return own;
-  return { ...own, properties: { ...own.properties, metadata: { $ref: "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta" } } };
+  return {
+    ...own,
+    properties: { ...own.properties, metadata: { $ref: "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta" } },
+  };
 }
 
 type Shape = "tree" | "list-map" | "list-set" | "whole";
@@ -41,7 +44,10 @@ function below(schema: Schema | undefined, key: string): Schema | undefined {
   return follow(fieldSchema(schema, key), schemaOf);
 }
 
-type SetOptions = { /** Also own the containers that are new, as an update does. */ readonly withContainers: boolean; readonly depth?: number };
+type SetOptions = {
+  /** Also own the containers that are new, as an update does. */ readonly withContainers: boolean;
+  readonly depth?: number;
+};
 
 /** The fields that a value has. */
 export function setOf(value: unknown, schema: Schema | undefined, options: SetOptions): FieldSet {
@@ -51,12 +57,16 @@ export function setOf(value: unknown, schema: Schema | undefined, options: SetOp
   switch (shapeOf(value, schema)) {
     case "tree": {
       const tree = value as Tree;
-      const children = Object.keys(tree).map((key) => [`f:${key}`, setOf(tree[key], below(schema, key), deeper)] as const);
+      const children = Object.keys(tree).map(
+        (key) => [`f:${key}`, setOf(tree[key], below(schema, key), deeper)] as const,
+      );
       return makeSet(ownsSelf || children.length === 0, children);
     }
     case "list-map": {
       const items = follow(schema?.items, schemaOf);
-      const children = (value as readonly unknown[]).map((item) => [itemKey(item, schema), { ...setOf(item, items, deeper), isOwned: true }] as const);
+      const children = (value as readonly unknown[]).map(
+        (item) => [itemKey(item, schema), { ...setOf(item, items, deeper), isOwned: true }] as const,
+      );
       return makeSet(ownsSelf || children.length === 0, children);
     }
     case "list-set": {
@@ -68,38 +78,76 @@ export function setOf(value: unknown, schema: Schema | undefined, options: SetOp
   }
 }
 
-export type Difference = { /** Added or with another value. */ readonly changed: FieldSet; readonly removed: FieldSet };
+export type Difference = {
+  /** Added or with another value. */ readonly changed: FieldSet;
+  readonly removed: FieldSet;
+};
 
 const same: Difference = { changed: noFields, removed: noFields };
 
 /** Which fields differ between two objects. */
-export function compare(before: unknown, after: unknown, schema: Schema | undefined, depth = 0): Difference {
+export function compare(before: unknown, after: unknown, schema: Schema | undefined): Difference {
+  return compareAt({ key: "", one: before, other: after, schema }, 0);
+}
+
+function compareAt({ one: before, other: after, schema }: Part, depth: number): Difference {
   if (sameTree(before, after)) return same;
   const options = { withContainers: true, depth };
   if (before === undefined) return { changed: setOf(after, schema, options), removed: noFields };
   if (after === undefined) return { changed: noFields, removed: setOf(before, schema, options) };
   const shape = shapeOf(after, schema);
   if (shape === "whole" || shapeOf(before, schema) !== shape) return { changed: leaf, removed: noFields };
-  const parts = shape === "tree" ? treeParts(before as Tree, after as Tree, schema) : listParts(before as unknown[], after as unknown[], { schema, shape });
-  const differences = parts.map(({ key, one, other, schema: inner }) => [key, compare(one, other, inner, depth + 1)] as const);
+  const parts =
+    shape === "tree"
+      ? treeParts(before as Tree, after as Tree, schema)
+      : listParts(before as unknown[], after as unknown[], { schema, shape });
+  const differences = parts.map((part) => [part.key, compareAt(part, depth + 1)] as const);
   return {
-    changed: makeSet(false, differences.map(([key, difference]) => [key, difference.changed] as const)),
-    removed: makeSet(false, differences.map(([key, difference]) => [key, difference.removed] as const)),
+    changed: makeSet(
+      false,
+      differences.map(([key, difference]) => [key, difference.changed] as const),
+    ),
+    removed: makeSet(
+      false,
+      differences.map(([key, difference]) => [key, difference.removed] as const),
+    ),
   };
 }
 
-type Part = { readonly key: string; readonly one: unknown; readonly other: unknown; readonly schema: Schema | undefined };
+type Part = {
+  readonly key: string;
+  readonly one: unknown;
+  readonly other: unknown;
+  readonly schema: Schema | undefined;
+};
 
 function treeParts(before: Tree, after: Tree, schema: Schema | undefined): readonly Part[] {
   const keys = new Set([...Object.keys(before), ...Object.keys(after)]);
-  return [...keys].map((key) => ({ key: `f:${key}`, one: fieldOf(before, key), other: fieldOf(after, key), schema: below(schema, key) }));
+  return [...keys].map((key) => ({
+    key: `f:${key}`,
+    one: fieldOf(before, key),
+    other: fieldOf(after, key),
+    schema: below(schema, key),
+  }));
 }
 
-function listParts(before: readonly unknown[], after: readonly unknown[], { schema, shape }: { readonly schema: Schema | undefined; readonly shape: Shape }): readonly Part[] {
+function listParts(
+  before: readonly unknown[],
+  after: readonly unknown[],
+  { schema, shape }: { readonly schema: Schema | undefined; readonly shape: Shape },
+): readonly Part[] {
   const keyOf = (item: unknown): string => (shape === "list-map" ? itemKey(item, schema) : valueKey(item));
-  const [ones, others] = [new Map(before.map((item) => [keyOf(item), item])), new Map(after.map((item) => [keyOf(item), item]))];
+  const [ones, others] = [
+    new Map(before.map((item) => [keyOf(item), item])),
+    new Map(after.map((item) => [keyOf(item), item])),
+  ];
   const items = follow(schema?.items, schemaOf);
-  return [...new Set([...ones.keys(), ...others.keys()])].map((key) => ({ key, one: ones.get(key), other: others.get(key), schema: items }));
+  return [...new Set([...ones.keys(), ...others.keys()])].map((key) => ({
+    key,
+    one: ones.get(key),
+    other: others.get(key),
+    schema: items,
+  }));
 }
 
 /** What an applied configuration makes of the live object. */
@@ -108,13 +156,16 @@ export function mergeApplied(live: unknown, applied: unknown, schema: Schema | u
   if (live === undefined || shape === "whole" || shapeOf(live, schema) !== shape) return copyTree(applied);
   if (shape === "tree") {
     const merged = copyTree(live) as Tree;
-    for (const [key, value] of Object.entries(applied as Tree)) setField(merged, key, mergeApplied(fieldOf(live, key), value, below(schema, key)));
+    for (const [key, value] of Object.entries(applied as Tree))
+      setField(merged, key, mergeApplied(fieldOf(live, key), value, below(schema, key)));
     return merged;
   }
   const keyOf = (item: unknown): string => (shape === "list-map" ? itemKey(item, schema) : valueKey(item));
   const wanted = new Map((applied as unknown[]).map((item) => [keyOf(item), item]));
   const items = follow(schema?.items, schemaOf);
-  const merged = (live as unknown[]).map((item) => (wanted.has(keyOf(item)) ? mergeApplied(item, wanted.get(keyOf(item)), items) : copyTree(item)));
+  const merged = (live as unknown[]).map((item) =>
+    wanted.has(keyOf(item)) ? mergeApplied(item, wanted.get(keyOf(item)), items) : copyTree(item),
+  );
   const known = new Set((live as unknown[]).map(keyOf));
   for (const [key, item] of wanted) if (!known.has(key)) merged.push(copyTree(item));
   return merged;
@@ -138,7 +189,10 @@ export function pruneFields(value: unknown, schema: Schema | undefined, { gone, 
       const key = element.slice(2);
       const found = fieldOf(tree, key);
       if (found === undefined) continue;
-      const left = pruneFields(found, below(schema, key), { gone: child, owned: owned.children.get(element) ?? noFields });
+      const left = pruneFields(found, below(schema, key), {
+        gone: child,
+        owned: owned.children.get(element) ?? noFields,
+      });
       if (left === undefined || isEmptied(left, schema, key)) delete tree[key];
       else setField(tree, key, left);
     }
@@ -149,7 +203,10 @@ export function pruneFields(value: unknown, schema: Schema | undefined, { gone, 
   const left = (value as unknown[]).flatMap((item) => {
     const child = gone.children.get(keyOf(item));
     if (child === undefined) return [item];
-    const kept = pruneFields(item, items, { gone: child, owned: owned.children.get(keyOf(item)) ?? noFields });
+    const kept = pruneFields(item, items, {
+      gone: child,
+      owned: owned.children.get(keyOf(item)) ?? noFields,
+    });
     return kept === undefined ? [] : [kept];
   });
   return left;

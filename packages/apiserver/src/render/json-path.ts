@@ -4,7 +4,12 @@ type Step =
   | { readonly kind: "field"; readonly name: string }
   | { readonly kind: "index"; readonly index: number }
   | { readonly kind: "all" }
-  | { readonly kind: "filter"; readonly path: readonly Step[]; readonly operator: string; readonly value: unknown };
+  | {
+      readonly kind: "filter";
+      readonly path: readonly Step[];
+      readonly operator: string;
+      readonly value: unknown;
+    };
 
 const compiled = new Map<string, readonly Step[]>();
 /** Paths come from definitions, so there are few; past this the table starts again. */
@@ -48,26 +53,43 @@ function passes(item: unknown, { path, operator, value }: Step & { kind: "filter
   if (operator === "==") return found === value;
   if (operator === "!=") return found !== value;
   if (typeof found !== "number" || typeof value !== "number") return false;
-  return operator === ">" ? found > value : operator === "<" ? found < value : operator === ">=" ? found >= value : found <= value;
+  return operator === ">"
+    ? found > value
+    : operator === "<"
+      ? found < value
+      : operator === ">="
+        ? found >= value
+        : found <= value;
 }
 
 function parsePath(path: string): readonly Step[] {
   const steps: Step[] = [];
-  let rest = path.trim().replace(/^\{(.*)\}$/, "$1").replace(/^\$/, "");
+  let rest = path
+    .trim()
+    .replace(/^\{(.*)\}$/, "$1")
+    .replace(/^\$/, "");
   if (rest !== "" && !rest.startsWith(".") && !rest.startsWith("[")) rest = `.${rest}`;
   while (rest !== "") {
     const field = /^\.((?:\\.|[^.[\]\\])+)/.exec(rest);
     const quoted = /^\[(?:'((?:\\.|[^'])*)'|"((?:\\.|[^"])*)")\]/.exec(rest);
     const index = /^\[(-?\d+)\]/.exec(rest);
     const all = /^(?:\[\*\]|\.\*)/.exec(rest);
-    const filter = /^\[\?\(@((?:\.[^=!<>)\s]+)+)\s*(?:(==|!=|>=|<=|>|<)\s*("[^"]*"|'[^']*'|[^)\s]+))?\s*\)\]/.exec(rest);
+    const filter =
+      /^\[\?\(@((?:\.[^=!<>)\s]+)+)\s*(?:(==|!=|>=|<=|>|<)\s*("[^"]*"|'[^']*'|[^)\s]+))?\s*\)\]/.exec(rest);
     const match = all ?? field ?? quoted ?? index ?? filter;
     if (match === null) return [{ kind: "field", name: rest }];
     if (all !== null) steps.push({ kind: "all" });
     else if (field !== null) steps.push({ kind: "field", name: (field[1] ?? "").replace(/\\(.)/g, "$1") });
-    else if (quoted !== null) steps.push({ kind: "field", name: (quoted[1] ?? quoted[2] ?? "").replace(/\\(.)/g, "$1") });
+    else if (quoted !== null)
+      steps.push({ kind: "field", name: (quoted[1] ?? quoted[2] ?? "").replace(/\\(.)/g, "$1") });
     else if (index !== null) steps.push({ kind: "index", index: Number(index[1]) });
-    else if (filter !== null) steps.push({ kind: "filter", path: parsePath(filter[1] ?? ""), operator: filter[2] ?? "", value: literal(filter[3] ?? "") });
+    else if (filter !== null)
+      steps.push({
+        kind: "filter",
+        path: parsePath(filter[1] ?? ""),
+        operator: filter[2] ?? "",
+        value: literal(filter[3] ?? ""),
+      });
     rest = rest.slice(match[0].length);
   }
   return steps;

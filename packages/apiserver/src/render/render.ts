@@ -11,15 +11,26 @@ import { chooseForm, type Form } from "./accept.ts";
 import { metadataOf, rowOf, tableHead, tableOf, type TableOptions } from "./table.ts";
 import { yamlText } from "./yaml-text.ts";
 
-type Rendering = { readonly call: Call; readonly kind: KindInfo; readonly form: Form; readonly table: TableOptions };
+type Rendering = {
+  readonly call: Call;
+  readonly kind: KindInfo;
+  readonly form: Form;
+  readonly table: TableOptions;
+};
 
 /** Writes what a verb answered in the form that the client asked for. */
 export async function renderOutcome(call: Call, outcome: Outcome): Promise<ApiResponse> {
   const kind = outcome.kind === "object" ? (outcome.of ?? call.kind) : call.kind;
   if (call.request.form === "objects") return renderObjects(call, outcome, kind);
   const pretty = call.query.get("pretty") ?? "";
-  const form = chooseForm(call.request.headers?.["accept"], { isPretty: pretty === "true" || pretty === "1", hasTable: kind.table !== undefined || kind.custom });
-  const table = { includeObject: call.query.get("includeObject") ?? "Metadata", nowMs: call.server.clock.nowMs() };
+  const form = chooseForm(call.request.headers?.["accept"], {
+    isPretty: pretty === "true" || pretty === "1",
+    hasTable: kind.table !== undefined || kind.custom,
+  });
+  const table = {
+    includeObject: call.query.get("includeObject") ?? "Metadata",
+    nowMs: call.server.clock.nowMs(),
+  };
   const rendering = { call, kind, form, table };
   switch (outcome.kind) {
     case "status":
@@ -27,19 +38,33 @@ export async function renderOutcome(call: Call, outcome: Outcome): Promise<ApiRe
     case "object":
       return renderOne(outcome, rendering);
     case "list":
-      return { status: 200, headers: { "content-type": form.contentType }, body: await renderList(outcome, rendering) };
+      return {
+        status: 200,
+        headers: { "content-type": form.contentType },
+        body: await renderList(outcome, rendering),
+      };
     case "watch":
-      return { status: 200, headers: { "content-type": form.contentType }, body: { kind: "pieces", pieces: watchPieces(outcome.changes, rendering) } };
+      return {
+        status: 200,
+        headers: { "content-type": form.contentType },
+        body: { kind: "pieces", pieces: watchPieces(outcome.changes, rendering) },
+      };
   }
 }
 
 export function encodeAs(value: unknown, form: Pick<Form, "encoding" | "isPretty">): Uint8Array {
   if (form.encoding === "yaml") return Buffer.from(yamlText(value));
-  return form.isPretty ? Buffer.from(`${JSON.stringify(value, null, 2)}\n`) : Buffer.from(`${jsonText(value)}\n`);
+  return form.isPretty
+    ? Buffer.from(`${JSON.stringify(value, null, 2)}\n`)
+    : Buffer.from(`${jsonText(value)}\n`);
 }
 
 export function response(status: number, value: unknown, form: Form): ApiResponse {
-  return { status, headers: { "content-type": form.contentType }, body: { kind: "bytes", bytes: encodeAs(value, form) } };
+  return {
+    status,
+    headers: { "content-type": form.contentType },
+    body: { kind: "bytes", bytes: encodeAs(value, form) },
+  };
 }
 
 function renderOne(outcome: Outcome & { kind: "object" }, { kind, form, table }: Rendering): ApiResponse {
@@ -63,18 +88,26 @@ function listMeta(outcome: Outcome & { kind: "list" }): Tree {
 
 async function renderList(outcome: Outcome & { kind: "list" }, rendering: Rendering): Promise<ApiBody> {
   const { kind, form } = rendering;
-  if (form.encoding === "yaml" || form.isPretty) return { kind: "bytes", bytes: encodeAs(await wholeList(outcome, rendering), form) };
+  if (form.encoding === "yaml" || form.isPretty)
+    return { kind: "bytes", bytes: encodeAs(await wholeList(outcome, rendering), form) };
   return { kind: "pieces", pieces: listPieces(outcome, rendering, listHead(outcome, kind, form)) };
 }
 
 function listHead(outcome: Outcome & { kind: "list" }, kind: KindInfo, form: Form): string {
   const metadata = listMeta(outcome);
   if (form.as === "table") return `${jsonText(tableHead(kind, metadata)).slice(0, -1)},"rows":[`;
-  const named = form.as === "metadata" ? { kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/v1" } : { kind: kind.listKind, apiVersion: apiVersionText(kind) };
+  const named =
+    form.as === "metadata"
+      ? { kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/v1" }
+      : { kind: kind.listKind, apiVersion: apiVersionText(kind) };
   return `${jsonText({ ...named, metadata }).slice(0, -1)},"items":[`;
 }
 
-async function* listPieces(outcome: Outcome & { kind: "list" }, rendering: Rendering, head: string): AsyncGenerator<Uint8Array, void, void> {
+async function* listPieces(
+  outcome: Outcome & { kind: "list" },
+  rendering: Rendering,
+  head: string,
+): AsyncGenerator<Uint8Array, void, void> {
   let pieces: Uint8Array[] = [Buffer.from(head)];
   let bytes = 0;
   let sinceBreath = 0;
@@ -102,11 +135,21 @@ function itemPieces(stored: StoredObject, { kind, form, table }: Rendering): rea
   return jsonPieces(stored, kind);
 }
 
-async function wholeList(outcome: Outcome & { kind: "list" }, { kind, form, table }: Rendering): Promise<Tree> {
+async function wholeList(
+  outcome: Outcome & { kind: "list" },
+  { kind, form, table }: Rendering,
+): Promise<Tree> {
   const objects = await parseAll(outcome.items, kind);
   const metadata = listMeta(outcome);
-  if (form.as === "table") return { ...tableHead(kind, metadata), rows: objects.map((object) => rowOf(object, kind, table)) };
-  if (form.as === "metadata") return { kind: "PartialObjectMetadataList", apiVersion: "meta.k8s.io/v1", metadata, items: objects.map(metadataOf) };
+  if (form.as === "table")
+    return { ...tableHead(kind, metadata), rows: objects.map((object) => rowOf(object, kind, table)) };
+  if (form.as === "metadata")
+    return {
+      kind: "PartialObjectMetadataList",
+      apiVersion: "meta.k8s.io/v1",
+      metadata,
+      items: objects.map(metadataOf),
+    };
   return { kind: kind.listKind, apiVersion: apiVersionText(kind), metadata, items: objects };
 }
 
@@ -119,7 +162,10 @@ async function parseAll(items: readonly StoredObject[], kind: KindInfo): Promise
   return objects;
 }
 
-async function* watchPieces(changes: AsyncIterable<Change>, rendering: Rendering): AsyncGenerator<Uint8Array, void, void> {
+async function* watchPieces(
+  changes: AsyncIterable<Change>,
+  rendering: Rendering,
+): AsyncGenerator<Uint8Array, void, void> {
   const { kind, form } = rendering;
   let isFirst = true;
   for await (const change of changes) {
@@ -140,12 +186,18 @@ function watchObject(change: Change, { kind, form, table }: Rendering, isFirst: 
   const object = change.type === "BOOKMARK" ? bookmarkOf(change, kind) : objectOf(change.stored, kind);
   if (form.as === "metadata") return metadataOf(object);
   if (form.as !== "table") return object;
-  return change.type === "BOOKMARK" ? { ...tableHead(kind, object["metadata"] as Tree), rows: [] } : tableOf(object, kind, { ...table, hasHead: isFirst });
+  return change.type === "BOOKMARK"
+    ? { ...tableHead(kind, object["metadata"] as Tree), rows: [] }
+    : tableOf(object, kind, { ...table, hasHead: isFirst });
 }
 
 function bookmarkOf(change: Change & { type: "BOOKMARK" }, kind: KindInfo): Tree {
   const annotations = change.isInitialEnd ? { annotations: { "k8s.io/initial-events-end": "true" } } : {};
-  return { kind: kind.kind, apiVersion: apiVersionText(kind), metadata: { resourceVersion: String(change.revision), ...annotations } };
+  return {
+    kind: kind.kind,
+    apiVersion: apiVersionText(kind),
+    metadata: { resourceVersion: String(change.revision), ...annotations },
+  };
 }
 
 async function renderObjects(call: Call, outcome: Outcome, kind: KindInfo): Promise<ApiResponse> {
@@ -157,14 +209,29 @@ async function renderObjects(call: Call, outcome: Outcome, kind: KindInfo): Prom
       return { status: outcome.code, headers, body: { kind: "object", value: outcome.object } };
     case "list": {
       const items = await parseAll(outcome.items, kind);
-      return { status: 200, headers, body: { kind: "object", value: { kind: kind.listKind, apiVersion: apiVersionText(kind), metadata: listMeta(outcome), items } } };
+      return {
+        status: 200,
+        headers,
+        body: {
+          kind: "object",
+          value: {
+            kind: kind.listKind,
+            apiVersion: apiVersionText(kind),
+            metadata: listMeta(outcome),
+            items,
+          },
+        },
+      };
     }
     case "watch":
       return { status: 200, headers, body: { kind: "watch", events: watchObjects(outcome.changes, kind) } };
   }
 }
 
-async function* watchObjects(changes: AsyncIterable<Change>, kind: KindInfo): AsyncGenerator<WatchEvent, void, void> {
+async function* watchObjects(
+  changes: AsyncIterable<Change>,
+  kind: KindInfo,
+): AsyncGenerator<WatchEvent, void, void> {
   for await (const change of changes) {
     if (change.type === "ERROR") yield { type: "ERROR", object: change.status };
     else if (change.type === "BOOKMARK") yield { type: "BOOKMARK", object: bookmarkOf(change, kind) };

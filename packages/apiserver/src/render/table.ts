@@ -24,7 +24,11 @@ export function tableHead(kind: KindInfo, metadata: Tree): Tree {
 }
 
 /** A table with one row. */
-export function tableOf(object: Tree, kind: KindInfo, options: TableOptions & { readonly hasHead: boolean }): Tree {
+export function tableOf(
+  object: Tree,
+  kind: KindInfo,
+  options: TableOptions & { readonly hasHead: boolean },
+): Tree {
   const head = tableHead(kind, { resourceVersion: at(object, "metadata", "resourceVersion") });
   const shown = options.hasHead ? head : { ...head, columnDefinitions: null };
   return { ...shown, rows: [rowOf(object, kind, options)] };

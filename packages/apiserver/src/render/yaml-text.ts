@@ -11,7 +11,9 @@ function block(value: unknown, indent: string): string {
   if (typeof value === "object" && value !== null) {
     const keys = Object.keys(value).filter((key) => (value as Record<string, unknown>)[key] !== undefined);
     if (keys.length === 0) return " {}";
-    return keys.map((key) => `\n${indent}${scalar(key)}:${below((value as Record<string, unknown>)[key], indent)}`).join("");
+    return keys
+      .map((key) => `\n${indent}${scalar(key)}:${below((value as Record<string, unknown>)[key], indent)}`)
+      .join("");
   }
   return ` ${scalar(value)}`;
 }
@@ -28,6 +30,8 @@ function nested(item: unknown, indent: string): string {
 
 function scalar(value: unknown): string {
   if (typeof value !== "string") return typeof value === "bigint" ? value.toString() : JSON.stringify(value);
-  const isPlain = /^[A-Za-z_/][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*$/.test(value) && !/^(y|n|yes|no|on|off|true|false|null)$/i.test(value);
+  const isPlain =
+    /^[A-Za-z_/][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*$/.test(value) &&
+    !/^(y|n|yes|no|on|off|true|false|null)$/i.test(value);
   return isPlain ? value : JSON.stringify(value);
 }

@@ -12,7 +12,12 @@ export type Followed = {
   gone(key: string): void;
 };
 
-export type Following = { readonly store: Store; readonly clock: Clock; readonly log: Log; readonly signal: AbortSignal };
+export type Following = {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+};
 
 /** Between two tries after the watch broke. */
 const AGAIN_MS = 1_000;
@@ -39,19 +44,27 @@ export async function follow({ store, clock, log, signal }: Following, followed:
         if (signal.aborted) return;
       } catch (error) {
         if (signal.aborted) return;
-        log.warn("a watch of the store broke; reading again", { prefix: followed.prefix, error: messageOf(error) });
+        log.warn("a watch of the store broke; reading again", {
+          prefix: followed.prefix,
+          error: messageOf(error),
+        });
         await clock.sleep(AGAIN_MS, { signal }).catch(() => undefined);
       }
       if (!signal.aborted) events = await load();
     }
   };
   const first = await load();
-  void run(first).catch((error: unknown) => log.error("the server lost sight of its store", { prefix: followed.prefix, error }));
+  void run(first).catch((error: unknown) =>
+    log.error("the server lost sight of its store", { prefix: followed.prefix, error }),
+  );
 }
 
 type StoreEventLike = { readonly kind: "put" | "delete"; readonly key: string; readonly value: Uint8Array };
 
-function tell(event: StoreEventLike, { followed, known }: { readonly followed: Followed; readonly known: Set<string> }): void {
+function tell(
+  event: StoreEventLike,
+  { followed, known }: { readonly followed: Followed; readonly known: Set<string> },
+): void {
   if (event.kind === "delete") {
     known.delete(event.key);
     followed.gone(event.key);

@@ -21,7 +21,9 @@ export function prefixOf(kind: KindInfo, namespace: string): string {
 
 export function keyOf(kind: KindInfo, place: { readonly namespace: string; readonly name: string }): string {
   assert(place.name !== "", "a key has a name");
-  return kind.namespaced ? `${keyPrefix(kind)}${place.namespace}/${place.name}` : `${keyPrefix(kind)}${place.name}`;
+  return kind.namespaced
+    ? `${keyPrefix(kind)}${place.namespace}/${place.name}`
+    : `${keyPrefix(kind)}${place.name}`;
 }
 
 const parsed = new WeakMap<Uint8Array, WeakRef<Tree>>();
@@ -35,14 +37,21 @@ export function objectOf({ bytes, revision }: StoredObject, kind: KindInfo): Tre
   const metadata = known["metadata"] as Tree;
   // The bytes of a deleted object are told again under the revision of its deletion.
   const isSame = metadata["resourceVersion"] === String(revision);
-  const stored = isSame ? known : freezeTree({ ...known, metadata: { ...metadata, resourceVersion: String(revision) } });
+  const stored = isSame
+    ? known
+    : freezeTree({ ...known, metadata: { ...metadata, resourceVersion: String(revision) } });
   return presented(stored, kind);
 }
 
 function readStored(bytes: Uint8Array, revision: Revision): Tree {
   const { metadata, ...rest } = decodeJson(bytes) as Tree & { metadata: Tree };
   const { apiVersion, kind, ...others } = rest;
-  const object = freezeTree({ apiVersion, kind, metadata: { ...metadata, resourceVersion: String(revision) }, ...others }) as Tree;
+  const object = freezeTree({
+    apiVersion,
+    kind,
+    metadata: { ...metadata, resourceVersion: String(revision) },
+    ...others,
+  }) as Tree;
   parsed.set(bytes, new WeakRef(object));
   return object;
 }
@@ -58,10 +67,18 @@ export function toBytes(object: Tree, kind: KindInfo): Uint8Array {
   const stored = kind.storedAs?.toStored(object) ?? object;
   const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = stored;
   const { resourceVersion: _version, ...meta } = metadata as Tree;
-  const bytes = encodeJson({ apiVersion: apiVersionText(kind.storedAs ?? kind), kind: kind.kind, metadata: meta, ...rest });
+  const bytes = encodeJson({
+    apiVersion: apiVersionText(kind.storedAs ?? kind),
+    kind: kind.kind,
+    metadata: meta,
+    ...rest,
+  });
   if (bytes.byteLength > OBJECT_BYTES_MAX) {
     const name = textAt(object, "metadata", "name");
-    throw new StatusError("RequestEntityTooLarge", `${kind.plural} ${JSON.stringify(name)} has ${bytes.byteLength} bytes, which is over the limit of ${OBJECT_BYTES_MAX}; split it`);
+    throw new StatusError(
+      "RequestEntityTooLarge",
+      `${kind.plural} ${JSON.stringify(name)} has ${bytes.byteLength} bytes, which is over the limit of ${OBJECT_BYTES_MAX}; split it`,
+    );
   }
   return bytes;
 }
@@ -71,7 +88,9 @@ const metaMark = Buffer.from('"metadata":{');
 /** The JSON of a stored object in two or three pieces, its resourceVersion stitched in; nothing is parsed. */
 export function jsonPieces(stored: StoredObject, kind: KindInfo): readonly Uint8Array[] {
   if (kind.storedAs !== undefined) return [encodeJson(objectOf(stored, kind))];
-  const start = Buffer.from(stored.bytes.buffer, stored.bytes.byteOffset, stored.bytes.byteLength).indexOf(metaMark);
+  const start = Buffer.from(stored.bytes.buffer, stored.bytes.byteOffset, stored.bytes.byteLength).indexOf(
+    metaMark,
+  );
   assert(start > 0, "stored bytes have their metadata");
   const head = `{"apiVersion":${JSON.stringify(apiVersionText(kind))},"kind":${JSON.stringify(kind.kind)},"metadata":{"resourceVersion":"${stored.revision}",`;
   return [Buffer.from(head), stored.bytes.subarray(start + metaMark.byteLength)];
@@ -81,7 +100,11 @@ export function storedOf(keyValue: KeyValue): StoredObject {
   return { bytes: keyValue.value, revision: keyValue.modified };
 }
 
-export async function readObject(store: Store, kind: KindInfo, place: { readonly namespace: string; readonly name: string }): Promise<Tree | undefined> {
+export async function readObject(
+  store: Store,
+  kind: KindInfo,
+  place: { readonly namespace: string; readonly name: string },
+): Promise<Tree | undefined> {
   const found = await store.get(keyOf(kind, place));
   return found === undefined ? undefined : objectOf(storedOf(found), kind);
 }
@@ -93,7 +116,11 @@ export type PutOutcome =
   | { readonly put: false; readonly current: StoredObject | undefined };
 
 /** Writes an object under the key that its metadata names. */
-export async function putObject(store: Store, kind: KindInfo, { object, expect, current }: PutOptions & { readonly object: Tree }): Promise<PutOutcome> {
+export async function putObject(
+  store: Store,
+  kind: KindInfo,
+  { object, expect, current }: PutOptions & { readonly object: Tree },
+): Promise<PutOutcome> {
   const meta = treeAt(object, "metadata");
   const key = keyOf(kind, { namespace: textAt(meta, "namespace"), name: textAt(meta, "name") });
   const value = toBytes(object, kind);

@@ -27,7 +27,13 @@ export async function answerReview(call: Call, tools: ReviewTools): Promise<Outc
     case "SelfSubjectRulesReview":
       return answer(value, rulesStatus(call, tools.policy, textAt(value, "spec", "namespace")));
     case "SelfSubjectReview":
-      return answer({ ...value, metadata: { ...treeAt(value, "metadata"), creationTimestamp: toTime(call.server.clock.nowMs()) } }, { userInfo: userInfo(call.user) });
+      return answer(
+        {
+          ...value,
+          metadata: { ...treeAt(value, "metadata"), creationTimestamp: toTime(call.server.clock.nowMs()) },
+        },
+        { userInfo: userInfo(call.user) },
+      );
     case "TokenReview":
       return answer(value, await tokenStatus(value, tools.readToken));
     default:
@@ -52,9 +58,14 @@ export function userInfo(user: User): Tree {
 function reviewedUser(call: Call, review: Tree): User {
   const spec = treeAt(review, "spec");
   const user = { name: textAt(spec, "user"), groups: asTexts(spec["groups"]), uid: textAt(spec, "uid") };
-  if (user.name === "" && user.groups.length === 0) throw badRequest(`${call.kind.kind}.authorization.k8s.io "" is invalid: spec.user: Invalid value: "": at least one of user or group must be specified`);
+  if (user.name === "" && user.groups.length === 0)
+    throw badRequest(
+      `${call.kind.kind}.authorization.k8s.io "" is invalid: spec.user: Invalid value: "": at least one of user or group must be specified`,
+    );
   if (call.kind.namespaced && textAt(spec, "resourceAttributes", "namespace") !== call.info.namespace)
-    throw badRequest(`LocalSubjectAccessReview: spec.resourceAttributes.namespace must match the namespace of the request, ${call.info.namespace}`);
+    throw badRequest(
+      `LocalSubjectAccessReview: spec.resourceAttributes.namespace must match the namespace of the request, ${call.info.namespace}`,
+    );
   return user;
 }
 
@@ -62,11 +73,28 @@ async function accessStatus(call: Call, user: User, spec: Tree): Promise<Tree> {
   const resource = spec["resourceAttributes"];
   const path = spec["nonResourceAttributes"];
   if (isTree(resource) === isTree(path))
-    throw badRequest(`${call.kind.kind}.authorization.k8s.io "" is invalid: spec.resourceAttributes: Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be specified`);
+    throw badRequest(
+      `${call.kind.kind}.authorization.k8s.io "" is invalid: spec.resourceAttributes: Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be specified`,
+    );
   const base = { user, verb: textAt(resource ?? path, "verb"), version: "v1" };
   const question: AccessQuestion = isTree(resource)
-    ? { ...base, group: textAt(resource, "group"), resource: textAt(resource, "resource"), subresource: textAt(resource, "subresource"), namespace: textAt(resource, "namespace"), name: textAt(resource, "name") }
-    : { ...base, group: "", resource: "", subresource: "", namespace: "", name: "", path: textAt(path, "path") };
+    ? {
+        ...base,
+        group: textAt(resource, "group"),
+        resource: textAt(resource, "resource"),
+        subresource: textAt(resource, "subresource"),
+        namespace: textAt(resource, "namespace"),
+        name: textAt(resource, "name"),
+      }
+    : {
+        ...base,
+        group: "",
+        resource: "",
+        subresource: "",
+        namespace: "",
+        name: "",
+        path: textAt(path, "path"),
+      };
   const decision = await call.server.authorize(question);
   return { allowed: decision.allowed, ...(decision.reason === "" ? {} : { reason: decision.reason }) };
 }
@@ -76,8 +104,15 @@ function rulesStatus(call: Call, policy: RolePolicy, namespace: string): Tree {
   return {
     resourceRules: rules
       .filter((rule) => rule.nonResourceURLs.length === 0)
-      .map(({ verbs, apiGroups, resources, resourceNames }) => ({ verbs, apiGroups, resources, ...(resourceNames.length === 0 ? {} : { resourceNames }) })),
-    nonResourceRules: rules.filter((rule) => rule.nonResourceURLs.length > 0).map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs })),
+      .map(({ verbs, apiGroups, resources, resourceNames }) => ({
+        verbs,
+        apiGroups,
+        resources,
+        ...(resourceNames.length === 0 ? {} : { resourceNames }),
+      })),
+    nonResourceRules: rules
+      .filter((rule) => rule.nonResourceURLs.length > 0)
+      .map(({ verbs, nonResourceURLs }) => ({ verbs, nonResourceURLs })),
     incomplete: false,
   };
 }
@@ -85,6 +120,11 @@ function rulesStatus(call: Call, policy: RolePolicy, namespace: string): Tree {
 async function tokenStatus(review: Tree, readToken: TokenReader): Promise<Tree> {
   const audiences = asTexts(at(review, "spec", "audiences"));
   const user = await readToken(textAt(review, "spec", "token"), { audiences });
-  if (user === undefined) return { authenticated: false, user: {}, error: "the token is not valid here, or no more" };
-  return { authenticated: true, user: userInfo(user), ...(audiences.length === 0 ? {} : { audiences: [...audiences] }) };
+  if (user === undefined)
+    return { authenticated: false, user: {}, error: "the token is not valid here, or no more" };
+  return {
+    authenticated: true,
+    user: userInfo(user),
+    ...(audiences.length === 0 ? {} : { audiences: [...audiences] }),
+  };
 }

@@ -29,11 +29,21 @@ export async function serveStream(call: Call, streams: NodeStreams): Promise<Api
   }
   if (info.subresource === "proxy") {
     const sent = call.request.body instanceof Uint8Array ? call.request.body : new Uint8Array();
-    const answer = await streams.proxy(targetOf(call), { method: call.request.method, headers: call.request.headers ?? {}, body: sent });
+    const answer = await streams.proxy(targetOf(call), {
+      method: call.request.method,
+      headers: call.request.headers ?? {},
+      body: sent,
+    });
     return { status: answer.status, headers: answer.headers, body: { kind: "pieces", pieces: answer.body } };
   }
-  server.log.debug("a stream was asked for without an upgrade", { resource: kind.plural, subresource: info.subresource });
-  throw new StatusError("BadRequest", "unable to upgrade: missing upgrade headers in request; use a client that speaks WebSocket or SPDY");
+  server.log.debug("a stream was asked for without an upgrade", {
+    resource: kind.plural,
+    subresource: info.subresource,
+  });
+  throw new StatusError(
+    "BadRequest",
+    "unable to upgrade: missing upgrade headers in request; use a client that speaks WebSocket or SPDY",
+  );
 }
 
 async function mustExist(call: Call): Promise<Tree> {

@@ -21,7 +21,9 @@ export async function requestToken(call: Call, tokens: ServiceAccountTokens): Pr
   const spec = treeAt(value, "spec");
   const seconds = typeof spec["expirationSeconds"] === "number" ? spec["expirationSeconds"] : 3600;
   const refuse = (why: string): never => {
-    throw invalidObject({ group: "authentication.k8s.io", kind: "TokenRequest" }, "", [invalid("spec.expirationSeconds", seconds, why)]);
+    throw invalidObject({ group: "authentication.k8s.io", kind: "TokenRequest" }, "", [
+      invalid("spec.expirationSeconds", seconds, why),
+    ]);
   };
   if (seconds < secondsMin) refuse("may not specify a duration less than 10 minutes");
   if (seconds > secondsMax) refuse("may not specify a duration larger than 2^32 seconds");
@@ -39,8 +41,16 @@ export async function requestToken(call: Call, tokens: ServiceAccountTokens): Pr
   const review: Tree = {
     kind: "TokenRequest",
     apiVersion: "authentication.k8s.io/v1",
-    metadata: { name: call.info.name, namespace: call.info.namespace, creationTimestamp: toTime(call.server.clock.nowMs()) },
-    spec: { ...spec, audiences: audiences.length === 0 ? [...tokens.audiences] : audiences, expirationSeconds: seconds },
+    metadata: {
+      name: call.info.name,
+      namespace: call.info.namespace,
+      creationTimestamp: toTime(call.server.clock.nowMs()),
+    },
+    spec: {
+      ...spec,
+      audiences: audiences.length === 0 ? [...tokens.audiences] : audiences,
+      expirationSeconds: seconds,
+    },
     status: { token: signed.token, expirationTimestamp: toTime(signed.expiresMs) },
   };
   setField(review, "status", review["status"]);
@@ -49,24 +59,44 @@ export async function requestToken(call: Call, tokens: ServiceAccountTokens): Pr
 
 const boundPlurals: Readonly<Record<string, string>> = { Pod: "pods", Secret: "secrets", Node: "nodes" };
 
-type Bound = { readonly boundTo: BoundTo; readonly node: { readonly name: string; readonly uid: string } | undefined };
+type Bound = {
+  readonly boundTo: BoundTo;
+  readonly node: { readonly name: string; readonly uid: string } | undefined;
+};
 
 async function readBound(call: Call, ref: Tree): Promise<Bound | undefined> {
   const kind = textAt(ref, "kind");
   if (kind === "") return undefined;
   const name = textAt(ref, "name");
   const plural = boundPlurals[kind];
-  const info = plural === undefined ? undefined : call.server.kinds.find({ group: "", version: "v1", plural });
+  const info =
+    plural === undefined ? undefined : call.server.kinds.find({ group: "", version: "v1", plural });
   if (info === undefined || plural === undefined)
-    throw invalidObject({ group: "authentication.k8s.io", kind: "TokenRequest" }, "", [invalid("spec.boundObjectRef", kind, `cannot bind token for serviceaccount ${JSON.stringify(call.info.name)} to object type ${kind}`)]);
-  const found = await readObject(call.server.store, info, { namespace: info.namespaced ? call.info.namespace : "", name });
+    throw invalidObject({ group: "authentication.k8s.io", kind: "TokenRequest" }, "", [
+      invalid(
+        "spec.boundObjectRef",
+        kind,
+        `cannot bind token for serviceaccount ${JSON.stringify(call.info.name)} to object type ${kind}`,
+      ),
+    ]);
+  const found = await readObject(call.server.store, info, {
+    namespace: info.namespaced ? call.info.namespace : "",
+    name,
+  });
   if (found === undefined) throw notFound({ group: "", plural, name });
   const uid = textAt(found, "metadata", "uid");
   const wanted = textAt(ref, "uid");
-  if (wanted !== "" && wanted !== uid) throw conflict({ group: "", plural, name }, `the UID in the bound object reference (${wanted}) does not match the UID in record. The object might have been deleted and then recreated`);
+  if (wanted !== "" && wanted !== uid)
+    throw conflict(
+      { group: "", plural, name },
+      `the UID in the bound object reference (${wanted}) does not match the UID in record. The object might have been deleted and then recreated`,
+    );
   const nodeName = kind === "Pod" ? textAt(found, "spec", "nodeName") : "";
   const nodes = call.server.kinds.find({ group: "", version: "v1", plural: "nodes" });
-  const node = nodeName === "" || nodes === undefined ? undefined : await readObject(call.server.store, nodes, { namespace: "", name: nodeName });
+  const node =
+    nodeName === "" || nodes === undefined
+      ? undefined
+      : await readObject(call.server.store, nodes, { namespace: "", name: nodeName });
   return {
     boundTo: { kind: kind.toLowerCase(), name, uid },
     node: node === undefined ? undefined : { name: nodeName, uid: String(at(node, "metadata", "uid") ?? "") },

@@ -32,24 +32,47 @@ export class ApiWorld implements AsyncDisposable {
   }
 
   /** Sends an object and answers the object. */
-  async send(method: string, path: string, sent: Sent = {}): Promise<{ readonly status: number; readonly object: Tree; readonly response: ApiResponse }> {
+  async send(
+    method: string,
+    path: string,
+    sent: Sent = {},
+  ): Promise<{ readonly status: number; readonly object: Tree; readonly response: ApiResponse }> {
     const response = await this.server.handle({
-      method, path, user: sent.user ?? admin, signal: sent.signal ?? this.#stop.signal, form: "objects", headers: { "user-agent": "test/1", ...sent.headers },
+      method,
+      path,
+      user: sent.user ?? admin,
+      signal: sent.signal ?? this.#stop.signal,
+      form: "objects",
+      headers: { "user-agent": "test/1", ...sent.headers },
       ...(sent.query === undefined ? {} : { query: sent.query }),
       ...(sent.body === undefined ? {} : { body: sent.body }),
     });
-    return { status: response.status, object: (response.body.kind === "object" ? response.body.value : {}) as Tree, response };
+    return {
+      status: response.status,
+      object: (response.body.kind === "object" ? response.body.value : {}) as Tree,
+      response,
+    };
   }
 
   /** Sends and answers what goes over the wire. */
-  async wire(method: string, path: string, sent: Sent = {}): Promise<{ readonly status: number; readonly text: string; readonly response: ApiResponse }> {
+  async wire(
+    method: string,
+    path: string,
+    sent: Sent = {},
+  ): Promise<{ readonly status: number; readonly text: string; readonly response: ApiResponse }> {
     const body = typeof sent.body === "string" ? Buffer.from(sent.body) : sent.body;
     const response = await this.server.handle({
-      method, path, user: sent.user ?? admin, signal: sent.signal ?? this.#stop.signal, form: "bytes", headers: { "user-agent": "test/1", ...sent.headers },
+      method,
+      path,
+      user: sent.user ?? admin,
+      signal: sent.signal ?? this.#stop.signal,
+      form: "bytes",
+      headers: { "user-agent": "test/1", ...sent.headers },
       ...(sent.query === undefined ? {} : { query: sent.query }),
       ...(body === undefined ? {} : { body }),
     });
-    if (response.body.kind === "bytes") return { status: response.status, text: Buffer.from(response.body.bytes).toString(), response };
+    if (response.body.kind === "bytes")
+      return { status: response.status, text: Buffer.from(response.body.bytes).toString(), response };
     if (response.body.kind !== "pieces") return { status: response.status, text: "", response };
     const pieces: Uint8Array[] = [];
     for await (const piece of response.body.pieces) pieces.push(piece);
@@ -57,12 +80,21 @@ export class ApiWorld implements AsyncDisposable {
   }
 
   /** Opens a watch; `next` answers its next event. */
-  async watch(path: string, query: Readonly<Record<string, string>> = {}): Promise<{ next(): Promise<WatchEvent | undefined>; stop(): void }> {
+  async watch(
+    path: string,
+    query: Readonly<Record<string, string>> = {},
+  ): Promise<{ next(): Promise<WatchEvent | undefined>; stop(): void }> {
     const stop = new AbortController();
-    const { response } = await this.send("GET", path, { query: { watch: "true", ...query }, signal: stop.signal });
+    const { response } = await this.send("GET", path, {
+      query: { watch: "true", ...query },
+      signal: stop.signal,
+    });
     if (response.body.kind !== "watch") throw new Error(`no watch: ${JSON.stringify(response)}`);
     const events = response.body.events[Symbol.asyncIterator]();
-    return { next: async () => (await events.next()).value as WatchEvent | undefined, stop: () => stop.abort() };
+    return {
+      next: async () => (await events.next()).value as WatchEvent | undefined,
+      stop: () => stop.abort(),
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -76,7 +108,11 @@ export async function startApiWorld(options: Partial<ApiServerOptions> = {}): Pr
   const clock = new HeldClock();
   const store = options.store ?? (await openMemoryStore());
   const server = await createApiServer({
-    store, clock, random: seededRandom(7), log: silentLog, metrics: newMetrics(),
+    store,
+    clock,
+    random: seededRandom(7),
+    log: silentLog,
+    metrics: newMetrics(),
     serviceNetwork: { cidr: "10.43.0.0/16", apiAddress: "10.43.0.1", port: 6443 },
     reservedAddresses: ["10.43.0.10"],
     ...options,

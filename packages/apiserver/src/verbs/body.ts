@@ -40,8 +40,15 @@ export function mediaType(header: string): string {
 }
 
 export function unsupportedMedia(takesProtobuf: boolean): StatusError {
-  const types = ["application/json", "application/yaml", ...(takesProtobuf ? ["application/vnd.kubernetes.protobuf"] : [])];
-  return new StatusError("UnsupportedMediaType", `the body of the request was in an unknown format - accepted media types include: ${types.join(", ")}`);
+  const types = [
+    "application/json",
+    "application/yaml",
+    ...(takesProtobuf ? ["application/vnd.kubernetes.protobuf"] : []),
+  ];
+  return new StatusError(
+    "UnsupportedMediaType",
+    `the body of the request was in an unknown format - accepted media types include: ${types.join(", ")}`,
+  );
 }
 
 export function textOf(bytes: Uint8Array): string {
@@ -57,10 +64,15 @@ export function fromJson(text: string): ReadBody {
   try {
     value = parseJson(text);
   } catch (error) {
-    throw new StatusError("BadRequest", `couldn't get version/kind; json parse error: ${messageOf(error)}`, { cause: error });
+    throw new StatusError("BadRequest", `couldn't get version/kind; json parse error: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   const duplicates = duplicateKeys(text);
-  if (!isTree(value)) throw badRequest("couldn't get version/kind; json parse error: json: cannot unmarshal into Go value of type struct { APIVersion string; Kind string }");
+  if (!isTree(value))
+    throw badRequest(
+      "couldn't get version/kind; json parse error: json: cannot unmarshal into Go value of type struct { APIVersion string; Kind string }",
+    );
   return { value, duplicates, isProtobuf: false };
 }
 
@@ -84,9 +96,15 @@ export function checkKind(object: Tree, kind: Pick<KindInfo, "group" | "version"
   const version = textAt(object, "apiVersion");
   const named = textAt(object, "kind");
   if (version !== "" && version !== wanted)
-    throw badRequest(`the API version in the data (${version}) does not match the expected API version (${wanted})`);
-  if (named !== "" && named !== kind.kind) throw badRequest(`${named} in version ${JSON.stringify(version === "" ? kind.version : version)} cannot be handled as a ${kind.kind}: the kind in the data does not match the path`);
+    throw badRequest(
+      `the API version in the data (${version}) does not match the expected API version (${wanted})`,
+    );
+  if (named !== "" && named !== kind.kind)
+    throw badRequest(
+      `${named} in version ${JSON.stringify(version === "" ? kind.version : version)} cannot be handled as a ${kind.kind}: the kind in the data does not match the path`,
+    );
   setField(object, "apiVersion", wanted);
   setField(object, "kind", kind.kind);
-  if (fieldOf(object, "metadata") === undefined || fieldOf(object, "metadata") === null) setField(object, "metadata", {});
+  if (fieldOf(object, "metadata") === undefined || fieldOf(object, "metadata") === null)
+    setField(object, "metadata", {});
 }

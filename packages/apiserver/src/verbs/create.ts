@@ -31,16 +31,36 @@ export async function createObject(call: Call, object: Tree, options: CreateOpti
   const meta = growTree(object, "metadata");
   if (kind.namespaced) setField(meta, "namespace", info.namespace);
   else delete meta["namespace"];
-  if (textAt(meta, "resourceVersion") !== "" && textAt(meta, "resourceVersion") !== "0") throw badRequest("resourceVersion should not be set on objects to be created");
+  if (textAt(meta, "resourceVersion") !== "" && textAt(meta, "resourceVersion") !== "0")
+    throw badRequest("resourceVersion should not be set on objects to be created");
   const isGenerated = textAt(meta, "name") === "" && textAt(meta, "generateName") !== "";
   prepareNew(server, kind, object);
   const admission: Admission = {
-    call, operation: "CREATE", kind, subresource: "", namespace: info.namespace, name: textAt(meta, "name"), object, current: undefined, isDryRun: isDryRun(call),
+    call,
+    operation: "CREATE",
+    kind,
+    subresource: "",
+    namespace: info.namespace,
+    name: textAt(meta, "name"),
+    object,
+    current: undefined,
+    isDryRun: isDryRun(call),
   };
   let isWritten = false;
   try {
     await admitMutating(server, admission);
-    (options.manage ?? ((made: Tree) => manageUpdate({ kind, next: made, current: undefined, manager: managerName(call), subresource: "", nowMs: server.clock.nowMs() })))(object);
+    (
+      options.manage ??
+      ((made: Tree) =>
+        manageUpdate({
+          kind,
+          next: made,
+          current: undefined,
+          manager: managerName(call),
+          subresource: "",
+          nowMs: server.clock.nowMs(),
+        }))
+    )(object);
     validateNew(kind, object);
     await admitValidating(server, admission);
     if (isDryRun(call)) return await dryCreate(call, object);
@@ -55,7 +75,8 @@ export async function createObject(call: Call, object: Tree, options: CreateOpti
 async function dryCreate(call: Call, object: Tree): Promise<Outcome> {
   const { store } = call.server;
   const name = textAt(object, "metadata", "name");
-  if ((await store.get(keyOf(call.kind, { namespace: call.info.namespace, name }))) !== undefined) throw alreadyExists({ ...call.kind, name });
+  if ((await store.get(keyOf(call.kind, { namespace: call.info.namespace, name }))) !== undefined)
+    throw alreadyExists({ ...call.kind, name });
   return { kind: "object", code: 201, object };
 }
 
@@ -65,7 +86,8 @@ async function writeNew(call: Call, object: Tree, isGenerated: boolean): Promise
   for (let attempt = 1; ; attempt += 1) {
     const result = await putObject(server.store, kind, { object, expect: { kind: "absent" } });
     if (result.put) return { kind: "object", code: 201, object: result.object, stored: result.stored };
-    if (!isGenerated || attempt >= GENERATED_NAME_ATTEMPTS_MAX) throw alreadyExists({ ...kind, name: textAt(meta, "name") });
+    if (!isGenerated || attempt >= GENERATED_NAME_ATTEMPTS_MAX)
+      throw alreadyExists({ ...kind, name: textAt(meta, "name") });
     setField(meta, "name", generatedName(server, textAt(meta, "generateName")));
   }
 }

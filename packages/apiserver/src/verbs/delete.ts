@@ -29,7 +29,11 @@ export async function deleteMany(call: Call): Promise<Outcome> {
   if (list.kind !== "list") return list;
   for (const stored of list.items) {
     const object = objectOf(stored, call.kind);
-    const info = { ...call.info, namespace: textAt(object, "metadata", "namespace"), name: textAt(object, "metadata", "name") };
+    const info = {
+      ...call.info,
+      namespace: textAt(object, "metadata", "namespace"),
+      name: textAt(object, "metadata", "name"),
+    };
     await deleteNamed({ ...call, info }, info.name, options);
     await breathe();
   }
@@ -37,17 +41,30 @@ export async function deleteMany(call: Call): Promise<Outcome> {
 }
 
 function readOptions(call: Call): DeleteOptions {
-  const hasBody = call.request.body instanceof Uint8Array ? call.request.body.byteLength > 0 : call.request.body !== undefined;
+  const hasBody =
+    call.request.body instanceof Uint8Array
+      ? call.request.body.byteLength > 0
+      : call.request.body !== undefined;
   const body = hasBody ? readBody(call, { takesProtobuf: true }).value : {};
   const { query } = call;
   const dryRun = listAt(body, "dryRun").map(String);
   if (dryRun.length > 0 && !query.getAll("dryRun").includes("All")) query.append("dryRun", dryRun[0] ?? "");
-  const grace = body["gracePeriodSeconds"] ?? (query.has("gracePeriodSeconds") ? Number(query.get("gracePeriodSeconds")) : undefined);
-  if (grace !== undefined && grace !== null && (typeof grace !== "number" || !Number.isInteger(grace) || grace < 0))
-    throw badRequest(`gracePeriodSeconds: Invalid value: ${String(grace)}: must be a whole number that is not negative`);
+  const grace =
+    body["gracePeriodSeconds"] ??
+    (query.has("gracePeriodSeconds") ? Number(query.get("gracePeriodSeconds")) : undefined);
+  if (
+    grace !== undefined &&
+    grace !== null &&
+    (typeof grace !== "number" || !Number.isInteger(grace) || grace < 0)
+  )
+    throw badRequest(
+      `gracePeriodSeconds: Invalid value: ${String(grace)}: must be a whole number that is not negative`,
+    );
   const policy = textAt(body, "propagationPolicy") || query.get("propagationPolicy") || undefined;
   if (policy !== undefined && !["Orphan", "Background", "Foreground"].includes(policy))
-    throw badRequest(`DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: ${JSON.stringify(policy)}: supported values: "Background", "Foreground", "Orphan", "nil"`);
+    throw badRequest(
+      `DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: ${JSON.stringify(policy)}: supported values: "Background", "Foreground", "Orphan", "nil"`,
+    );
   const orphans = body["orphanDependents"] === true || query.get("orphanDependents") === "true";
   return {
     graceSeconds: typeof grace === "number" ? grace : undefined,
@@ -62,7 +79,8 @@ async function deleteNamed(call: Call, name: string, options: DeleteOptions): Pr
   let isFirst = true;
   for (;;) {
     const found = await server.store.get(keyOf(kind, { namespace: info.namespace, name }));
-    if (found === undefined) return isFirst ? undefined : { kind: "status", status: successStatus({ name, kind: kind.plural }) };
+    if (found === undefined)
+      return isFirst ? undefined : { kind: "status", status: successStatus({ name, kind: kind.plural }) };
     const stored = storedOf(found);
     const current = objectOf(stored, kind);
     checkPreconditions(call, current, options);
@@ -77,15 +95,29 @@ function checkPreconditions(call: Call, current: Tree, { uid, resourceVersion }:
   const meta = treeAt(current, "metadata");
   const what = { ...call.kind, name: call.info.name };
   if (uid !== undefined && uid !== meta["uid"])
-    throw conflict(what, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${String(meta["uid"])}`);
+    throw conflict(
+      what,
+      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${String(meta["uid"])}`,
+    );
   if (resourceVersion !== undefined && resourceVersion !== meta["resourceVersion"])
-    throw conflict(what, `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${String(meta["resourceVersion"])}`);
+    throw conflict(
+      what,
+      `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${String(meta["resourceVersion"])}`,
+    );
 }
 
 async function admitDeletion(call: Call, current: Tree): Promise<void> {
   const { kind, info, server } = call;
   const admission: Admission = {
-    call, operation: "DELETE", kind, subresource: "", namespace: info.namespace, name: info.name, object: undefined, current, isDryRun: isDryRun(call),
+    call,
+    operation: "DELETE",
+    kind,
+    subresource: "",
+    namespace: info.namespace,
+    name: info.name,
+    object: undefined,
+    current,
+    isDryRun: isDryRun(call),
   };
   await admitValidating(server, admission);
 }
@@ -99,8 +131,13 @@ async function tryDelete(call: Call, { current, stored, options }: Deleting): Pr
   const waits = markDeleted(call, next, options);
   if (isDryRun(call)) return waits ? { kind: "object", code: 200, object: next } : statusOf(call, current);
   if (!waits) return removeForGood(call, { object: next, stored });
-  if (JSON.stringify(next["metadata"]) === JSON.stringify(current["metadata"])) return { kind: "object", code: 200, object: current, stored };
-  const result = await putObject(server.store, kind, { object: next, current, expect: { kind: "modified", revision: stored.revision } });
+  if (JSON.stringify(next["metadata"]) === JSON.stringify(current["metadata"]))
+    return { kind: "object", code: 200, object: current, stored };
+  const result = await putObject(server.store, kind, {
+    object: next,
+    current,
+    expect: { kind: "modified", revision: stored.revision },
+  });
   return result.put ? { kind: "object", code: 200, object: result.object, stored: result.stored } : undefined;
 }
 
@@ -112,15 +149,19 @@ function markDeleted(call: Call, next: Tree, options: DeleteOptions): boolean {
   if (finalizers.length > 0) setField(meta, "finalizers", finalizers);
   else delete meta["finalizers"];
   const grace = graceOf(call, next, options);
-  const isHeld = finalizers.length > 0 || (kind.group === "" && kind.kind === "Namespace" && listAt(next, "spec", "finalizers").length > 0);
+  const isHeld =
+    finalizers.length > 0 ||
+    (kind.group === "" && kind.kind === "Namespace" && listAt(next, "spec", "finalizers").length > 0);
   if (grace === 0 && !isHeld) return false;
   const before = meta["deletionGracePeriodSeconds"];
   const isMarked = meta["deletionTimestamp"] !== undefined;
   if (isMarked && typeof before === "number" && grace >= before) return true;
-  if (!isMarked && typeof meta["generation"] === "number" && kind.hasGeneration) setField(meta, "generation", meta["generation"] + 1);
+  if (!isMarked && typeof meta["generation"] === "number" && kind.hasGeneration)
+    setField(meta, "generation", meta["generation"] + 1);
   setField(meta, "deletionTimestamp", toTime(server.clock.nowMs() + grace * 1_000));
   setField(meta, "deletionGracePeriodSeconds", grace);
-  if (kind.group === "" && kind.kind === "Namespace") setField(growTree(next, "status"), "phase", "Terminating");
+  if (kind.group === "" && kind.kind === "Namespace")
+    setField(growTree(next, "status"), "phase", "Terminating");
   return true;
 }
 
@@ -138,20 +179,38 @@ function wantedFinalizers(held: readonly string[], policy: DeleteOptions["policy
 }
 
 /** Takes the object out of the store; undefined when somebody else wrote in between. */
-export async function removeForGood(call: Call, { object, stored }: { readonly object: Tree; readonly stored: StoredObject }): Promise<Outcome | undefined> {
+export async function removeForGood(
+  call: Call,
+  { object, stored }: { readonly object: Tree; readonly stored: StoredObject },
+): Promise<Outcome | undefined> {
   const { kind, server } = call;
-  const place = { namespace: textAt(object, "metadata", "namespace"), name: textAt(object, "metadata", "name") };
-  const result = await server.store.write({ kind: "delete", key: keyOf(kind, place), expect: { kind: "modified", revision: stored.revision } });
+  const place = {
+    namespace: textAt(object, "metadata", "namespace"),
+    name: textAt(object, "metadata", "name"),
+  };
+  const result = await server.store.write({
+    kind: "delete",
+    key: keyOf(kind, place),
+    expect: { kind: "modified", revision: stored.revision },
+  });
   if (!result.written) return result.current === undefined ? statusOf(call, object) : undefined;
   for (const step of server.admission) await step.removed?.({ kind, object });
   // Pods answer as themselves, as upstream's graceful kinds do; kubectl waits by their uid.
   if (kind.rules.graceSeconds === undefined) return statusOf(call, object);
-  const last = { ...object, metadata: { ...treeAt(object, "metadata"), resourceVersion: String(result.revision) } };
+  const last = {
+    ...object,
+    metadata: { ...treeAt(object, "metadata"), resourceVersion: String(result.revision) },
+  };
   return { kind: "object", code: 200, object: last };
 }
 
 function statusOf({ kind }: Call, object: Tree): Outcome {
-  const details = { name: textAt(object, "metadata", "name"), ...(kind.group === "" ? {} : { group: kind.group }), kind: kind.plural, uid: textAt(object, "metadata", "uid") };
+  const details = {
+    name: textAt(object, "metadata", "name"),
+    ...(kind.group === "" ? {} : { group: kind.group }),
+    kind: kind.plural,
+    uid: textAt(object, "metadata", "uid"),
+  };
   return { kind: "status", status: successStatus(details) };
 }
 

@@ -27,24 +27,36 @@ type Sent = {
 export function checkFields(call: Call, { object, duplicates, kind, patch }: Sent): void {
   const mode = call.query.get("fieldValidation") ?? "";
   if (!["", "Ignore", "Warn", "Strict"].includes(mode))
-    throw badRequest(`fieldValidation: Unsupported value: ${JSON.stringify(mode)}: supported values: "Ignore", "Strict", "Warn"`);
+    throw badRequest(
+      `fieldValidation: Unsupported value: ${JSON.stringify(mode)}: supported values: "Ignore", "Strict", "Warn"`,
+    );
   const schema = schemaFor(kind);
   if (schema === undefined) return;
   const options: ShapeOptions = { lookup: schemaOf, isCustom: kind.custom, structName: kind.kind };
   const { unknown, wrong } = checkShape(object, schema, options);
   const handled = `${kind.kind} in version ${JSON.stringify(kind.version)} cannot be handled as a ${kind.kind}`;
   if (wrong !== undefined && !kind.custom) throw badRequest(`${handled}: ${wrong}`);
-  const problems = [...duplicates.map((path) => `duplicate field ${JSON.stringify(path)}`), ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`)];
+  const problems = [
+    ...duplicates.map((path) => `duplicate field ${JSON.stringify(path)}`),
+    ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`),
+  ];
   if (problems.length === 0) return;
   if (mode === "Strict" && patch !== undefined) throw strictPatch(patch, problems);
-  if (mode === "Strict") throw new StatusError("BadRequest", kind.custom ? `strict decoding error: ${problems.join(", ")}` : `${handled}: strict decoding error: ${problems.join(", ")}`);
+  if (mode === "Strict")
+    throw new StatusError(
+      "BadRequest",
+      kind.custom
+        ? `strict decoding error: ${problems.join(", ")}`
+        : `${handled}: strict decoding error: ${problems.join(", ")}`,
+    );
   if (mode === "" || mode === "Warn") call.warnings.push(...problems);
 }
-
 
 // Upstream calls a patch with unknown fields invalid, where a whole object with them is a bad request.
 function strictPatch(patch: unknown, problems: readonly string[]): StatusError {
   const text = `strict decoding error: ${problems.join(", ")}`;
   const message = `Invalid value: ${JSON.stringify(jsonText(patch))}: ${text}`;
-  return new StatusError("Invalid", `The request is invalid: patch: ${message}`, { details: { causes: [{ reason: "FieldValueInvalid", message, field: "patch" }] } });
+  return new StatusError("Invalid", `The request is invalid: patch: ${message}`, {
+    details: { causes: [{ reason: "FieldValueInvalid", message, field: "patch" }] },
+  });
 }

@@ -15,7 +15,13 @@ export type ChangeType = WatchEventType;
 
 /** What a verb answers, before it is written in the form that the client asked for. */
 export type Outcome =
-  | { readonly kind: "object"; readonly code: number; readonly object: Tree; readonly stored?: StoredObject; readonly of?: KindInfo }
+  | {
+      readonly kind: "object";
+      readonly code: number;
+      readonly object: Tree;
+      readonly stored?: StoredObject;
+      readonly of?: KindInfo;
+    }
   | { readonly kind: "status"; readonly status: Status }
   | {
       readonly kind: "list";
@@ -28,5 +34,11 @@ export type Outcome =
 
 /** A Status for what went well (apimachinery, DELETE's answer). */
 export function successStatus(details: Status["details"]): Status {
-  return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", ...(details === undefined ? {} : { details }) };
+  return {
+    kind: "Status",
+    apiVersion: "v1",
+    metadata: {},
+    status: "Success",
+    ...(details === undefined ? {} : { details }),
+  };
 }

@@ -42,7 +42,11 @@ export async function patchOne(call: Call): Promise<Outcome> {
 
 export function patcherOf(call: Call, type: string, patch: unknown): (current: Tree) => Tree {
   if (type === patchTypes.json) return (current) => applyJsonPatch(current, patch);
-  if (!Object.values<string>(patchTypes).includes(type) || (type === patchTypes.strategic && call.kind.custom)) throw unsupportedPatch(call);
+  if (
+    !Object.values<string>(patchTypes).includes(type) ||
+    (type === patchTypes.strategic && call.kind.custom)
+  )
+    throw unsupportedPatch(call);
   if (!isTree(patch)) throw badRequest("the patch is not an object");
   if (type === patchTypes.merge) return (current) => applyMergePatch(current, patch);
   const schema = schemaFor(call.kind);
@@ -50,8 +54,13 @@ export function patcherOf(call: Call, type: string, patch: unknown): (current: T
 }
 
 function unsupportedPatch(call: Call): StatusError {
-  const types = Object.values<string>(patchTypes).filter((type) => !call.kind.custom || type !== patchTypes.strategic);
-  return new StatusError("UnsupportedMediaType", `the body of the request was in an unknown format - accepted media types include: ${types.join(", ")}`);
+  const types = Object.values<string>(patchTypes).filter(
+    (type) => !call.kind.custom || type !== patchTypes.strategic,
+  );
+  return new StatusError(
+    "UnsupportedMediaType",
+    `the body of the request was in an unknown format - accepted media types include: ${types.join(", ")}`,
+  );
 }
 
 type Patch = { readonly patch: unknown; readonly duplicates: readonly string[] };
@@ -70,7 +79,8 @@ export function readPatch(call: Call, format: "json" | "yaml"): Patch {
   try {
     return { patch: parseJson(text), duplicates: duplicateKeys(text) };
   } catch (cause) {
-    if (format === "yaml" && cause instanceof SyntaxError) return { patch: parseYaml(text).value, duplicates: [] };
+    if (format === "yaml" && cause instanceof SyntaxError)
+      return { patch: parseYaml(text).value, duplicates: [] };
     if (cause instanceof StatusError) throw cause;
     throw new StatusError("BadRequest", `error decoding patch: ${(cause as Error).message}`, { cause });
   }

@@ -2,19 +2,37 @@ import { toTime } from "@cortado/std/clock";
 import { nameSuffix } from "@cortado/std/random";
 import { invalidObject, type FieldError } from "@cortado/kinds/field-errors";
 import { validateMeta, validateMetaUpdate } from "@cortado/kinds/meta-validation";
-import { copyTree, fieldOf, growTree, sameTree, setField, textAt, treeAt, type Tree } from "@cortado/kinds/tree";
+import {
+  copyTree,
+  fieldOf,
+  growTree,
+  sameTree,
+  setField,
+  textAt,
+  treeAt,
+  type Tree,
+} from "@cortado/kinds/tree";
 import type { KindInfo } from "@cortado/kinds/kind-info";
 import type { Call, Server } from "../server.ts";
 import { GENERATED_PREFIX_MAX } from "../limits.ts";
 import { validateBySchema } from "./schema-validation.ts";
 
-const systemFields = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "selfLink", "generation"];
+const systemFields = [
+  "uid",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "resourceVersion",
+  "selfLink",
+  "generation",
+];
 
 /** Gives a new object what only the server may give. */
 export function prepareNew(server: Server, kind: KindInfo, object: Tree): void {
   const meta = growTree(object, "metadata");
   for (const field of systemFields) delete meta[field];
-  if (textAt(meta, "name") === "" && textAt(meta, "generateName") !== "") setField(meta, "name", generatedName(server, textAt(meta, "generateName")));
+  if (textAt(meta, "name") === "" && textAt(meta, "generateName") !== "")
+    setField(meta, "name", generatedName(server, textAt(meta, "generateName")));
   setField(meta, "uid", server.random.uuid());
   setField(meta, "creationTimestamp", toTime(server.clock.nowMs()));
   if (kind.hasGeneration) setField(meta, "generation", 1);
@@ -33,7 +51,12 @@ function resetStatus(object: Tree, current: Tree | undefined): void {
   else setField(object, "status", copyTree(status));
 }
 
-type Updating = { readonly kind: KindInfo; readonly subresource: string; readonly next: Tree; readonly current: Tree };
+type Updating = {
+  readonly kind: KindInfo;
+  readonly subresource: string;
+  readonly next: Tree;
+  readonly current: Tree;
+};
 
 /** Keeps of the current object what an update may not write. Changes `next` in place. */
 export function prepareChanged({ kind, subresource, next, current }: Updating): void {
@@ -44,7 +67,8 @@ export function prepareChanged({ kind, subresource, next, current }: Updating): 
   for (const field of [...systemFields, "generateName"]) keepField(meta, old, field);
   kind.rules.defaults?.(next);
   kind.rules.prepareForUpdate?.(next, current, { subresource });
-  if (kind.hasGeneration && typeof old["generation"] === "number" && wantsOther(next, current)) setField(meta, "generation", old["generation"] + 1);
+  if (kind.hasGeneration && typeof old["generation"] === "number" && wantsOther(next, current))
+    setField(meta, "generation", old["generation"] + 1);
 }
 
 function keepField(meta: Tree, old: Tree, field: string): void {
@@ -54,8 +78,10 @@ function keepField(meta: Tree, old: Tree, field: string): void {
 }
 
 function keepAllButStatus({ kind, next, current }: Pick<Updating, "kind" | "next" | "current">): void {
-  for (const key of Object.keys(next)) if (!["apiVersion", "kind", "metadata", "status"].includes(key)) delete next[key];
-  for (const [key, value] of Object.entries(current)) if (!["apiVersion", "kind", "metadata", "status"].includes(key)) setField(next, key, copyTree(value));
+  for (const key of Object.keys(next))
+    if (!["apiVersion", "kind", "metadata", "status"].includes(key)) delete next[key];
+  for (const [key, value] of Object.entries(current))
+    if (!["apiVersion", "kind", "metadata", "status"].includes(key)) setField(next, key, copyTree(value));
   const meta = growTree(next, "metadata");
   const old = treeAt(current, "metadata");
   keepField(meta, old, "ownerReferences");
@@ -71,7 +97,11 @@ function wantsOther(next: Tree, current: Tree): boolean {
 
 /** @throws StatusError "Invalid" with every problem of a new object */
 export function validateNew(kind: KindInfo, object: Tree): void {
-  refuse(kind, object, [...validateMeta(object, kind), ...validateBySchema(kind, object, undefined), ...(kind.rules.validate?.(object) ?? [])]);
+  refuse(kind, object, [
+    ...validateMeta(object, kind),
+    ...validateBySchema(kind, object, undefined),
+    ...(kind.rules.validate?.(object) ?? []),
+  ]);
 }
 
 /** @throws StatusError "Invalid" with every problem of a change */
@@ -86,7 +116,12 @@ export function validateChanged({ kind, subresource, next, current }: Updating):
 }
 
 function refuse(kind: KindInfo, object: Tree, errors: readonly FieldError[]): void {
-  if (errors.length > 0) throw invalidObject(kind, textAt(object, "metadata", "name") || textAt(object, "metadata", "generateName"), errors);
+  if (errors.length > 0)
+    throw invalidObject(
+      kind,
+      textAt(object, "metadata", "name") || textAt(object, "metadata", "generateName"),
+      errors,
+    );
 }
 
 /** A new object's namespace comes from the path; another one in the body is a mistake. */

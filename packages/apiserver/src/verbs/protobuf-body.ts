@@ -5,7 +5,14 @@ import { schemaName } from "@cortado/kinds/kind-info";
 import { isTree, setField, type Tree } from "@cortado/kinds/tree";
 import { fieldSchema, follow, type Schema } from "@cortado/kinds/schema";
 
-const metaKinds = new Set(["DeleteOptions", "Status", "CreateOptions", "UpdateOptions", "PatchOptions", "ListOptions"]);
+const metaKinds = new Set([
+  "DeleteOptions",
+  "Status",
+  "CreateOptions",
+  "UpdateOptions",
+  "PatchOptions",
+  "ListOptions",
+]);
 
 /** A protobuf body as the JSON that it stands for. @throws StatusError "BadRequest", "UnsupportedMediaType" */
 export function decodeProtobufBody(body: Uint8Array): Tree {
@@ -13,8 +20,14 @@ export function decodeProtobufBody(body: Uint8Array): Tree {
   const [first = "", second] = apiVersion.split("/");
   const group = second === undefined ? "" : first;
   const version = second ?? first;
-  const name = metaKinds.has(kind) ? `io.k8s.apimachinery.pkg.apis.meta.v1.${kind}` : schemaName({ group, version, kind });
-  if (messageOf(name) === undefined) throw new StatusError("UnsupportedMediaType", `${kind} in ${apiVersion} has no protobuf form here; send JSON`);
+  const name = metaKinds.has(kind)
+    ? `io.k8s.apimachinery.pkg.apis.meta.v1.${kind}`
+    : schemaName({ group, version, kind });
+  if (messageOf(name) === undefined)
+    throw new StatusError(
+      "UnsupportedMediaType",
+      `${kind} in ${apiVersion} has no protobuf form here; send JSON`,
+    );
   const object = decodeMessage(raw, name, messageOf);
   dropZeros(object, schemaOf(name));
   setField(object, "apiVersion", apiVersion);
@@ -41,8 +54,10 @@ function dropZeros(tree: Tree, schema: Schema | undefined): void {
     const below = follow(fieldSchema(schema, key), schemaOf);
     const isField = schema?.properties !== undefined && Object.hasOwn(schema.properties, key);
     const isZero = value === "" || value === 0 || value === false || value === null;
-    if (isField && isZero && !meantZeros.has(key) && schema.required?.includes(key) !== true) delete tree[key];
+    if (isField && isZero && !meantZeros.has(key) && schema.required?.includes(key) !== true)
+      delete tree[key];
     else if (isTree(value)) dropZeros(value, below);
-    else if (Array.isArray(value)) for (const item of value) if (isTree(item)) dropZeros(item, follow(below?.items, schemaOf));
+    else if (Array.isArray(value))
+      for (const item of value) if (isTree(item)) dropZeros(item, follow(below?.items, schemaOf));
   }
 }

@@ -42,11 +42,18 @@ function writeToken(token: PageToken): string {
 
 function readToken(text: string): PageToken {
   try {
-    const { v, rv, start } = JSON.parse(Buffer.from(text, "base64url").toString()) as { v: string; rv: number; start: string };
-    if (v !== "meta.k8s.io/v1" || typeof start !== "string" || !Number.isSafeInteger(rv)) throw new Error("it is not one of ours");
+    const { v, rv, start } = JSON.parse(Buffer.from(text, "base64url").toString()) as {
+      v: string;
+      rv: number;
+      start: string;
+    };
+    if (v !== "meta.k8s.io/v1" || typeof start !== "string" || !Number.isSafeInteger(rv))
+      throw new Error("it is not one of ours");
     return { revision: rv < 0 ? undefined : (rv as Revision), after: start };
   } catch (error) {
-    throw new StatusError("BadRequest", `continue key is not valid: ${(error as Error).message}`, { cause: error });
+    throw new StatusError("BadRequest", `continue key is not valid: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -65,7 +72,8 @@ export async function listMany(call: Call): Promise<Outcome> {
 function readLimit(text: string | null): number {
   if (text === null || text === "") return 0;
   const limit = Number(text);
-  if (!Number.isSafeInteger(limit) || limit < 0) throw badRequest(`limit: Invalid value: ${JSON.stringify(text)}: must be a whole number`);
+  if (!Number.isSafeInteger(limit) || limit < 0)
+    throw badRequest(`limit: Invalid value: ${JSON.stringify(text)}: must be a whole number`);
   return limit;
 }
 
@@ -73,20 +81,28 @@ async function readAt(call: Call, token: PageToken | undefined): Promise<Revisio
   const match = call.query.get("resourceVersionMatch") ?? "";
   const version = call.query.get("resourceVersion") ?? "";
   if (token !== undefined) {
-    if (version !== "" && version !== "0") throw badRequest("specifying resource version is not allowed when using continue");
+    if (version !== "" && version !== "0")
+      throw badRequest("specifying resource version is not allowed when using continue");
     return token.revision;
   }
-  if (match !== "" && version === "") throw badRequest("resourceVersionMatch is forbidden unless resourceVersion is provided");
+  if (match !== "" && version === "")
+    throw badRequest("resourceVersionMatch is forbidden unless resourceVersion is provided");
   if (match !== "" && match !== "Exact" && match !== "NotOlderThan")
-    throw badRequest(`resourceVersionMatch: Unsupported value: ${JSON.stringify(match)}: supported values: "Exact", "NotOlderThan"`);
-  if (match === "Exact" && version === "0") throw badRequest('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"');
+    throw badRequest(
+      `resourceVersionMatch: Unsupported value: ${JSON.stringify(match)}: supported values: "Exact", "NotOlderThan"`,
+    );
+  if (match === "Exact" && version === "0")
+    throw badRequest('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"');
   const asked = await checkFuture(call);
   return match === "Exact" ? asked : undefined;
 }
 
 function namedField(selection: Selection, { kind, info }: Call): string | undefined {
   if (kind.namespaced && info.namespace === "") return undefined;
-  return selection.fields.find(({ field, isEqual, value }) => field === "metadata.name" && isEqual && value !== "" && !value.includes("/"))?.value;
+  return selection.fields.find(
+    ({ field, isEqual, value }) =>
+      field === "metadata.name" && isEqual && value !== "" && !value.includes("/"),
+  )?.value;
 }
 
 async function listNamed(call: Call, name: string, selection: Selection): Promise<Outcome> {
@@ -123,21 +139,36 @@ async function collect(call: Call, { prefix, limit, selection, at, after }: Coll
       if (!isAll && index % LIST_SLICE_ITEMS === LIST_SLICE_ITEMS - 1) await breathe();
       if (limit > 0 && items.length >= limit) {
         const left = page.items.length - index - 1 + page.remaining;
-        return { kind: "list", items, revision, ...nextPage({ left, isAll, revision, after: found.key.slice(root.length) }) };
+        return {
+          kind: "list",
+          items,
+          revision,
+          ...nextPage({ left, isAll, revision, after: found.key.slice(root.length) }),
+        };
       }
     }
   } while (limit > 0 && page.remaining > 0);
   return { kind: "list", items, revision, next: "", remaining: undefined };
 }
 
-type Ending = { readonly left: number; readonly isAll: boolean; readonly revision: Revision; readonly after: string };
+type Ending = {
+  readonly left: number;
+  readonly isAll: boolean;
+  readonly revision: Revision;
+  readonly after: string;
+};
 
 function nextPage({ left, isAll, revision, after }: Ending): { next: string; remaining: number | undefined } {
   if (left === 0) return { next: "", remaining: undefined };
   return { next: writeToken({ revision, after }), remaining: isAll ? left : undefined };
 }
 
-type PageQuery = { readonly prefix: string; readonly at: Revision | undefined; readonly after: string | undefined; readonly limit: number };
+type PageQuery = {
+  readonly prefix: string;
+  readonly at: Revision | undefined;
+  readonly after: string | undefined;
+  readonly limit: number;
+};
 
 async function readPage(call: Call, { prefix, at, after, limit }: PageQuery): Promise<ListResult> {
   try {

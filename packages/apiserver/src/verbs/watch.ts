@@ -22,7 +22,13 @@ export async function watchMany(call: Call): Promise<Outcome> {
   return { kind: "watch", changes: changesOf(call, source) };
 }
 
-type Plan = { readonly wantsState: boolean; readonly after: Revision; readonly sendsInitialEnd: boolean; readonly sendsBookmarks: boolean; readonly endsMs: number };
+type Plan = {
+  readonly wantsState: boolean;
+  readonly after: Revision;
+  readonly sendsInitialEnd: boolean;
+  readonly sendsBookmarks: boolean;
+  readonly endsMs: number;
+};
 
 function readPlan(call: Call): Plan {
   const { query, server } = call;
@@ -31,20 +37,32 @@ function readPlan(call: Call): Plan {
   const match = query.get("resourceVersionMatch") ?? "";
   const bookmarks = query.get("allowWatchBookmarks");
   const sendsBookmarks = bookmarks === "true" || bookmarks === "1";
-  if (initial !== null && match !== "NotOlderThan") throw badRequest("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
-  if (initial === null && match !== "") throw badRequest("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
-  const wantsState = initial === null ? version === "" || version === "0" : initial === "true" || initial === "1";
+  if (initial !== null && match !== "NotOlderThan")
+    throw badRequest("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+  if (initial === null && match !== "")
+    throw badRequest("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+  const wantsState =
+    initial === null ? version === "" || version === "0" : initial === "true" || initial === "1";
   const asked = version === "" || version === "0" ? server.store.revision : parseRevision(version);
   const seconds = Number(query.get("timeoutSeconds") ?? "0");
   const endsMs = seconds > 0 ? seconds * 1_000 : WATCH_MS_MIN + server.random.integer(WATCH_MS_MIN);
-  return { wantsState, after: asked, sendsInitialEnd: wantsState && initial !== null && sendsBookmarks, sendsBookmarks, endsMs };
+  return {
+    wantsState,
+    after: asked,
+    sendsInitialEnd: wantsState && initial !== null && sendsBookmarks,
+    sendsBookmarks,
+    endsMs,
+  };
 }
 
 // A watch of one object by its name is a watch with a field selector.
 function readWatchSelection(call: Call): Selection {
   const selection = readSelection(call.query, call.kind);
   if (call.info.name === "") return selection;
-  return { ...selection, fields: [...selection.fields, { field: "metadata.name", isEqual: true, value: call.info.name }] };
+  return {
+    ...selection,
+    fields: [...selection.fields, { field: "metadata.name", isEqual: true, value: call.info.name }],
+  };
 }
 
 function withoutPaging(query: URLSearchParams): URLSearchParams {
@@ -53,14 +71,21 @@ function withoutPaging(query: URLSearchParams): URLSearchParams {
   return plain;
 }
 
-type Source = Plan & { readonly kind: Call["kind"]; readonly selection: Selection; readonly items: readonly StoredObject[]; readonly after: Revision };
+type Source = Plan & {
+  readonly kind: Call["kind"];
+  readonly selection: Selection;
+  readonly items: readonly StoredObject[];
+  readonly after: Revision;
+};
 
 async function* changesOf(call: Call, source: Source): AsyncGenerator<Change, void, void> {
   const { server } = call;
   const ending = new AbortController();
   const signal = AbortSignal.any([call.signal, ending.signal]);
   const deadline = server.clock.after(source.endsMs, () => ending.abort());
-  const events = server.store.watch({ prefix: prefixOf(source.kind, call.info.namespace), after: source.after, signal })[Symbol.asyncIterator]();
+  const events = server.store
+    .watch({ prefix: prefixOf(source.kind, call.info.namespace), after: source.after, signal })
+    [Symbol.asyncIterator]();
   let pending: Promise<IteratorResult<readonly StoreEvent[]>> | undefined;
   try {
     for (const [index, stored] of source.items.entries()) {
@@ -97,7 +122,11 @@ type Next =
   | { readonly kind: "events"; readonly result: IteratorResult<readonly StoreEvent[]> }
   | { readonly kind: "bookmark"; readonly revision: Revision };
 
-type Waiting = { readonly pending: Promise<IteratorResult<readonly StoreEvent[]>>; readonly signal: AbortSignal; readonly sendsBookmarks: boolean };
+type Waiting = {
+  readonly pending: Promise<IteratorResult<readonly StoreEvent[]>>;
+  readonly signal: AbortSignal;
+  readonly sendsBookmarks: boolean;
+};
 
 async function nextOrBookmark(call: Call, { pending, sendsBookmarks }: Waiting): Promise<Next> {
   const events = pending.then((result): Next => ({ kind: "events", result }));
@@ -126,7 +155,10 @@ function changeOf(event: StoreEvent, { kind, selection }: Source): Change | unde
   }
   const isNow = event.kind === "put" && selected(objectOf(now, kind), selection, kind);
   const before = event.previous === undefined ? undefined : storedOf(event.previous);
-  const wasBefore = event.kind === "delete" ? matchesDeleted(now, before, { kind, selection }) : before !== undefined && selected(objectOf(before, kind), selection, kind);
+  const wasBefore =
+    event.kind === "delete"
+      ? matchesDeleted(now, before, { kind, selection })
+      : before !== undefined && selected(objectOf(before, kind), selection, kind);
   if (isNow) return { type: wasBefore ? "MODIFIED" : "ADDED", stored: now };
   if (!wasBefore) return undefined;
   // A watcher that loses sight of an object gets its last state as it saw it, at the revision of the change.
@@ -134,6 +166,10 @@ function changeOf(event: StoreEvent, { kind, selection }: Source): Change | unde
   return { type: "DELETED", stored: { bytes: last, revision: event.revision } };
 }
 
-function matchesDeleted(now: StoredObject, before: StoredObject | undefined, { kind, selection }: Pick<Source, "kind" | "selection">): boolean {
+function matchesDeleted(
+  now: StoredObject,
+  before: StoredObject | undefined,
+  { kind, selection }: Pick<Source, "kind" | "selection">,
+): boolean {
   return selected(objectOf(before ?? now, kind) as Tree, selection, kind);
 }

@@ -1,12 +1,12 @@
 import type { Stored } from "@cortado/client";
 import { again, done, startLoop, type Loop, type Outcome } from "@cortado/client/loop";
-import type { Deployment, ReplicaSet } from "@cortado/kinds";
+import type { Deployment, Pod, ReplicaSet } from "@cortado/kinds";
 import { deployments, replicaSets } from "@cortado/kinds/resources";
 import { hasReason } from "@cortado/std/status";
 import { byController, byNamespace } from "../caches.ts";
 import type { Context } from "../context.ts";
 import { REVISIONS_KEPT } from "../limits.ts";
-import { adoption, controllerReference, isActive, isTerminating, orphansFor } from "../owned/owned.ts";
+import { adoption, controllerReference, isTerminating, orphansFor } from "../owned/owned.ts";
 import { sameTemplate, templateHash } from "../owned/template.ts";
 import { keysOf, wakeOwners } from "../owned/wake.ts";
 import { planRollout, replicasOf } from "./plan.ts";
@@ -56,7 +56,7 @@ async function reconcile(key: string, context: Context): Promise<Outcome> {
   return waitMs === undefined ? done : again(waitMs);
 }
 
-function isFinished(pod: Parameters<typeof isActive>[0]): boolean {
+function isFinished(pod: Pod): boolean {
   return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 }
 

@@ -65,7 +65,7 @@ async function reconcile(key: string, context: Context): Promise<Outcome> {
 
 async function writeSlices(service: Stored<Service>, plans: readonly SlicePlan[], context: Context): Promise<void> {
   const { caches, client, signal } = context;
-  const { namespace = "default", name } = service.metadata;
+  const { namespace = "default" } = service.metadata;
   const have = caches.endpointSlices
     .byIndex(byController, service.metadata.uid)
     .toSorted((one, other) => (one.metadata.name < other.metadata.name ? -1 : 1));

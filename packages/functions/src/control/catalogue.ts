@@ -158,20 +158,7 @@ export class Catalogue implements AsyncDisposable {
 
   async #deploy(key: Key, object: Stored<FunctionResource>, signal: AbortSignal): Promise<void> {
     const definition = readDefinition(object);
-    if (definition.language === undefined) {
-      await writeContainer(definition, { object, client: this.#options.client, signal });
-      const container = new ContainerFunction({ definition, slices: this.#slices, send: this.#options.send });
-      this.#replace(key, {
-        definition,
-        version: "container",
-        container,
-        replicas: undefined,
-        data: undefined,
-        call: (call, options) => container.call(call, options),
-      });
-      this.#options.changed();
-      return;
-    }
+    if (definition.language === undefined) return this.#deployContainer(key, { definition, object, signal });
     const source = this.#sourceOf(definition);
     const version = versionOf(definition, source);
     const known = this.#deployed.get(key);
@@ -186,11 +173,10 @@ export class Catalogue implements AsyncDisposable {
         ? undefined
         : new DataFolder(`${this.#options.dataFolder}/${key}`, definition.dataBytes);
     const replicas = this.#startReplicas(key, definition, { code, data });
-    try {
-      await replicas.settled(signal);
-    } catch (error) {
+    await replicas.settled();
+    if (signal.aborted) {
       await replicas[Symbol.asyncDispose]();
-      throw error;
+      signal.throwIfAborted();
     }
     const old = this.#deployed.get(key)?.replicas;
     if (replicas.fault !== undefined && old !== undefined && old.live > 0) {
@@ -210,6 +196,28 @@ export class Catalogue implements AsyncDisposable {
       namespace: definition.namespace,
       language: definition.language,
       fault: replicas.fault,
+    });
+    this.#options.changed();
+  }
+
+  async #deployContainer(
+    key: Key,
+    { definition, object, signal }: { definition: Definition; object: Stored<FunctionResource>; signal: AbortSignal },
+  ): Promise<void> {
+    const version = createHash("sha256")
+      .update(JSON.stringify([object.metadata.uid, object.spec, definition.least]))
+      .digest("hex");
+    // Written once for each version, and when the Deployment has gone: its own changes wake this loop.
+    if (this.#deployed.get(key)?.version !== version || this.#deployments.get(key) === undefined)
+      await writeContainer(definition, { object, client: this.#options.client, signal });
+    const container = new ContainerFunction({ definition, slices: this.#slices, send: this.#options.send });
+    this.#replace(key, {
+      definition,
+      version,
+      container,
+      replicas: undefined,
+      data: undefined,
+      call: (call, options) => container.call(call, options),
     });
     this.#options.changed();
   }

@@ -22,7 +22,7 @@ export async function writeContainer(
   definition: Definition,
   { object, client, signal }: Writing,
 ): Promise<void> {
-  const { name, namespace, least, image } = definition;
+  const { name, namespace, least } = definition;
   const owner = {
     apiVersion: "openfaas.com/v1",
     kind: "Function",
@@ -33,31 +33,7 @@ export async function writeContainer(
   };
   const labels = { ...object.spec.labels, faas_function: name };
   const metadata = { name, namespace, labels, ownerReferences: [owner] };
-  const { limits, requests, readOnlyRootFilesystem } = object.spec;
-  const environment = { ...object.spec.environment, OPENFAAS_NAME: name, OPENFAAS_NAMESPACE: namespace };
-  const handler = object.spec.handler === undefined ? {} : { fprocess: object.spec.handler };
-  const env = Object.entries({ ...environment, ...handler }).map(([key, value]) => ({ name: key, value }));
-  const container = {
-    name,
-    image,
-    imagePullPolicy: image.startsWith("cortado.local/") ? "IfNotPresent" : "Always",
-    ports: [{ name: "http", containerPort: WATCHDOG_PORT, protocol: "TCP" }],
-    env,
-    resources: {
-      ...(limits === undefined ? {} : { limits }),
-      ...(requests === undefined ? {} : { requests }),
-    },
-    readinessProbe: { httpGet: { path: "/_/health", port: WATCHDOG_PORT }, periodSeconds: 2 },
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      ...(readOnlyRootFilesystem === undefined ? {} : { readOnlyRootFilesystem }),
-    },
-    ...(readOnlyRootFilesystem === true ? { volumeMounts: [{ name: "tmp", mountPath: "/tmp" }] } : {}),
-  };
-  const pod = {
-    containers: [container],
-    ...(readOnlyRootFilesystem === true ? { volumes: [{ name: "tmp", emptyDir: {} }] } : {}),
-  };
+  const pod = podSpec(definition, object.spec);
   const selector = { faas_function: name };
   const apply = {
     name,
@@ -92,6 +68,35 @@ export async function writeContainer(
       },
     },
   });
+}
+
+/** What runs in the function's pods. */
+function podSpec({ name, namespace, image }: Definition, spec: FunctionResource["spec"]) {
+  const { limits, requests, readOnlyRootFilesystem } = spec;
+  const environment = { ...spec.environment, OPENFAAS_NAME: name, OPENFAAS_NAMESPACE: namespace };
+  const handler = spec.handler === undefined ? {} : { fprocess: spec.handler };
+  const env = Object.entries({ ...environment, ...handler }).map(([key, value]) => ({ name: key, value }));
+  const container = {
+    name,
+    image,
+    imagePullPolicy: image.startsWith("cortado.local/") ? "IfNotPresent" : "Always",
+    ports: [{ name: "http", containerPort: WATCHDOG_PORT, protocol: "TCP" }],
+    env,
+    resources: {
+      ...(limits === undefined ? {} : { limits }),
+      ...(requests === undefined ? {} : { requests }),
+    },
+    readinessProbe: { httpGet: { path: "/_/health", port: WATCHDOG_PORT }, periodSeconds: 2 },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      ...(readOnlyRootFilesystem === undefined ? {} : { readOnlyRootFilesystem }),
+    },
+    ...(readOnlyRootFilesystem === true ? { volumeMounts: [{ name: "tmp", mountPath: "/tmp" }] } : {}),
+  };
+  return {
+    containers: [container],
+    ...(readOnlyRootFilesystem === true ? { volumes: [{ name: "tmp", emptyDir: {} }] } : {}),
+  };
 }
 
 export type ContainerFunctionOptions = {

@@ -18,6 +18,7 @@ import { annotationNames } from "../definition.ts";
 import type { Invoker } from "../invoke.ts";
 import { ASYNC_BODY_BYTES_MAX, CALL_BYTES_MAX, DEFAULT_NAMESPACE, DEFINITION_BYTES_MAX } from "../limits.ts";
 import type { AsyncQueue } from "../queue/async-queue.ts";
+import { decodeName, droppedHeaders, forwarded, splitName, type Where } from "./calling.ts";
 import { logsAnswer } from "./logs.ts";
 import { readDeployment, record, text, toStatus } from "./wire.ts";
 
@@ -42,19 +43,6 @@ type Route = {
 };
 
 const functionMethods = new Set(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]);
-// Hop-by-hop headers end here (RFC 9110, section 7.6.1), and so does the platform's own password.
-const droppedHeaders = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "content-length",
-  "host",
-]);
 
 /** OpenFaaS' gateway API over the Function objects of the API server. */
 export class Gateway {
@@ -384,33 +372,4 @@ export class Gateway {
       throw new StatusError("NotFound", `error finding function ${name}.${namespace}: it does not exist`);
     return logsAnswer(request, { name, namespace, ring: catalogue.ring(`${namespace}/${name}`), clock });
   }
-}
-
-type Where = { readonly name: string; readonly namespace: string };
-
-/** NAME.NAMESPACE splits at the last dot; without one the default namespace is meant. */
-export function splitName(called: string, namespace?: string): Where {
-  if (namespace !== undefined) return { name: called, namespace };
-  const dot = called.lastIndexOf(".");
-  return dot < 0
-    ? { name: called, namespace: DEFAULT_NAMESPACE }
-    : { name: called.slice(0, dot), namespace: called.slice(dot + 1) };
-}
-
-function decodeName(name: string): string {
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
-  }
-}
-
-function forwarded(request: HttpRequest): Record<string, string> {
-  const kept = Object.entries(request.headers).filter(([name]) => !droppedHeaders.has(name));
-  const host = request.headers["host"];
-  return {
-    ...(host === undefined ? {} : { "x-forwarded-host": host }),
-    "x-forwarded-for": request.remote,
-    ...Object.fromEntries(kept),
-  };
 }

@@ -11,7 +11,8 @@ export interface Cgroup {
   /** Times the kernel has killed something in it for memory. */
   oomKills(): Promise<number>;
   pids(): Promise<readonly number[]>;
-  remove(): Promise<void>;
+  /** Goes when its last process has; `wait` is called between tries. */
+  remove(wait: () => Promise<void>): Promise<void>;
 }
 
 export interface Cgroups {
@@ -76,7 +77,7 @@ function v1Cgroup(folders: ReadonlyMap<string, string>): Cgroup {
       return file === undefined ? 0 : Number(/oom_kill (\d+)/.exec(await readText(file))?.[1] ?? 0);
     },
     pids: () => pidsIn(files[0]),
-    remove: () => removeFolders([...folders.values()]),
+    remove: (wait) => removeFolders([...folders.values()], wait),
   };
 }
 
@@ -120,7 +121,7 @@ function v2Cgroup(folder: string, usable: readonly string[]): Cgroup {
     oomKills: async () =>
       Number(/oom_kill (\d+)/.exec(await readText(join(folder, "memory.events")))?.[1] ?? 0),
     pids: () => pidsIn(procs),
-    remove: () => removeFolders([folder]),
+    remove: (wait) => removeFolders([folder], wait),
   };
 }
 
@@ -140,11 +141,17 @@ async function put(file: string | undefined, text: string): Promise<void> {
   if (file !== undefined) await writeFile(file, text);
 }
 
-async function removeFolders(folders: readonly string[]): Promise<void> {
-  // The kernel needs a moment after the last process has gone.
+/** A killed process takes a moment to go, longer on a busy machine. */
+const REMOVE_TRIES_MAX = 300;
+
+async function removeFolders(folders: readonly string[], wait: () => Promise<void>): Promise<void> {
   for (const folder of folders)
-    for (let tries = 0; tries < 50 && !(await quietly(rmdir(folder))) && (await exists(folder)); tries += 1)
-      await new Promise<void>((resolve) => void setImmediate(resolve));
+    for (
+      let tries = 0;
+      tries < REMOVE_TRIES_MAX && !(await quietly(rmdir(folder))) && (await exists(folder));
+      tries += 1
+    )
+      await wait();
 }
 
 async function quietly(work: Promise<unknown>): Promise<boolean> {

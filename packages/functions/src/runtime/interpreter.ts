@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import type { Duplex } from "node:stream";
 import type { Clock } from "@cortado/std/clock";
 import { StatusError } from "@cortado/std/status";
-import { CALL_BYTES_MAX, LOAD_TIMEOUT_MS, LOG_LINE_CHARACTERS_MAX } from "../limits.ts";
+import { CALL_BYTES_MAX, KILL_GRACE_MS, LOAD_TIMEOUT_MS, LOG_LINE_CHARACTERS_MAX } from "../limits.ts";
 import type { Limits } from "./cgroups.ts";
 import { encodeFrame, FrameDecoder, type Frame } from "./frames.ts";
 import type { Launch } from "./isolation.ts";
@@ -74,7 +74,8 @@ export class Interpreter {
       this.#pending?.reject(error);
       this.#pending = undefined;
       this.#link.destroy();
-      await options.launch.cgroup?.remove();
+      const never = new AbortController().signal;
+      await options.launch.cgroup?.remove(() => options.clock.sleep(10, { signal: never }));
     });
   }
 
@@ -146,11 +147,17 @@ export class Interpreter {
   /** Ends it at once, with all that it started. */
   kill(reason: StatusError): void {
     this.#killedFor ??= reason;
-    this.#child.kill("SIGKILL");
-    // Its namespace dies with its first process, which dies with our child; this is for what a plain process left.
-    void this.#options.launch.cgroup?.pids().then((pids) => {
-      for (const pid of pids) killQuietly(pid);
-    });
+    void this.#killAll();
+  }
+
+  // Inside out: the process that made the namespace then reaps what it started, and nobody is left for somebody else to reap.
+  async #killAll(): Promise<void> {
+    const { cgroup } = this.#options.launch;
+    const pids = (await cgroup?.pids().catch(() => [])) ?? [];
+    const inner = pids.filter((pid) => pid !== this.pid);
+    for (const pid of inner) killQuietly(pid);
+    if (inner.length === 0) this.#child.kill("SIGKILL");
+    else this.#options.clock.after(KILL_GRACE_MS, () => void this.#child.kill("SIGKILL"));
   }
 
   #ask(frame: Frame, timeout: { readonly ms: number; readonly error: StatusError }): Promise<Frame> {

@@ -55,6 +55,8 @@ export class Replicas implements AsyncDisposable {
   #idleCheck: Disposable | undefined;
   #closed = false;
   #wanted: number;
+  /** Resolved when the first start has come to something. */
+  readonly #tried: PromiseWithResolvers<void> = Promise.withResolvers();
 
   constructor(options: ReplicasOptions) {
     this.#options = options;
@@ -98,22 +100,17 @@ export class Replicas implements AsyncDisposable {
     }
   }
 
-  /** Resolves when one replica is loaded or it is known that none can be. */
-  async settled(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
-    const endMs = clock.monotonicMs() + READY_WAIT_MS;
-    while (
-      !this.#closed &&
-      this.live === 0 &&
-      this.#loadFault === undefined &&
-      this.#wanted > 0 &&
-      clock.monotonicMs() < endMs
-    )
-      await clock.sleep(20, { signal });
+  /** Resolves when one replica is loaded or it is known that none can be; at the latest after READY_WAIT_MS. */
+  async settled(): Promise<void> {
+    if (this.#wanted === 0) return;
+    const late = Promise.withResolvers<void>();
+    using _alarm = this.#options.clock.after(READY_WAIT_MS, () => late.resolve());
+    await Promise.race([this.#tried.promise, late.promise]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    this.#tried.resolve();
     this.#retry?.[Symbol.dispose]();
     this.#idleCheck?.[Symbol.dispose]();
     const gone = new StatusError(
@@ -213,6 +210,7 @@ export class Replicas implements AsyncDisposable {
       this.#starting -= 1;
       this.#onLoadFailed(error);
     }
+    this.#tried.resolve();
     changed();
   }
 

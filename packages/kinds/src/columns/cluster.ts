@@ -3,10 +3,26 @@ import { at, listAt, textAt, treeAt, type Tree } from "../tree.ts";
 import { created, nameOf, numberAt, orNone, selectorText, table } from "./columns.ts";
 
 export const nodeTable: TableInfo = table(
-  ["Name", "Status", "Roles", "Age", "Version", "+Internal-IP", "+External-IP", "+OS-Image", "+Kernel-Version", "+Container-Runtime"],
+  [
+    "Name",
+    "Status",
+    "Roles",
+    "Age",
+    "Version",
+    "+Internal-IP",
+    "+External-IP",
+    "+OS-Image",
+    "+Kernel-Version",
+    "+Container-Runtime",
+  ],
   (node, age) => {
     const address = (type: string): string =>
-      orNone(textAt(listAt(node, "status", "addresses").find((one) => textAt(one, "type") === type), "address"));
+      orNone(
+        textAt(
+          listAt(node, "status", "addresses").find((one) => textAt(one, "type") === type),
+          "address",
+        ),
+      );
     const known = (name: string): string => textAt(node, "status", "nodeInfo", name) || "<unknown>";
     return [
       nameOf(node),
@@ -65,14 +81,31 @@ export const serviceAccountTable: TableInfo = table(["Name", "Secrets:integer", 
   age(created(object)),
 ]);
 
-const modeLetters = new Map([["ReadWriteOnce", "RWO"], ["ReadOnlyMany", "ROX"], ["ReadWriteMany", "RWX"], ["ReadWriteOncePod", "RWOP"]]);
+const modeLetters = new Map([
+  ["ReadWriteOnce", "RWO"],
+  ["ReadOnlyMany", "ROX"],
+  ["ReadWriteMany", "RWX"],
+  ["ReadWriteOncePod", "RWOP"],
+]);
 
 function modes(list: readonly unknown[]): string {
   return [...new Set(list.map((mode) => modeLetters.get(String(mode)) ?? String(mode)))].join(",");
 }
 
 export const volumeTable: TableInfo = table(
-  ["Name", "Capacity", "Access Modes", "Reclaim Policy", "Status", "Claim", "StorageClass", "VolumeAttributesClass", "Reason", "Age", "+VolumeMode"],
+  [
+    "Name",
+    "Capacity",
+    "Access Modes",
+    "Reclaim Policy",
+    "Status",
+    "Claim",
+    "StorageClass",
+    "VolumeAttributesClass",
+    "Reason",
+    "Age",
+    "+VolumeMode",
+  ],
   (object, age) => {
     const claim = treeAt(object, "spec", "claimRef");
     const phase = textAt(object, "status", "phase");
@@ -93,12 +126,24 @@ export const volumeTable: TableInfo = table(
 );
 
 export const claimTable: TableInfo = table(
-  ["Name", "Status", "Volume", "Capacity", "Access Modes", "StorageClass", "VolumeAttributesClass", "Age", "+VolumeMode"],
+  [
+    "Name",
+    "Status",
+    "Volume",
+    "Capacity",
+    "Access Modes",
+    "StorageClass",
+    "VolumeAttributesClass",
+    "Age",
+    "+VolumeMode",
+  ],
   (object, age) => {
     const isBound = textAt(object, "spec", "volumeName") !== "";
     return [
       nameOf(object),
-      at(object, "metadata", "deletionTimestamp") === undefined ? textAt(object, "status", "phase") : "Terminating",
+      at(object, "metadata", "deletionTimestamp") === undefined
+        ? textAt(object, "status", "phase")
+        : "Terminating",
       textAt(object, "spec", "volumeName"),
       isBound ? textAt(object, "status", "capacity", "storage") : "",
       isBound ? modes(listAt(object, "status", "accessModes")) : "",
@@ -127,7 +172,18 @@ export const storageClassTable: TableInfo = table(
 );
 
 export const eventTable: TableInfo = table(
-  ["Last Seen", "Type", "Reason", "Object", "+Subobject", "+Source", "Message", "+First Seen", "+Count:integer", "+Name"],
+  [
+    "Last Seen",
+    "Type",
+    "Reason",
+    "Object",
+    "+Subobject",
+    "+Source",
+    "Message",
+    "+First Seen",
+    "+Count:integer",
+    "+Name",
+  ],
   (event, age) => {
     const first = at(event, "firstTimestamp") ?? at(event, "eventTime");
     const series = at(event, "series", "lastObservedTime");
@@ -150,17 +206,27 @@ export const eventTable: TableInfo = table(
   },
 );
 
-export const roleBindingTable: TableInfo = table(["Name", "Role", "Age", "+Users", "+Groups", "+ServiceAccounts"], (object, age) => {
-  const of = (kind: string): readonly unknown[] => listAt(object, "subjects").filter((one) => textAt(one, "kind") === kind);
-  return [
-    nameOf(object),
-    `${textAt(object, "roleRef", "kind")}/${textAt(object, "roleRef", "name")}`,
-    age(created(object)),
-    of("User").map((one) => textAt(one, "name")).join(", "),
-    of("Group").map((one) => textAt(one, "name")).join(", "),
-    of("ServiceAccount").map((one) => `${textAt(one, "namespace")}/${textAt(one, "name")}`).join(", "),
-  ];
-});
+export const roleBindingTable: TableInfo = table(
+  ["Name", "Role", "Age", "+Users", "+Groups", "+ServiceAccounts"],
+  (object, age) => {
+    const of = (kind: string): readonly unknown[] =>
+      listAt(object, "subjects").filter((one) => textAt(one, "kind") === kind);
+    return [
+      nameOf(object),
+      `${textAt(object, "roleRef", "kind")}/${textAt(object, "roleRef", "name")}`,
+      age(created(object)),
+      of("User")
+        .map((one) => textAt(one, "name"))
+        .join(", "),
+      of("Group")
+        .map((one) => textAt(one, "name"))
+        .join(", "),
+      of("ServiceAccount")
+        .map((one) => `${textAt(one, "namespace")}/${textAt(one, "name")}`)
+        .join(", "),
+    ];
+  },
+);
 
 export const autoscalerTable: TableInfo = table(
   ["Name", "Reference", "Targets", "MinPods", "MaxPods:integer", "Replicas:integer", "Age"],
@@ -186,7 +252,9 @@ function autoscalerTargets(object: Tree): string {
     const wanted = target === undefined ? String(value ?? "<auto>") : `${String(target)}%`;
     return `${textAt(metric, "resource", "name") || textAt(metric, "type")}: ${now === undefined ? "<unknown>" : `${String(now)}%`}/${wanted}`;
   });
-  return texts.length > 2 ? `${texts.slice(0, 2).join(", ")} + ${texts.length - 2} more...` : texts.join(", ");
+  return texts.length > 2
+    ? `${texts.slice(0, 2).join(", ")} + ${texts.length - 2} more...`
+    : texts.join(", ");
 }
 
 export const disruptionTable: TableInfo = table(
@@ -206,15 +274,22 @@ export const leaseTable: TableInfo = table(["Name", "Holder", "Age"], (object, a
   age(created(object)),
 ]);
 
-export const priorityClassTable: TableInfo = table(["Name", "Value:integer", "Global-Default:boolean", "Age", "+PreemptionPolicy"], (object, age) => [
-  nameOf(object),
-  numberAt(object, "value"),
-  at(object, "globalDefault") === true,
-  age(created(object)),
-  textAt(object, "preemptionPolicy"),
-]);
+export const priorityClassTable: TableInfo = table(
+  ["Name", "Value:integer", "Global-Default:boolean", "Age", "+PreemptionPolicy"],
+  (object, age) => [
+    nameOf(object),
+    numberAt(object, "value"),
+    at(object, "globalDefault") === true,
+    age(created(object)),
+    textAt(object, "preemptionPolicy"),
+  ],
+);
 
-export const runtimeClassTable: TableInfo = table(["Name", "Handler", "Age"], (object, age) => [nameOf(object), textAt(object, "handler"), age(created(object))]);
+export const runtimeClassTable: TableInfo = table(["Name", "Handler", "Age"], (object, age) => [
+  nameOf(object),
+  textAt(object, "handler"),
+  age(created(object)),
+]);
 
 export const quotaTable: TableInfo = table(["Name", "Request", "Limit", "Age"], (object, age) => {
   const hard = treeAt(object, "status", "hard");

@@ -49,15 +49,23 @@ export function orNone(text: unknown): string {
 
 export function containersText(podSpec: unknown): { readonly names: string; readonly images: string } {
   const containers = listAt(podSpec, "containers");
-  return { names: containers.map((one) => textAt(one, "name")).join(","), images: containers.map((one) => textAt(one, "image")).join(",") };
+  return {
+    names: containers.map((one) => textAt(one, "name")).join(","),
+    images: containers.map((one) => textAt(one, "image")).join(","),
+  };
 }
 
 /** A LabelSelector or a plain map as kubectl writes it. */
 export function selectorText(selector: unknown): string {
   const labels = treeAt(selector, "matchLabels");
   const expressions = listAt(selector, "matchExpressions");
-  const plain = fieldOf(selector, "matchLabels") === undefined && expressions.length === 0 ? treeAt({ selector }, "selector") : labels;
-  const parts = Object.keys(plain).toSorted().map((key) => `${key}=${String(fieldOf(plain, key))}`);
+  const plain =
+    fieldOf(selector, "matchLabels") === undefined && expressions.length === 0
+      ? treeAt({ selector }, "selector")
+      : labels;
+  const parts = Object.keys(plain)
+    .toSorted()
+    .map((key) => `${key}=${String(fieldOf(plain, key))}`);
   for (const expression of expressions) parts.push(expressionText(expression));
   return parts.length === 0 ? "<none>" : parts.join(",");
 }
@@ -72,6 +80,12 @@ function expressionText(expression: unknown): string {
 }
 
 /** What a kind without columns of its own shows. */
-export const plainTable: TableInfo = table(["Name", "Created At:date"], (object) => [nameOf(object), String(created(object) ?? "")]);
+export const plainTable: TableInfo = table(["Name", "Created At:date"], (object) => [
+  nameOf(object),
+  String(created(object) ?? ""),
+]);
 
-export const ageTable: TableInfo = table(["Name", "Age"], (object, age) => [nameOf(object), age(created(object))]);
+export const ageTable: TableInfo = table(["Name", "Age"], (object, age) => [
+  nameOf(object),
+  age(created(object)),
+]);

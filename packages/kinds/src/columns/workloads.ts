@@ -26,7 +26,9 @@ export const podTable: TableInfo = table(
 type PodState = { readonly restarts: string; readonly ready: number; readonly reason: string };
 
 function restartableInits(pod: Tree): ReadonlySet<string> {
-  const always = listAt(pod, "spec", "initContainers").filter((one) => textAt(one, "restartPolicy") === "Always");
+  const always = listAt(pod, "spec", "initContainers").filter(
+    (one) => textAt(one, "restartPolicy") === "Always",
+  );
   return new Set(always.map((one) => textAt(one, "name")));
 }
 
@@ -95,7 +97,13 @@ function terminatedText(terminated: unknown): string {
   return signal === 0 ? `ExitCode:${numberAt(terminated, "exitCode")}` : `Signal:${signal}`;
 }
 
-type MainState = { reason: string | undefined; ready: number; restarts: number; lastMs: number; hasRunning: boolean };
+type MainState = {
+  reason: string | undefined;
+  ready: number;
+  restarts: number;
+  lastMs: number;
+  hasRunning: boolean;
+};
 
 function containerState(pod: Tree): MainState {
   const state: MainState = { reason: undefined, ready: 0, restarts: 0, lastMs: 0, hasRunning: false };
@@ -120,14 +128,17 @@ function endedMs(status: unknown): number {
 }
 
 function isReady(pod: Tree): boolean {
-  return listAt(pod, "status", "conditions").some((one) => textAt(one, "type") === "Ready" && textAt(one, "status") === "True");
+  return listAt(pod, "status", "conditions").some(
+    (one) => textAt(one, "type") === "Ready" && textAt(one, "status") === "True",
+  );
 }
 
 function gatesText(pod: Tree): string {
   const gates = listAt(pod, "spec", "readinessGates");
   if (gates.length === 0) return "<none>";
   const conditions = listAt(pod, "status", "conditions");
-  const isTrue = (type: string): boolean => conditions.some((one) => textAt(one, "type") === type && textAt(one, "status") === "True");
+  const isTrue = (type: string): boolean =>
+    conditions.some((one) => textAt(one, "type") === type && textAt(one, "status") === "True");
   return `${gates.filter((gate) => isTrue(textAt(gate, "conditionType"))).length}/${gates.length}`;
 }
 
@@ -150,7 +161,16 @@ export const deploymentTable: TableInfo = table(
 );
 
 export const replicaSetTable: TableInfo = table(
-  ["Name", "Desired:integer", "Current:integer", "Ready:integer", "Age", "+Containers", "+Images", "+Selector"],
+  [
+    "Name",
+    "Desired:integer",
+    "Current:integer",
+    "Ready:integer",
+    "Age",
+    "+Containers",
+    "+Images",
+    "+Selector",
+  ],
   (object, age) => {
     const { names, images } = containersText(at(object, "spec", "template", "spec"));
     return [
@@ -166,14 +186,29 @@ export const replicaSetTable: TableInfo = table(
   },
 );
 
-export const statefulSetTable: TableInfo = table(["Name", "Ready", "Age", "+Containers", "+Images"], (object, age) => {
-  const { names, images } = containersText(at(object, "spec", "template", "spec"));
-  const ready = `${numberAt(object, "status", "readyReplicas")}/${numberAt(object, "spec", "replicas")}`;
-  return [nameOf(object), ready, age(created(object)), names, images];
-});
+export const statefulSetTable: TableInfo = table(
+  ["Name", "Ready", "Age", "+Containers", "+Images"],
+  (object, age) => {
+    const { names, images } = containersText(at(object, "spec", "template", "spec"));
+    const ready = `${numberAt(object, "status", "readyReplicas")}/${numberAt(object, "spec", "replicas")}`;
+    return [nameOf(object), ready, age(created(object)), names, images];
+  },
+);
 
 export const daemonSetTable: TableInfo = table(
-  ["Name", "Desired:integer", "Current:integer", "Ready:integer", "Up-to-date:integer", "Available:integer", "Node Selector", "Age", "+Containers", "+Images", "+Selector"],
+  [
+    "Name",
+    "Desired:integer",
+    "Current:integer",
+    "Ready:integer",
+    "Up-to-date:integer",
+    "Available:integer",
+    "Node Selector",
+    "Age",
+    "+Containers",
+    "+Images",
+    "+Selector",
+  ],
   (object, age) => {
     const { names, images } = containersText(at(object, "spec", "template", "spec"));
     const status = treeAt(object, "status");
@@ -197,13 +232,24 @@ export const jobTable: TableInfo = table(
   ["Name", "Status", "Completions", "Duration", "Age", "+Containers", "+Images", "+Selector"],
   (job, age, nowMs) => {
     const { names, images } = containersText(at(job, "spec", "template", "spec"));
-    return [nameOf(job), jobStatus(job), completions(job), jobDuration(job, nowMs), age(created(job)), names, images, selectorText(at(job, "spec", "selector"))];
+    return [
+      nameOf(job),
+      jobStatus(job),
+      completions(job),
+      jobDuration(job, nowMs),
+      age(created(job)),
+      names,
+      images,
+      selectorText(at(job, "spec", "selector")),
+    ];
   },
 );
 
 function jobStatus(job: Tree): string {
   const isTrue = (type: string): boolean =>
-    listAt(job, "status", "conditions").some((one) => textAt(one, "type") === type && textAt(one, "status") === "True");
+    listAt(job, "status", "conditions").some(
+      (one) => textAt(one, "type") === type && textAt(one, "status") === "True",
+    );
   if (isTrue("Complete")) return "Complete";
   if (isTrue("Failed")) return "Failed";
   if (at(job, "metadata", "deletionTimestamp") !== undefined) return "Terminating";
@@ -227,7 +273,18 @@ function jobDuration(job: Tree, nowMs: number): string {
 }
 
 export const cronJobTable: TableInfo = table(
-  ["Name", "Schedule", "Timezone", "Suspend", "Active:integer", "Last Schedule", "Age", "+Containers", "+Images", "+Selector"],
+  [
+    "Name",
+    "Schedule",
+    "Timezone",
+    "Suspend",
+    "Active:integer",
+    "Last Schedule",
+    "Age",
+    "+Containers",
+    "+Images",
+    "+Selector",
+  ],
   (object, age) => {
     const { names, images } = containersText(at(object, "spec", "jobTemplate", "spec", "template", "spec"));
     const last = at(object, "status", "lastScheduleTime");
@@ -246,14 +303,28 @@ export const cronJobTable: TableInfo = table(
   },
 );
 
-export const controllerRevisionTable: TableInfo = table(["Name", "Controller", "Revision:integer", "Age"], (object, age) => {
-  const owner = listAt(object, "metadata", "ownerReferences").find((one) => at(one, "controller") === true);
-  const group = textAt(owner, "apiVersion").split("/").length > 1 ? `.${textAt(owner, "apiVersion").split("/")[0]}` : "";
-  const controller = owner === undefined ? "<none>" : `${textAt(owner, "kind").toLowerCase()}${group}/${textAt(owner, "name")}`;
-  return [nameOf(object), controller, numberAt(object, "revision"), age(created(object))];
-});
+export const controllerRevisionTable: TableInfo = table(
+  ["Name", "Controller", "Revision:integer", "Age"],
+  (object, age) => {
+    const owner = listAt(object, "metadata", "ownerReferences").find((one) => at(one, "controller") === true);
+    const group =
+      textAt(owner, "apiVersion").split("/").length > 1
+        ? `.${textAt(owner, "apiVersion").split("/")[0]}`
+        : "";
+    const controller =
+      owner === undefined
+        ? "<none>"
+        : `${textAt(owner, "kind").toLowerCase()}${group}/${textAt(owner, "name")}`;
+    return [nameOf(object), controller, numberAt(object, "revision"), age(created(object))];
+  },
+);
 
 export const podTemplateTable: TableInfo = table(["Name", "Containers", "Images", "Pod Labels"], (object) => {
   const { names, images } = containersText(at(object, "template", "spec"));
-  return [nameOf(object), names, images, selectorText({ matchLabels: treeAt(object, "template", "metadata", "labels") })];
+  return [
+    nameOf(object),
+    names,
+    images,
+    selectorText({ matchLabels: treeAt(object, "template", "metadata", "labels") }),
+  ];
 });

@@ -1,4 +1,12 @@
-import { duplicate, forbidden, invalid, notSupported, required, tooLong, type FieldError } from "../field-errors.ts";
+import {
+  duplicate,
+  forbidden,
+  invalid,
+  notSupported,
+  required,
+  tooLong,
+  type FieldError,
+} from "../field-errors.ts";
 import type { KindInfo } from "../kind-info.ts";
 import { labelValueProblems, qualifiedNameProblems, subdomainProblems } from "../names.ts";
 import { at, fieldOf, isTree, listAt, sameTree, textAt, treeAt, type Tree } from "../tree.ts";
@@ -16,8 +24,12 @@ export function validateMeta(object: Tree, kind: KindInfo): readonly FieldError[
   else for (const problem of nameProblems(name)) errors.push(invalid("metadata.name", name, problem));
   const namespace = textAt(meta, "namespace");
   if (kind.namespaced && namespace === "") errors.push(required("metadata.namespace"));
-  if (!kind.namespaced && namespace !== "") errors.push(forbidden("metadata.namespace", "not allowed on this type"));
-  errors.push(...validateLabels(fieldOf(meta, "labels"), "metadata.labels"), ...validateAnnotations(treeAt(meta, "annotations")));
+  if (!kind.namespaced && namespace !== "")
+    errors.push(forbidden("metadata.namespace", "not allowed on this type"));
+  errors.push(
+    ...validateLabels(fieldOf(meta, "labels"), "metadata.labels"),
+    ...validateAnnotations(treeAt(meta, "annotations")),
+  );
   errors.push(...validateOwners(meta), ...validateFinalizers(meta));
   return errors;
 }
@@ -36,7 +48,8 @@ function validateAnnotations(annotations: Tree): readonly FieldError[] {
   const errors: FieldError[] = [];
   let bytes = 0;
   for (const [key, value] of Object.entries(annotations)) {
-    for (const problem of qualifiedNameProblems(key.toLowerCase())) errors.push(invalid("metadata.annotations", key, problem));
+    for (const problem of qualifiedNameProblems(key.toLowerCase()))
+      errors.push(invalid("metadata.annotations", key, problem));
     bytes += key.length + String(value).length;
   }
   if (bytes > ANNOTATIONS_BYTES_MAX) errors.push(tooLong("metadata.annotations", ANNOTATIONS_BYTES_MAX));
@@ -48,14 +61,21 @@ function validateOwners(meta: Tree): readonly FieldError[] {
   let controllers = 0;
   for (const [index, owner] of listAt(meta, "ownerReferences").entries()) {
     const path = `metadata.ownerReferences[${index}]`;
-    if (textAt(owner, "apiVersion") === "") errors.push(invalid(`${path}.apiVersion`, "", "version must not be empty"));
+    if (textAt(owner, "apiVersion") === "")
+      errors.push(invalid(`${path}.apiVersion`, "", "version must not be empty"));
     if (textAt(owner, "kind") === "") errors.push(invalid(`${path}.kind`, "", "kind must not be empty"));
     if (textAt(owner, "name") === "") errors.push(invalid(`${path}.name`, "", "name must not be empty"));
     if (textAt(owner, "uid") === "") errors.push(invalid(`${path}.uid`, "", "uid must not be empty"));
     if (at(owner, "controller") === true) controllers += 1;
   }
   if (controllers > 1)
-    errors.push(invalid("metadata.ownerReferences", listAt(meta, "ownerReferences"), "Only one reference can have Controller set to true."));
+    errors.push(
+      invalid(
+        "metadata.ownerReferences",
+        listAt(meta, "ownerReferences"),
+        "Only one reference can have Controller set to true.",
+      ),
+    );
   return errors;
 }
 
@@ -65,9 +85,12 @@ function validateFinalizers(meta: Tree): readonly FieldError[] {
   const errors: FieldError[] = [];
   for (const [index, finalizer] of listAt(meta, "finalizers").entries()) {
     const path = `metadata.finalizers[${index}]`;
-    for (const problem of qualifiedNameProblems(String(finalizer))) errors.push(invalid(path, finalizer, problem));
+    for (const problem of qualifiedNameProblems(String(finalizer)))
+      errors.push(invalid(path, finalizer, problem));
     if (!String(finalizer).includes("/") && !standardFinalizers.includes(String(finalizer)))
-      errors.push(invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified"));
+      errors.push(
+        invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified"),
+      );
   }
   return errors;
 }
@@ -82,7 +105,12 @@ export function validateMetaUpdate(next: Tree, current: Tree): readonly FieldErr
     const had = listAt(current, "metadata", "finalizers");
     const added = listAt(next, "metadata", "finalizers").filter((finalizer) => !had.includes(finalizer));
     if (added.length > 0)
-      errors.push(forbidden("metadata.finalizers", `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((one) => JSON.stringify(one)).join(", ")}}`));
+      errors.push(
+        forbidden(
+          "metadata.finalizers",
+          `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((one) => JSON.stringify(one)).join(", ")}}`,
+        ),
+      );
   }
   return errors;
 }
@@ -95,12 +123,16 @@ export function validateSelector(selector: unknown, path: string): readonly Fiel
     const here = `${path}.matchExpressions[${index}]`;
     const operator = textAt(expression, "operator");
     const values = listAt(expression, "values");
-    if (!operators.includes(operator)) errors.push(invalid(`${here}.operator`, operator, "not a valid selector operator"));
+    if (!operators.includes(operator))
+      errors.push(invalid(`${here}.operator`, operator, "not a valid selector operator"));
     if ((operator === "In" || operator === "NotIn") && values.length === 0)
       errors.push(required(`${here}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
     if ((operator === "Exists" || operator === "DoesNotExist") && values.length > 0)
-      errors.push(forbidden(`${here}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
-    for (const problem of qualifiedNameProblems(textAt(expression, "key"))) errors.push(invalid(`${here}.key`, textAt(expression, "key"), problem));
+      errors.push(
+        forbidden(`${here}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"),
+      );
+    for (const problem of qualifiedNameProblems(textAt(expression, "key")))
+      errors.push(invalid(`${here}.key`, textAt(expression, "key"), problem));
   }
   return errors;
 }

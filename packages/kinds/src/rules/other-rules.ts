@@ -1,7 +1,19 @@
 import { duplicate, forbidden, invalid, required, type FieldError } from "../field-errors.ts";
 import type { KindRules } from "../kind-info.ts";
 import { pathSegmentProblems } from "../names.ts";
-import { at, fieldOf, growTree, isTree, listAt, sameTree, setDefault, setField, textAt, treeAt, type Tree } from "../tree.ts";
+import {
+  at,
+  fieldOf,
+  growTree,
+  isTree,
+  listAt,
+  sameTree,
+  setDefault,
+  setField,
+  textAt,
+  treeAt,
+  type Tree,
+} from "../tree.ts";
 import { canonicalAmounts, trees } from "./pod-defaults.ts";
 import { oneOf, validateSelector } from "./meta-validation.ts";
 
@@ -17,11 +29,26 @@ export const roleRules: KindRules = {
     for (const [index, rule] of listAt(object, "rules").entries()) {
       const path = `rules[${index}]`;
       const urls = listAt(rule, "nonResourceURLs");
-      if (listAt(rule, "verbs").length === 0) errors.push(required(`${path}.verbs`, "verbs must contain at least one value"));
+      if (listAt(rule, "verbs").length === 0)
+        errors.push(required(`${path}.verbs`, "verbs must contain at least one value"));
       if (urls.length > 0 && textAt(object, "metadata", "namespace") !== "")
-        errors.push(invalid(`${path}.nonResourceURLs`, urls, "namespaced rules cannot apply to non-resource URLs"));
-      else if (urls.length > 0 && listAt(rule, "apiGroups").length + listAt(rule, "resources").length + listAt(rule, "resourceNames").length > 0)
-        errors.push(invalid(`${path}.nonResourceURLs`, urls, "rules cannot apply to both regular resources and non-resource URLs"));
+        errors.push(
+          invalid(`${path}.nonResourceURLs`, urls, "namespaced rules cannot apply to non-resource URLs"),
+        );
+      else if (
+        urls.length > 0 &&
+        listAt(rule, "apiGroups").length +
+          listAt(rule, "resources").length +
+          listAt(rule, "resourceNames").length >
+          0
+      )
+        errors.push(
+          invalid(
+            `${path}.nonResourceURLs`,
+            urls,
+            "rules cannot apply to both regular resources and non-resource URLs",
+          ),
+        );
       else if (urls.length === 0 && listAt(rule, "apiGroups").length === 0)
         errors.push(required(`${path}.apiGroups`, "resource rules must supply at least one api group"));
       else if (urls.length === 0 && listAt(rule, "resources").length === 0)
@@ -50,12 +77,15 @@ export const roleBindingRules: KindRules = {
       const path = `subjects[${index}]`;
       if (textAt(subject, "name") === "") errors.push(required(`${path}.name`));
       errors.push(...oneOf(at(subject, "kind"), `${path}.kind`, ["ServiceAccount", "User", "Group"]));
-      if (textAt(subject, "kind") === "ServiceAccount" && textAt(subject, "namespace") === "") errors.push(required(`${path}.namespace`));
+      if (textAt(subject, "kind") === "ServiceAccount" && textAt(subject, "namespace") === "")
+        errors.push(required(`${path}.namespace`));
     }
     return errors;
   },
   validateUpdate: (next, current) =>
-    sameTree(at(next, "roleRef"), at(current, "roleRef")) ? [] : [invalid("roleRef", at(next, "roleRef"), "cannot change roleRef")],
+    sameTree(at(next, "roleRef"), at(current, "roleRef"))
+      ? []
+      : [invalid("roleRef", at(next, "roleRef"), "cannot change roleRef")],
 };
 
 export const ingressRules: KindRules = {
@@ -82,7 +112,10 @@ export const ingressRules: KindRules = {
 function backendErrors(backend: unknown, path: string): readonly FieldError[] {
   if (!isTree(backend)) return [];
   const service = fieldOf(backend, "service");
-  if (!isTree(service)) return fieldOf(backend, "resource") === undefined ? [required(path, "either `service` or `resource` is required")] : [];
+  if (!isTree(service))
+    return fieldOf(backend, "resource") === undefined
+      ? [required(path, "either `service` or `resource` is required")]
+      : [];
   if (textAt(service, "name") === "") return [required(`${path}.service.name`)];
   const hasPort = textAt(service, "port", "name") !== "" || typeof at(service, "port", "number") === "number";
   return hasPort ? [] : [required(`${path}.service.port`, "port name or number is required")];
@@ -133,13 +166,21 @@ export const autoscalerRules: KindRules = {
     const spec = growTree(object, "spec");
     setDefault(spec, "minReplicas", 1);
     if (listAt(spec, "metrics").length === 0)
-      setField(spec, "metrics", [{ type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } } }]);
+      setField(spec, "metrics", [
+        {
+          type: "Resource",
+          resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } },
+        },
+      ]);
   },
   validate(object) {
     const most = at(object, "spec", "maxReplicas");
     const least = at(object, "spec", "minReplicas");
-    if (typeof most !== "number" || most < 1) return [invalid("spec.maxReplicas", most, "must be greater than 0")];
-    return typeof least === "number" && least > most ? [invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")] : [];
+    if (typeof most !== "number" || most < 1)
+      return [invalid("spec.maxReplicas", most, "must be greater than 0")];
+    return typeof least === "number" && least > most
+      ? [invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")]
+      : [];
   },
 };
 
@@ -159,7 +200,9 @@ export const endpointSliceRules: KindRules = {
     }
   },
   validate(object) {
-    const errors: FieldError[] = [...oneOf(at(object, "addressType"), "addressType", ["FQDN", "IPv4", "IPv6"])];
+    const errors: FieldError[] = [
+      ...oneOf(at(object, "addressType"), "addressType", ["FQDN", "IPv4", "IPv6"]),
+    ];
     const names = new Set<string>();
     for (const [index, port] of listAt(object, "ports").entries()) {
       const name = textAt(port, "name");
@@ -169,7 +212,9 @@ export const endpointSliceRules: KindRules = {
     return errors;
   },
   validateUpdate: (next, current) =>
-    textAt(next, "addressType") === textAt(current, "addressType") ? [] : [invalid("addressType", textAt(next, "addressType"), "field is immutable")],
+    textAt(next, "addressType") === textAt(current, "addressType")
+      ? []
+      : [invalid("addressType", textAt(next, "addressType"), "field is immutable")],
 };
 
 export const endpointsRules: KindRules = {
@@ -199,7 +244,9 @@ export const runtimeClassRules: KindRules = {
     if (isTree(overhead)) canonicalAmounts(overhead, "podFixed");
   },
   validateUpdate: (next, current) =>
-    textAt(next, "handler") === textAt(current, "handler") ? [] : [invalid("handler", textAt(next, "handler"), "field is immutable")],
+    textAt(next, "handler") === textAt(current, "handler")
+      ? []
+      : [invalid("handler", textAt(next, "handler"), "field is immutable")],
 };
 
 /** Shared by kinds that hold a whole other tree. */

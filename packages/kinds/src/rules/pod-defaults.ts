@@ -1,5 +1,16 @@
 import { canonicalQuantity } from "../quantity.ts";
-import { at, fieldOf, growTree, isTree, listAt, setDefault, setField, textAt, treeAt, type Tree } from "../tree.ts";
+import {
+  at,
+  fieldOf,
+  growTree,
+  isTree,
+  listAt,
+  setDefault,
+  setField,
+  textAt,
+  treeAt,
+  type Tree,
+} from "../tree.ts";
 
 /** Upstream's defaults of a pod's spec (kubernetes, pkg/apis/core/v1/defaults.go). Changes `spec` in place. */
 export function defaultPodSpec(spec: Tree): void {
@@ -11,9 +22,11 @@ export function defaultPodSpec(spec: Tree): void {
   // The old name follows the new one; clients of both kinds exist.
   if (textAt(spec, "serviceAccountName") === "" && textAt(spec, "serviceAccount") !== "")
     setField(spec, "serviceAccountName", textAt(spec, "serviceAccount"));
-  if (textAt(spec, "serviceAccountName") !== "") setField(spec, "serviceAccount", textAt(spec, "serviceAccountName"));
+  if (textAt(spec, "serviceAccountName") !== "")
+    setField(spec, "serviceAccount", textAt(spec, "serviceAccountName"));
   for (const list of ["initContainers", "containers", "ephemeralContainers"])
-    for (const container of trees(listAt(spec, list))) defaultContainer(container, fieldOf(spec, "hostNetwork") === true);
+    for (const container of trees(listAt(spec, list)))
+      defaultContainer(container, fieldOf(spec, "hostNetwork") === true);
   for (const volume of trees(listAt(spec, "volumes"))) defaultVolume(volume);
   canonicalAmounts(spec, "overhead");
   for (const rule of trees(listAt(spec, "topologySpreadConstraints"))) {
@@ -31,11 +44,13 @@ export function trees(list: readonly unknown[]): readonly Tree[] {
 function defaultContainer(container: Tree, isHostNetwork: boolean): void {
   setDefault(container, "terminationMessagePath", "/dev/termination-log");
   setDefault(container, "terminationMessagePolicy", "File");
-  if (textAt(container, "imagePullPolicy") === "") setField(container, "imagePullPolicy", pullPolicy(textAt(container, "image")));
+  if (textAt(container, "imagePullPolicy") === "")
+    setField(container, "imagePullPolicy", pullPolicy(textAt(container, "image")));
   setDefault(container, "resources", {});
   for (const port of trees(listAt(container, "ports"))) {
     setDefault(port, "protocol", "TCP");
-    if (isHostNetwork && !fieldOf(port, "hostPort")) setField(port, "hostPort", fieldOf(port, "containerPort"));
+    if (isHostNetwork && !fieldOf(port, "hostPort"))
+      setField(port, "hostPort", fieldOf(port, "containerPort"));
   }
   for (const name of ["livenessProbe", "readinessProbe", "startupProbe"]) {
     const probe = fieldOf(container, name);
@@ -87,10 +102,16 @@ function defaultResources(container: Tree): void {
 export function canonicalAmounts(owner: Tree, field: string): void {
   const amounts = fieldOf(owner, field);
   if (!isTree(amounts)) return;
-  for (const [name, amount] of Object.entries(amounts)) setField(amounts, name, canonicalQuantity(amount) ?? amount);
+  for (const [name, amount] of Object.entries(amounts))
+    setField(amounts, name, canonicalQuantity(amount) ?? amount);
 }
 
-const volumeModes: Readonly<Record<string, number>> = { secret: 0o644, configMap: 0o644, downwardAPI: 0o644, projected: 0o644 };
+const volumeModes: Readonly<Record<string, number>> = {
+  secret: 0o644,
+  configMap: 0o644,
+  downwardAPI: 0o644,
+  projected: 0o644,
+};
 
 function defaultVolume(volume: Tree): void {
   if (Object.keys(volume).every((key) => key === "name")) setField(volume, "emptyDir", {});
@@ -102,7 +123,11 @@ function defaultVolume(volume: Tree): void {
   if (isTree(hostPath)) setDefault(hostPath, "type", "");
   const emptyDir = fieldOf(volume, "emptyDir");
   if (isTree(emptyDir) && fieldOf(emptyDir, "sizeLimit") !== undefined)
-    setField(emptyDir, "sizeLimit", canonicalQuantity(fieldOf(emptyDir, "sizeLimit")) ?? fieldOf(emptyDir, "sizeLimit"));
+    setField(
+      emptyDir,
+      "sizeLimit",
+      canonicalQuantity(fieldOf(emptyDir, "sizeLimit")) ?? fieldOf(emptyDir, "sizeLimit"),
+    );
   for (const source of trees(listAt(volume, "projected", "sources"))) {
     const token = fieldOf(source, "serviceAccountToken");
     if (isTree(token)) setDefault(token, "expirationSeconds", 3600);
@@ -136,7 +161,8 @@ export function qosClass(spec: Tree): string {
       const limit = at(container, "resources", "limits", name);
       const isAsked = (amount: unknown): boolean => amount !== undefined && canonicalQuantity(amount) !== "0";
       if (isAsked(request) || isAsked(limit)) asksSomething = true;
-      if (!isAsked(limit) || canonicalQuantity(request ?? limit) !== canonicalQuantity(limit)) isGuaranteed = false;
+      if (!isAsked(limit) || canonicalQuantity(request ?? limit) !== canonicalQuantity(limit))
+        isGuaranteed = false;
     }
   }
   if (!asksSomething) return "BestEffort";

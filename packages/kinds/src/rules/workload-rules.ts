@@ -1,7 +1,20 @@
 import { invalid, required, type FieldError } from "../field-errors.ts";
 import type { KindRules, UpdateContext } from "../kind-info.ts";
 import { selectorText } from "../columns/columns.ts";
-import { at, copyTree, fieldOf, growTree, isTree, listAt, sameTree, setDefault, setField, textAt, treeAt, type Tree } from "../tree.ts";
+import {
+  at,
+  copyTree,
+  fieldOf,
+  growTree,
+  isTree,
+  listAt,
+  sameTree,
+  setDefault,
+  setField,
+  textAt,
+  treeAt,
+  type Tree,
+} from "../tree.ts";
 import { defaultClaimSpec, defaultPodSpec, trees } from "./pod-defaults.ts";
 import { validatePodTemplate } from "./pod-validation.ts";
 import { validateSelector } from "./meta-validation.ts";
@@ -18,29 +31,47 @@ function defaultTemplate(spec: Tree): void {
 
 function nonNegative(object: Tree, field: string): readonly FieldError[] {
   const value = at(object, "spec", field);
-  return typeof value === "number" && value < 0 ? [invalid(`spec.${field}`, value, "must be greater than or equal to 0")] : [];
+  return typeof value === "number" && value < 0
+    ? [invalid(`spec.${field}`, value, "must be greater than or equal to 0")]
+    : [];
 }
 
 /** Selector and template belong together; shared by everything that makes pods for ever. */
 function validateWorkload(object: Tree, restartPolicies: readonly string[]): FieldError[] {
-  const errors: FieldError[] = [...nonNegative(object, "replicas"), ...nonNegative(object, "minReadySeconds")];
+  const errors: FieldError[] = [
+    ...nonNegative(object, "replicas"),
+    ...nonNegative(object, "minReadySeconds"),
+  ];
   const selector = at(object, "spec", "selector");
   const labels = treeAt(object, "spec", "template", "metadata", "labels");
   if (!isTree(selector)) errors.push(required("spec.selector"));
   else {
     errors.push(...validateSelector(selector, "spec.selector"));
-    if (Object.keys(treeAt(selector, "matchLabels")).length + listAt(selector, "matchExpressions").length === 0)
+    if (
+      Object.keys(treeAt(selector, "matchLabels")).length + listAt(selector, "matchExpressions").length ===
+      0
+    )
       errors.push(invalid("spec.selector", selector, "empty selector is invalid for deployment"));
-    else if (!Object.entries(treeAt(selector, "matchLabels")).every(([key, value]) => fieldOf(labels, key) === value))
-      errors.push(invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
+    else if (
+      !Object.entries(treeAt(selector, "matchLabels")).every(([key, value]) => fieldOf(labels, key) === value)
+    )
+      errors.push(
+        invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"),
+      );
   }
-  errors.push(...validatePodTemplate(treeAt(object, "spec", "template"), { path: "spec.template", restartPolicies }));
+  errors.push(
+    ...validatePodTemplate(treeAt(object, "spec", "template"), { path: "spec.template", restartPolicies }),
+  );
   return errors;
 }
 
-function immutable(path: readonly string[]): (next: Tree, current: Tree, context: UpdateContext) => readonly FieldError[] {
+function immutable(
+  path: readonly string[],
+): (next: Tree, current: Tree, context: UpdateContext) => readonly FieldError[] {
   return (next, current) =>
-    sameTree(at(next, ...path), at(current, ...path)) ? [] : [invalid(path.join("."), at(next, ...path), "field is immutable")];
+    sameTree(at(next, ...path), at(current, ...path))
+      ? []
+      : [invalid(path.join("."), at(next, ...path), "field is immutable")];
 }
 
 const always = ["Always"];
@@ -68,11 +99,28 @@ export const deploymentRules: KindRules = {
   validate(object) {
     const errors = validateWorkload(object, always);
     const strategy = treeAt(object, "spec", "strategy");
-    if (textAt(strategy, "type") === "Recreate" && fieldOf(strategy, "rollingUpdate") !== undefined && fieldOf(strategy, "rollingUpdate") !== null)
-      errors.push({ type: "Forbidden", field: "spec.strategy.rollingUpdate", detail: "may not be specified when strategy `type` is 'Recreate'" });
+    if (
+      textAt(strategy, "type") === "Recreate" &&
+      fieldOf(strategy, "rollingUpdate") !== undefined &&
+      fieldOf(strategy, "rollingUpdate") !== null
+    )
+      errors.push({
+        type: "Forbidden",
+        field: "spec.strategy.rollingUpdate",
+        detail: "may not be specified when strategy `type` is 'Recreate'",
+      });
     const isZero = (value: unknown): boolean => value === 0 || value === "0%" || value === "0";
-    if (isZero(at(strategy, "rollingUpdate", "maxUnavailable")) && isZero(at(strategy, "rollingUpdate", "maxSurge")))
-      errors.push(invalid("spec.strategy.rollingUpdate.maxUnavailable", at(strategy, "rollingUpdate", "maxUnavailable"), "may not be 0 when `maxSurge` is 0"));
+    if (
+      isZero(at(strategy, "rollingUpdate", "maxUnavailable")) &&
+      isZero(at(strategy, "rollingUpdate", "maxSurge"))
+    )
+      errors.push(
+        invalid(
+          "spec.strategy.rollingUpdate.maxUnavailable",
+          at(strategy, "rollingUpdate", "maxUnavailable"),
+          "may not be 0 when `maxSurge` is 0",
+        ),
+      );
     return errors;
   },
   validateUpdate: immutable(["spec", "selector"]),
@@ -100,9 +148,17 @@ export const replicationControllerRules: KindRules = {
       setField(growTree(object, "metadata"), "labels", copyTree(labels));
     defaultTemplate(spec);
   },
-  validate: (object) => validatePodTemplate(treeAt(object, "spec", "template"), { path: "spec.template", restartPolicies: always }),
+  validate: (object) =>
+    validatePodTemplate(treeAt(object, "spec", "template"), {
+      path: "spec.template",
+      restartPolicies: always,
+    }),
   fields: { "status.replicas": (object) => String(at(object, "status", "replicas") ?? 0) },
-  scale: { ...scale, selector: (object) => selectorText({ matchLabels: treeAt(object, "spec", "selector") }).replace("<none>", "") },
+  scale: {
+    ...scale,
+    selector: (object) =>
+      selectorText({ matchLabels: treeAt(object, "spec", "selector") }).replace("<none>", ""),
+  },
 };
 
 export const statefulSetRules: KindRules = {
@@ -129,7 +185,15 @@ export const statefulSetRules: KindRules = {
   },
   validate: (object) => validateWorkload(object, always),
   validateUpdate(next, current) {
-    const mutable = ["replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds"];
+    const mutable = [
+      "replicas",
+      "ordinals",
+      "template",
+      "updateStrategy",
+      "revisionHistoryLimit",
+      "persistentVolumeClaimRetentionPolicy",
+      "minReadySeconds",
+    ];
     const rest = (object: Tree): Tree => {
       const spec = { ...treeAt(object, "spec") };
       for (const field of mutable) delete spec[field];
@@ -171,7 +235,11 @@ function defaultJobSpec(spec: Tree): void {
   setDefault(spec, "backoffLimit", fieldOf(spec, "backoffLimitPerIndex") === undefined ? 6 : 2147483647);
   setDefault(spec, "completionMode", "NonIndexed");
   setDefault(spec, "suspend", false);
-  setDefault(spec, "podReplacementPolicy", fieldOf(spec, "podFailurePolicy") === undefined ? "TerminatingOrFailed" : "Failed");
+  setDefault(
+    spec,
+    "podReplacementPolicy",
+    fieldOf(spec, "podFailurePolicy") === undefined ? "TerminatingOrFailed" : "Failed",
+  );
   defaultTemplate(spec);
 }
 
@@ -180,7 +248,11 @@ export const jobRules: KindRules = {
     defaultJobSpec(specOf(object));
     const labels = at(object, "spec", "template", "metadata", "labels");
     const own = treeAt(object, "metadata", "labels");
-    if (isTree(labels) && Object.keys(own).length === 0 && fieldOf(object["metadata"], "labels") === undefined)
+    if (
+      isTree(labels) &&
+      Object.keys(own).length === 0 &&
+      fieldOf(object["metadata"], "labels") === undefined
+    )
       setField(growTree(object, "metadata"), "labels", copyTree(labels));
   },
   prepareForCreate(object) {
@@ -193,19 +265,35 @@ export const jobRules: KindRules = {
       setDefault(labels, `${prefix}controller-uid`, uid);
       setDefault(labels, `${prefix}job-name`, name);
     }
-    if (fieldOf(spec, "selector") === undefined) setField(spec, "selector", { matchLabels: { "batch.kubernetes.io/controller-uid": uid } });
+    if (fieldOf(spec, "selector") === undefined)
+      setField(spec, "selector", { matchLabels: { "batch.kubernetes.io/controller-uid": uid } });
   },
   validate(object) {
     const errors: FieldError[] = [];
-    for (const field of ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"])
+    for (const field of [
+      "parallelism",
+      "completions",
+      "activeDeadlineSeconds",
+      "backoffLimit",
+      "ttlSecondsAfterFinished",
+    ])
       errors.push(...nonNegative(object, field));
-    errors.push(...validatePodTemplate(treeAt(object, "spec", "template"), { path: "spec.template", restartPolicies: jobPolicies }));
+    errors.push(
+      ...validatePodTemplate(treeAt(object, "spec", "template"), {
+        path: "spec.template",
+        restartPolicies: jobPolicies,
+      }),
+    );
     return errors;
   },
   validateUpdate: (next, current, context) => [
     ...immutable(["spec", "selector"])(next, current, context),
-    ...(at(current, "spec", "suspend") === true ? [] : immutable(["spec", "template"])(next, current, context)),
-    ...(at(current, "spec", "completionMode") === "Indexed" ? [] : immutable(["spec", "completions"])(next, current, context)),
+    ...(at(current, "spec", "suspend") === true
+      ? []
+      : immutable(["spec", "template"])(next, current, context)),
+    ...(at(current, "spec", "completionMode") === "Indexed"
+      ? []
+      : immutable(["spec", "completions"])(next, current, context)),
   ],
   fields: { "status.successful": (object) => String(at(object, "status", "succeeded") ?? 0) },
 };
@@ -224,19 +312,47 @@ export const cronJobRules: KindRules = {
     const errors: FieldError[] = [];
     const schedule = textAt(object, "spec", "schedule");
     if (schedule === "") errors.push(required("spec.schedule"));
-    else if (!isSchedule(schedule)) errors.push(invalid("spec.schedule", schedule, "expected 5 fields (minute hour day month weekday) or a word such as @hourly"));
-    if (schedule.includes("TZ=")) errors.push(invalid("spec.schedule", schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"));
-    errors.push(...nonNegative(object, "startingDeadlineSeconds"), ...nonNegative(object, "successfulJobsHistoryLimit"), ...nonNegative(object, "failedJobsHistoryLimit"));
+    else if (!isSchedule(schedule))
+      errors.push(
+        invalid(
+          "spec.schedule",
+          schedule,
+          "expected 5 fields (minute hour day month weekday) or a word such as @hourly",
+        ),
+      );
+    if (schedule.includes("TZ="))
+      errors.push(
+        invalid(
+          "spec.schedule",
+          schedule,
+          "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+        ),
+      );
+    errors.push(
+      ...nonNegative(object, "startingDeadlineSeconds"),
+      ...nonNegative(object, "successfulJobsHistoryLimit"),
+      ...nonNegative(object, "failedJobsHistoryLimit"),
+    );
     const template = treeAt(object, "spec", "jobTemplate", "spec", "template");
-    errors.push(...validatePodTemplate(template, { path: "spec.jobTemplate.spec.template", restartPolicies: jobPolicies }));
+    errors.push(
+      ...validatePodTemplate(template, {
+        path: "spec.jobTemplate.spec.template",
+        restartPolicies: jobPolicies,
+      }),
+    );
     if (textAt(object, "metadata", "name").length > 52)
-      errors.push(invalid("metadata.name", textAt(object, "metadata", "name"), "must be no more than 52 bytes"));
+      errors.push(
+        invalid("metadata.name", textAt(object, "metadata", "name"), "must be no more than 52 bytes"),
+      );
     return errors;
   },
 };
 
 function isSchedule(text: string): boolean {
   if (/^@(yearly|annually|monthly|weekly|daily|midnight|hourly|every \S+)$/.test(text)) return true;
-  const fields = text.replace(/^(CRON_)?TZ=\S+\s+/, "").trim().split(/\s+/);
+  const fields = text
+    .replace(/^(CRON_)?TZ=\S+\s+/, "")
+    .trim()
+    .split(/\s+/);
   return fields.length === 5 && fields.every((field) => /^[0-9A-Za-z*,/?-]+$/.test(field));
 }

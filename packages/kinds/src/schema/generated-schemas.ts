@@ -25,7 +25,9 @@ export function schemasOf(packageName: string): Readonly<Record<string, Schema>>
 }
 
 /** What each type and field is for; kept out of memory, so ask only when a person does. The type's own text has the key "". */
-export async function descriptionsOf(packageName: string): Promise<Readonly<Record<string, Readonly<Record<string, string>>>>> {
+export async function descriptionsOf(
+  packageName: string,
+): Promise<Readonly<Record<string, Readonly<Record<string, string>>>>> {
   const loaded = await descriptionLoaders[packageName]?.();
   return loaded === undefined ? {} : (JSON.parse(loaded.text) as Record<string, Record<string, string>>);
 }

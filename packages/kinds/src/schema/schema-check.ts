@@ -28,7 +28,11 @@ export function checkShape(object: Tree, schema: Schema, options: ShapeOptions):
   const walk: Walk = { options, unknown: [], wrong: undefined };
   // Metadata has the built-in form for every kind, whatever a CRD says about it.
   const meta = fieldOf(object, "metadata");
-  if (isTree(meta)) shapeTree(meta, options.lookup(metaRef.$ref ?? ""), { walk: { ...walk, options: { ...options, isCustom: false } }, path: "metadata" });
+  if (isTree(meta))
+    shapeTree(meta, options.lookup(metaRef.$ref ?? ""), {
+      walk: { ...walk, options: { ...options, isCustom: false } },
+      path: "metadata",
+    });
   shapeTree(object, follow(schema, options.lookup), { walk, path: "" });
   return { unknown: walk.unknown, wrong: walk.wrong };
 }
@@ -36,9 +40,16 @@ export function checkShape(object: Tree, schema: Schema, options: ShapeOptions):
 type Place = { readonly walk: Walk; readonly path: string };
 
 function shapeTree(tree: Tree, schema: Schema | undefined, { walk, path }: Place): void {
-  if (schema === undefined || (schema.properties === undefined && schema.additionalProperties === undefined)) {
-    const isFree = schema === undefined || schema["x-kubernetes-preserve-unknown-fields"] === true || schema.type === undefined;
-    if (!isFree && walk.options.isCustom && path !== "") for (const key of Object.keys(tree)) dropField(tree, key, { walk, path });
+  if (
+    schema === undefined ||
+    (schema.properties === undefined && schema.additionalProperties === undefined)
+  ) {
+    const isFree =
+      schema === undefined ||
+      schema["x-kubernetes-preserve-unknown-fields"] === true ||
+      schema.type === undefined;
+    if (!isFree && walk.options.isCustom && path !== "")
+      for (const key of Object.keys(tree)) dropField(tree, key, { walk, path });
     return;
   }
   for (const key of Object.keys(tree)) {
@@ -47,7 +58,8 @@ function shapeTree(tree: Tree, schema: Schema | undefined, { walk, path }: Place
     const below = fieldSchema(schema, key);
     const value = tree[key];
     if (below === undefined) {
-      if (schema["x-kubernetes-preserve-unknown-fields"] !== true && schema.additionalProperties !== true) dropField(tree, key, { walk, path });
+      if (schema["x-kubernetes-preserve-unknown-fields"] !== true && schema.additionalProperties !== true)
+        dropField(tree, key, { walk, path });
     } else if (value === null && !walk.options.isCustom) dropNull(tree, key, schema);
     else setField(tree, key, shapeValue(value, below, { walk, path: here }));
   }
@@ -55,7 +67,8 @@ function shapeTree(tree: Tree, schema: Schema | undefined, { walk, path }: Place
 
 // In Go a null is the zero value: no field, and for a map of texts the empty text.
 function dropNull(tree: Tree, key: string, schema: Schema): void {
-  const isMapOfTexts = typeof schema.additionalProperties === "object" && schema.additionalProperties.type === "string";
+  const isMapOfTexts =
+    typeof schema.additionalProperties === "object" && schema.additionalProperties.type === "string";
   if (isMapOfTexts) setField(tree, key, "");
   else delete tree[key];
 }
@@ -70,10 +83,13 @@ function shapeValue(value: unknown, given: Schema, { walk, path }: Place): unkno
   if (schema === undefined || value === null) return value;
   if (Array.isArray(value)) {
     if (schema.type !== undefined && schema.type !== "array") return wrongType(value, schema, { walk, path });
-    return value.map((item, index) => shapeValue(item, schema.items ?? {}, { walk, path: `${path}[${index}]` }));
+    return value.map((item, index) =>
+      shapeValue(item, schema.items ?? {}, { walk, path: `${path}[${index}]` }),
+    );
   }
   if (isTree(value)) {
-    if (schema.type !== undefined && schema.type !== "object") return wrongType(value, schema, { walk, path });
+    if (schema.type !== undefined && schema.type !== "object")
+      return wrongType(value, schema, { walk, path });
     if (schema["x-kubernetes-embedded-resource"] === true && schema.properties === undefined) return value;
     shapeTree(value, schema, { walk, path });
     return value;
@@ -83,7 +99,8 @@ function shapeValue(value: unknown, given: Schema, { walk, path }: Place): unkno
 
 function shapeScalar(value: unknown, schema: Schema, place: Place): unknown {
   if (schema.format === "quantity") return quantityValue(value, place);
-  if (schema["x-kubernetes-int-or-string"] === true) return typeof value === "string" || isWhole(value) ? value : wrongType(value, schema, place);
+  if (schema["x-kubernetes-int-or-string"] === true)
+    return typeof value === "string" || isWhole(value) ? value : wrongType(value, schema, place);
   switch (schema.type) {
     case "string":
       return typeof value === "string" ? value : wrongType(value, schema, place);
@@ -114,7 +131,14 @@ function quantityValue(value: unknown, place: Place): unknown {
   return value;
 }
 
-const goTypes: Readonly<Record<string, string>> = { string: "string", boolean: "bool", integer: "int32", number: "float64", array: "slice", object: "struct" };
+const goTypes: Readonly<Record<string, string>> = {
+  string: "string",
+  boolean: "bool",
+  integer: "int32",
+  number: "float64",
+  array: "slice",
+  object: "struct",
+};
 
 function jsonType(value: unknown): string {
   if (Array.isArray(value)) return "array";
@@ -162,12 +186,19 @@ function validateValue(value: unknown, given: Schema, spot: Spot): void {
   if (value === null && schema.nullable === true) return;
   const problem = typeProblem(value, schema);
   if (problem !== undefined) {
-    errors.push({ type: "TypeInvalid", field: path, value: shownType(value), detail: `${spot.path} in body must be of type ${problem}: ${JSON.stringify(shownType(value))}` });
+    errors.push({
+      type: "TypeInvalid",
+      field: path,
+      value: shownType(value),
+      detail: `${spot.path} in body must be of type ${problem}: ${JSON.stringify(shownType(value))}`,
+    });
     return;
   }
-  if (schema.enum !== undefined && !schema.enum.some((one) => sameTree(one, value))) errors.push(notSupported(path, value, schema.enum.map(String)));
+  if (schema.enum !== undefined && !schema.enum.some((one) => sameTree(one, value)))
+    errors.push(notSupported(path, value, schema.enum.map(String)));
   if (typeof value === "string") validateText(value, schema, spot);
-  else if (typeof value === "number" || typeof value === "bigint") validateNumber(Number(value), schema, spot);
+  else if (typeof value === "number" || typeof value === "bigint")
+    validateNumber(Number(value), schema, spot);
   else if (Array.isArray(value)) validateList(value, schema, spot);
   else if (isTree(value)) validateTree(value, schema, spot);
   validateCombined(value, schema, spot);
@@ -176,12 +207,14 @@ function validateValue(value: unknown, given: Schema, spot: Spot): void {
 function shownType(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "array";
-  if (typeof value === "number" || typeof value === "bigint") return Number.isInteger(Number(value)) ? "integer" : "number";
+  if (typeof value === "number" || typeof value === "bigint")
+    return Number.isInteger(Number(value)) ? "integer" : "number";
   return typeof value;
 }
 
 function typeProblem(value: unknown, schema: Schema): string | undefined {
-  if (schema["x-kubernetes-int-or-string"] === true) return typeof value === "string" || isWhole(value) ? undefined : "integer,string";
+  if (schema["x-kubernetes-int-or-string"] === true)
+    return typeof value === "string" || isWhole(value) ? undefined : "integer,string";
   const shown = shownType(value);
   if (schema.type === undefined || schema.type === shown) return undefined;
   return schema.type === "number" && shown === "integer" ? undefined : schema.type;
@@ -203,63 +236,116 @@ function patternOf(text: string): RE2JS {
 
 function validateText(value: string, schema: Schema, { check, path }: Spot): void {
   const length = [...value].length;
-  if (schema.maxLength !== undefined && length > schema.maxLength) check.errors.push(tooLong(path, schema.maxLength));
+  if (schema.maxLength !== undefined && length > schema.maxLength)
+    check.errors.push(tooLong(path, schema.maxLength));
   if (schema.minLength !== undefined && length < schema.minLength)
-    check.errors.push(invalid(path, value, `${path} in body should be at least ${schema.minLength} chars long`));
+    check.errors.push(
+      invalid(path, value, `${path} in body should be at least ${schema.minLength} chars long`),
+    );
   if (schema.pattern !== undefined && !patternOf(schema.pattern).test(value))
     check.errors.push(invalid(path, value, `${path} in body should match '${schema.pattern}'`));
-  if (schema.format === "date-time" && (Number.isNaN(Date.parse(value)) || !/^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d/.test(value)))
-    check.errors.push(invalid(path, value, `${path} in body must be of type date-time: ${JSON.stringify(value)}`));
+  if (
+    schema.format === "date-time" &&
+    (Number.isNaN(Date.parse(value)) || !/^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d/.test(value))
+  )
+    check.errors.push(
+      invalid(path, value, `${path} in body must be of type date-time: ${JSON.stringify(value)}`),
+    );
 }
 
 function validateNumber(value: number, schema: Schema, { check, path }: Spot): void {
   const { minimum, maximum, multipleOf } = schema;
   if (maximum !== undefined && (schema.exclusiveMaximum === true ? value >= maximum : value > maximum))
-    check.errors.push(invalid(path, value, `${path} in body should be less than ${schema.exclusiveMaximum === true ? "" : "or equal to "}${maximum}`));
+    check.errors.push(
+      invalid(
+        path,
+        value,
+        `${path} in body should be less than ${schema.exclusiveMaximum === true ? "" : "or equal to "}${maximum}`,
+      ),
+    );
   if (minimum !== undefined && (schema.exclusiveMinimum === true ? value <= minimum : value < minimum))
-    check.errors.push(invalid(path, value, `${path} in body should be greater than ${schema.exclusiveMinimum === true ? "" : "or equal to "}${minimum}`));
-  if (multipleOf !== undefined && !Number.isInteger(value / multipleOf)) check.errors.push(invalid(path, value, `${path} in body should be a multiple of ${multipleOf}`));
+    check.errors.push(
+      invalid(
+        path,
+        value,
+        `${path} in body should be greater than ${schema.exclusiveMinimum === true ? "" : "or equal to "}${minimum}`,
+      ),
+    );
+  if (multipleOf !== undefined && !Number.isInteger(value / multipleOf))
+    check.errors.push(invalid(path, value, `${path} in body should be a multiple of ${multipleOf}`));
 }
 
 function validateList(value: readonly unknown[], schema: Schema, { check, path }: Spot): void {
   if (schema.maxItems !== undefined && value.length > schema.maxItems)
-    check.errors.push({ type: "TooMany", field: path, value: value.length, detail: `must have at most ${schema.maxItems} items` });
-  if (schema.minItems !== undefined && value.length < schema.minItems) check.errors.push(invalid(path, value.length, `${path} in body should have at least ${schema.minItems} items`));
+    check.errors.push({
+      type: "TooMany",
+      field: path,
+      value: value.length,
+      detail: `must have at most ${schema.maxItems} items`,
+    });
+  if (schema.minItems !== undefined && value.length < schema.minItems)
+    check.errors.push(
+      invalid(path, value.length, `${path} in body should have at least ${schema.minItems} items`),
+    );
   const keys = schema["x-kubernetes-list-map-keys"];
   const listType = schema["x-kubernetes-list-type"];
   const seen = new Set<string>();
   for (const [index, item] of value.entries()) {
     if (schema.items !== undefined) validateValue(item, schema.items, { check, path: `${path}[${index}]` });
     if (listType !== "set" && listType !== "map") continue;
-    const shown = listType === "set" ? item : Object.fromEntries((keys ?? []).map((key) => [key, fieldOf(item, key)]));
-    const key = JSON.stringify(shown, (_name, inner: unknown) => (typeof inner === "bigint" ? inner.toString() : inner));
+    const shown =
+      listType === "set" ? item : Object.fromEntries((keys ?? []).map((key) => [key, fieldOf(item, key)]));
+    const key = JSON.stringify(shown, (_name, inner: unknown) =>
+      typeof inner === "bigint" ? inner.toString() : inner,
+    );
     if (seen.has(key)) check.errors.push({ type: "Duplicate", field: `${path}[${index}]`, value: shown });
     seen.add(key);
   }
 }
 
 function validateTree(value: Tree, schema: Schema, { check, path }: Spot): void {
-  for (const key of schema.required ?? []) if (fieldOf(value, key) === undefined) check.errors.push(required(path === "" ? key : `${path}.${key}`, ""));
+  for (const key of schema.required ?? [])
+    if (fieldOf(value, key) === undefined)
+      check.errors.push(required(path === "" ? key : `${path}.${key}`, ""));
   const count = Object.keys(value).length;
   if (schema.maxProperties !== undefined && count > schema.maxProperties)
-    check.errors.push({ type: "TooMany", field: path, value: count, detail: `must have at most ${schema.maxProperties} items` });
-  if (schema.minProperties !== undefined && count < schema.minProperties) check.errors.push(invalid(path, count, `${path} in body should have at least ${schema.minProperties} properties`));
+    check.errors.push({
+      type: "TooMany",
+      field: path,
+      value: count,
+      detail: `must have at most ${schema.maxProperties} items`,
+    });
+  if (schema.minProperties !== undefined && count < schema.minProperties)
+    check.errors.push(
+      invalid(path, count, `${path} in body should have at least ${schema.minProperties} properties`),
+    );
   for (const key of Object.keys(value)) {
     if (path === "" && rootFields.includes(key)) continue;
     const below = fieldSchema(schema, key);
-    if (below !== undefined) validateValue(value[key], below, { check, path: path === "" ? key : `${path}.${key}` });
+    if (below !== undefined)
+      validateValue(value[key], below, { check, path: path === "" ? key : `${path}.${key}` });
   }
 }
 
 function validateCombined(value: unknown, schema: Schema, { check, path }: Spot): void {
-  const count = (schemas: readonly Schema[]): number => schemas.filter((one) => passes(value, one, { check, path })).length;
+  const count = (schemas: readonly Schema[]): number =>
+    schemas.filter((one) => passes(value, one, { check, path })).length;
   const where = path === "" ? "<nil>" : path;
   for (const one of schema.allOf ?? []) validateValue(value, one, { check, path });
-  if (schema.anyOf !== undefined && schema["x-kubernetes-int-or-string"] !== true && count(schema.anyOf) === 0)
+  if (
+    schema.anyOf !== undefined &&
+    schema["x-kubernetes-int-or-string"] !== true &&
+    count(schema.anyOf) === 0
+  )
     check.errors.push(invalid(where, value, `${path} in body must validate at least one schema (anyOf)`));
-  if (schema.oneOf !== undefined && schema["x-kubernetes-int-or-string"] !== true && count(schema.oneOf) !== 1)
+  if (
+    schema.oneOf !== undefined &&
+    schema["x-kubernetes-int-or-string"] !== true &&
+    count(schema.oneOf) !== 1
+  )
     check.errors.push(invalid(where, value, `${path} in body must validate one and only one schema (oneOf)`));
-  if (schema.not !== undefined && passes(value, schema.not, { check, path })) check.errors.push(invalid(where, value, `${path} in body must not validate the schema (not)`));
+  if (schema.not !== undefined && passes(value, schema.not, { check, path }))
+    check.errors.push(invalid(where, value, `${path} in body must not validate the schema (not)`));
 }
 
 function passes(value: unknown, schema: Schema, { check, path }: Spot): boolean {

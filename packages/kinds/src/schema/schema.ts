@@ -39,7 +39,11 @@ export type Schema = {
   readonly "x-kubernetes-patch-merge-key"?: string;
   readonly "x-kubernetes-patch-strategy"?: string;
   readonly "x-kubernetes-validations"?: readonly unknown[];
-  readonly "x-kubernetes-group-version-kind"?: readonly { readonly group: string; readonly version: string; readonly kind: string }[];
+  readonly "x-kubernetes-group-version-kind"?: readonly {
+    readonly group: string;
+    readonly version: string;
+    readonly kind: string;
+  }[];
 };
 
 /** Finds the schema behind a name. */
@@ -51,7 +55,9 @@ export const noRefs: SchemaLookup = () => undefined;
 export function follow(schema: Schema | undefined, lookup: SchemaLookup): Schema | undefined {
   let here = schema;
   for (let hops = 0; here !== undefined && hops < 8; hops += 1) {
-    const ref = here.$ref ?? (here.allOf?.length === 1 && here.properties === undefined ? here.allOf[0]?.$ref : undefined);
+    const ref =
+      here.$ref ??
+      (here.allOf?.length === 1 && here.properties === undefined ? here.allOf[0]?.$ref : undefined);
     if (ref === undefined) return here;
     here = lookup(ref);
   }
@@ -60,6 +66,7 @@ export function follow(schema: Schema | undefined, lookup: SchemaLookup): Schema
 
 /** The schema of one field of an object, map or struct. */
 export function fieldSchema(schema: Schema | undefined, key: string): Schema | undefined {
-  if (schema?.properties !== undefined && Object.hasOwn(schema.properties, key)) return schema.properties[key];
+  if (schema?.properties !== undefined && Object.hasOwn(schema.properties, key))
+    return schema.properties[key];
   return typeof schema?.additionalProperties === "object" ? schema.additionalProperties : undefined;
 }

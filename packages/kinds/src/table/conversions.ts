@@ -26,7 +26,12 @@ export const coreEvents: StoredAs = {
   version: "v1",
   plural: "events",
   toStored: (object) => renamed(object, eventNames, "v1"),
-  fromStored: (object) => renamed(object, eventNames.map(([one, other]) => [other, one] as const), "events.k8s.io/v1"),
+  fromStored: (object) =>
+    renamed(
+      object,
+      eventNames.map(([one, other]) => [other, one] as const),
+      "events.k8s.io/v1",
+    ),
 };
 
 /** autoscaling/v1 over v2: only the CPU target has a place in v1. */
@@ -39,7 +44,12 @@ export const laterAutoscalers: StoredAs = {
     const percent = fieldOf(spec, "targetCPUUtilizationPercentage");
     delete spec["targetCPUUtilizationPercentage"];
     if (percent !== undefined)
-      setField(spec, "metrics", [{ type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: percent } } }]);
+      setField(spec, "metrics", [
+        {
+          type: "Resource",
+          resource: { name: "cpu", target: { type: "Utilization", averageUtilization: percent } },
+        },
+      ]);
     return { ...object, apiVersion: "autoscaling/v2", spec };
   },
   fromStored(object) {

@@ -33,7 +33,13 @@ const functionDefinition: CustomResourceDefinition = {
   spec: {
     group: "openfaas.com",
     scope: "Namespaced",
-    names: { plural: "functions", singular: "function", kind: "Function", listKind: "FunctionList", shortNames: ["fn"] },
+    names: {
+      plural: "functions",
+      singular: "function",
+      kind: "Function",
+      listKind: "FunctionList",
+      shortNames: ["fn"],
+    },
     versions: [
       {
         name: "v1",
@@ -58,8 +64,17 @@ const functionDefinition: CustomResourceDefinition = {
                 type: "object",
                 required: ["name", "image"],
                 properties: {
-                  name: { type: "string", description: "How the gateway calls it.", minLength: 1, maxLength: 63 },
-                  image: { type: "string", description: "A runtime image of ours, or a container image that serves HTTP.", minLength: 1 },
+                  name: {
+                    type: "string",
+                    description: "How the gateway calls it.",
+                    minLength: 1,
+                    maxLength: 63,
+                  },
+                  image: {
+                    type: "string",
+                    description: "A runtime image of ours, or a container image that serves HTTP.",
+                    minLength: 1,
+                  },
                   handler: { type: "string", description: "The process to start; becomes fprocess." },
                   environment: texts,
                   labels: texts,
@@ -79,7 +94,10 @@ const functionDefinition: CustomResourceDefinition = {
                   availableReplicas: count,
                   unavailableReplicas: count,
                   observedGeneration: { type: "integer", format: "int64" },
-                  isolation: { type: "string", description: "What really separates an instance from the rest." },
+                  isolation: {
+                    type: "string",
+                    description: "What really separates an instance from the rest.",
+                  },
                   profiles: {
                     type: "array",
                     items: {

@@ -15,7 +15,6 @@ import type { Journal } from "../journal/journal.ts";
 import type { MessageLog } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
 import type { Registry } from "../session/registry.ts";
-import type { Session } from "../session/session.ts";
 import type { Authenticate, Authorize } from "./access.ts";
 import { Admission } from "./admission.ts";
 import { Cursors } from "./cursors.ts";

@@ -1,8 +1,15 @@
 import { READ_BYTES, RECENT_BYTES_MAX, RECENT_ITEMS_MAX } from "../limits.ts";
-import type { Session } from "../session/session.ts";
 import type { Journal } from "./journal.ts";
 import { readMessage, recordAt, recordBytesAt, recordKinds, type Message } from "./records.ts";
 import type { Segment } from "./segment.ts";
+
+/** Whom stored messages wait for: the log's view of a session. */
+export interface Waiter {
+  readonly number: number;
+  /** Segments that hold messages for it. */
+  readonly rows: ReadonlyMap<number, unknown>;
+  waitsFor(sequence: number): boolean;
+}
 
 /** A committed message with what delivery needs. */
 export type Committed = {
@@ -53,7 +60,7 @@ export class MessageLog {
   }
 
   /** The first message in memory with at least this sequence that waits for the session. */
-  recentFor(session: Session, sequence: number): Committed | undefined {
+  recentFor(session: Waiter, sequence: number): Committed | undefined {
     const first = this.#recent[this.#head];
     if (first === undefined) return undefined;
     // Sequences of stored messages are consecutive while a broker runs.
@@ -72,7 +79,7 @@ export class MessageLog {
 
   /** Reads the next messages for a session from disk, at most about READ_BYTES of file. */
   async read(
-    session: Session,
+    session: Waiter,
     from: { readonly sequence: number; readonly place: Place | undefined },
   ): Promise<Batch> {
     const { sequence, place } = from;
@@ -99,7 +106,7 @@ export class MessageLog {
 
 type Part = {
   readonly segment: Segment;
-  readonly session: Session;
+  readonly session: Waiter;
   readonly sequence: number;
   readonly offset: number;
 };

@@ -3,7 +3,7 @@ import type { Batch, Committed, MessageLog, Place } from "../journal/message-log
 import type { Message } from "../journal/records.ts";
 import { putStamp } from "../client/stamp.ts";
 import { CLEAN_QUEUE_BYTES_MAX, CLEAN_QUEUE_ITEMS_MAX, OUTGOING_BYTES_MAX } from "../limits.ts";
-import type { Session } from "./session.ts";
+import type { Acknowledged, Outgoing, Session, Transient } from "./session.ts";
 
 /** The connection's side. */
 export interface Sink {
@@ -15,10 +15,7 @@ export interface Sink {
   fail(reason: string): void;
 }
 
-export type Acknowledged = { readonly committed: Committed | undefined };
-
 type Flight = { readonly message: Message; readonly committed: Committed | undefined };
-type Transient = { readonly message: Message; readonly retain: boolean };
 
 /** A message that waits only in memory. A retained one is there anyway. */
 const transientBytes = ({ message, retain }: Transient): number =>
@@ -38,7 +35,7 @@ export type OutboxOptions = {
  * Delivers to one connected client: QoS 0 at once or not at all, QoS 1 within a window, in order, out of memory or out of the
  * journal when the client lags behind.
  */
-export class Outbox {
+export class Outbox implements Outgoing {
   readonly #options: OutboxOptions;
   #flights: Map<number, Flight> | undefined;
   /** Sequences under way in the order they were sent: the cursor moves over their acknowledged front. */

@@ -1,7 +1,23 @@
 import type { QoS } from "@cortado/wire/mqtt";
 import type { Segment } from "../journal/segment.ts";
-import type { CursorRecord, SessionRecord } from "../journal/records.ts";
-import type { Outbox } from "./outbox.ts";
+import type { Committed } from "../journal/message-log.ts";
+import type { CursorRecord, Message, SessionRecord } from "../journal/records.ts";
+
+/** A message on its way that nothing on disk waits for. */
+export type Transient = { readonly message: Message; readonly retain: boolean };
+/** What an acknowledgement answered: a stored message, or one that was not. */
+export type Acknowledged = { readonly committed: Committed | undefined };
+
+/** The way to a connected client; made when it connects and closed when it goes. */
+export interface Outgoing {
+  close(): void;
+  sendOnce(message: Message): void;
+  sendRetained(message: Message, qos: QoS): void;
+  queue(transient: Transient): void;
+  committed(committed: Committed): void;
+  acknowledge(id: number): Acknowledged | undefined;
+  wake(): void;
+}
 
 type Rows = { items: number; bytes: number };
 
@@ -28,7 +44,7 @@ export class Session {
   sentThrough = 0;
   offlineSinceMs: number;
   /** There while a client is connected. */
-  outbox: Outbox | undefined;
+  outbox: Outgoing | undefined;
 
   constructor(options: {
     readonly number: number;

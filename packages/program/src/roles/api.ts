@@ -12,6 +12,7 @@ import type { Metrics } from "@cortado/std/metrics";
 import type { Random } from "@cortado/std/random";
 import { openSqliteStore } from "@cortado/store/sqlite";
 import type { ServerConfig } from "../config/server-config.ts";
+import { ownSecret } from "../own-secret.ts";
 import { relaySocket } from "../relay.ts";
 import { startPart } from "./lifetime.ts";
 
@@ -56,6 +57,7 @@ export async function startApi(config: ServerConfig, ports: Ports, stack: AsyncD
         },
       }),
   });
+  await ownSecret(join(folder, "token"), ports); // for `cortado token`
   await openDoors(config, { server, certificates }, ports, stack);
   return { server, certificates };
 }

@@ -9,8 +9,9 @@ import { systemNetwork } from "@cortado/std/node/net";
 import type { Address } from "@cortado/std/net";
 import { listenHttp } from "../http-listener.ts";
 import { version } from "../version.ts";
+import { ownSecret } from "../own-secret.ts";
 import { startPart } from "./lifetime.ts";
-import type { Parts } from "./server.ts";
+import type { Parts } from "./parts.ts";
 
 /** Starts what machines and the shop talk to: the broker, the journal of events and the gateway of functions. */
 export async function startEdge(parts: Parts & { readonly client: Client }, stack: AsyncDisposableStack): Promise<void> {
@@ -76,7 +77,7 @@ async function startGateway(
         nodePath: process.execPath,
         cgroupParent: `/${cgroupRoot}/functions`,
         plainProcesses: runtime === "simulated",
-        credentials: await gatewayCredentials(join(dataDir, "server", "gateway-password"), parts),
+        credentials: { user: "admin", password: await ownSecret(join(dataDir, "server", "gateway-password"), ports) },
         release: { version, commit: "" },
       }),
   });
@@ -84,15 +85,6 @@ async function startGateway(
   if (onNode.length > 0) stack.use(await listenHttp({ addresses: onNode, handle: functions.handler({ trusted: false }) }));
   const local = addressesOf(parts, 0, "gateway.sock");
   if (local.length > 0) stack.use(await listenHttp({ addresses: local, handle: functions.handler({ trusted: true }) }));
-}
-
-/** The gateway's password, made at the first start. */
-async function gatewayCredentials(path: string, { ports }: Parts): Promise<{ readonly user: string; readonly password: string }> {
-  const { files, random } = ports;
-  const found = await files.read(path);
-  const password = found === undefined ? Buffer.from(random.bytes(24)).toString("base64url") : new TextDecoder().decode(found);
-  if (found === undefined) await files.replace(path, new TextEncoder().encode(password));
-  return { user: "admin", password };
 }
 
 /** Where a part listens: a port of the node, unless turned off or simulated, and a socket for this machine. */

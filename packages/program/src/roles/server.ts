@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { mkdir, rm } from "node:fs/promises";
 import type { ApiServer } from "@cortado/apiserver";
 import { newClient, type Client } from "@cortado/client";
-import { newLoopMetrics, type LoopMetrics } from "@cortado/client/loop";
+import { newLoopMetrics } from "@cortado/client/loop";
 import { startControllers } from "@cortado/controllers";
 import { startScheduler } from "@cortado/scheduler";
 import { jsonLog } from "@cortado/std/log";
@@ -18,6 +18,7 @@ import { inProcessTransport } from "../transport.ts";
 import { startApi, type Ports } from "./api.ts";
 import { startEdge } from "./edge.ts";
 import { startPart } from "./lifetime.ts";
+import type { Parts } from "./parts.ts";
 import { watchProcess } from "./process-metrics.ts";
 import { serverStreams, startPods, usageSource } from "./pods.ts";
 import { startTraffic } from "./traffic.ts";
@@ -61,14 +62,6 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   log.info("store is up", { node: config.nodeName, address });
   return stack.move();
 }
-
-export type Parts = {
-  readonly config: ServerConfig;
-  readonly ports: Ports;
-  readonly server: ApiServer;
-  readonly loopMetrics: LoopMetrics;
-  readonly signal: AbortSignal;
-};
 
 function clientOf(server: ApiServer, name: string, ...groups: readonly string[]): Client {
   return newClient(inProcessTransport(server, { name, groups: [...groups, "system:authenticated"] }));

@@ -6,7 +6,7 @@ import { startNetwork, systemTools, type IngressListener } from "@cortado/networ
 import { publishLocalServices } from "../local-services.ts";
 import { startPart } from "./lifetime.ts";
 import { podBridge, podSubnet } from "./pods.ts";
-import type { Parts } from "./server.ts";
+import type { Parts } from "./parts.ts";
 
 /** Starts what carries packets: services, policies, DNS and ingress. On the simulated runtime there are none to carry. */
 export async function startTraffic(

@@ -1,14 +1,9 @@
-import type { Stored } from "@cortado/client";
-import type { Node, Pod, Taint, Toleration } from "@cortado/kinds";
-import { allocatable, requestsOf, used, type NodeView, type Snapshot } from "../plan/snapshot.ts";
+import type { Pod, Taint, Toleration } from "@cortado/kinds";
+import { allocatable, requestsOf, used } from "../plan/snapshot.ts";
+import type { Filter, FilterInput } from "./filter.ts";
 import { matchesNodeTerms } from "./node-terms.ts";
 import { podTermsRefuse } from "./pod-terms.ts";
 import { spreadRefuses } from "./spread.ts";
-
-export type FilterInput = { readonly pod: Stored<Pod>; readonly view: NodeView; readonly snapshot: Snapshot };
-
-/** Says why a pod may not use a node, in upstream's words; undefined when it may. */
-export type Filter = (input: FilterInput) => string | undefined;
 
 /** In upstream's order: the first that refuses names the reason. */
 export const filters: readonly Filter[] = [
@@ -104,8 +99,4 @@ function volumes({ pod, view, snapshot }: FilterInput): string | undefined {
     if (terms !== undefined && !matchesNodeTerms(terms, view.node)) return "node(s) didn't match PersistentVolume's node affinity";
   }
   return undefined;
-}
-
-export function topologyOf(node: Node, key: string): string | undefined {
-  return node.metadata.labels?.[key];
 }

@@ -2,7 +2,7 @@ import type { Stored } from "@cortado/client";
 import type { Pod } from "@cortado/kinds";
 import { selects } from "@cortado/kinds/label-selector";
 import type { Snapshot } from "../plan/snapshot.ts";
-import { topologyOf, type FilterInput } from "./filters.ts";
+import { topologyOf, type FilterInput } from "./filter.ts";
 
 type Terms = NonNullable<
   NonNullable<NonNullable<NonNullable<Pod["spec"]>["affinity"]>["podAffinity"]>["requiredDuringSchedulingIgnoredDuringExecution"]

@@ -1,5 +1,5 @@
 import { selects } from "@cortado/kinds/label-selector";
-import { topologyOf, type FilterInput } from "./filters.ts";
+import { topologyOf, type FilterInput } from "./filter.ts";
 
 /** Topology spread with DoNotSchedule: the pod may not make one domain fuller than the emptiest by more than maxSkew. */
 export function spreadRefuses({ pod, view, snapshot }: FilterInput): string | undefined {

@@ -1,5 +1,6 @@
 import { selects } from "@cortado/kinds/label-selector";
-import { tolerates, topologyOf, type FilterInput } from "../filters/filters.ts";
+import { topologyOf, type FilterInput } from "../filters/filter.ts";
+import { tolerates } from "../filters/filters.ts";
 import { matchesNodeTerm } from "../filters/node-terms.ts";
 import { countNear } from "../filters/pod-terms.ts";
 import { DEFAULT_MEMORY_BYTES, DEFAULT_MILLI_CPU } from "../limits.ts";

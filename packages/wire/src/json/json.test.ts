@@ -14,7 +14,10 @@ test("a long run of digits inside a text stays a text", () => {
 });
 
 test("keys given twice are named by their path", () => {
-  assert.deepEqual(duplicateKeys('{"spec":{"list":[{"a":1},{"b":1,"b":2}]},"spec":1}'), ["spec.list[1].b", "spec"]);
+  assert.deepEqual(duplicateKeys('{"spec":{"list":[{"a":1},{"b":1,"b":2}]},"spec":1}'), [
+    "spec.list[1].b",
+    "spec",
+  ]);
   assert.deepEqual(duplicateKeys('{"a":"{\\"a\\":1,","b":{"a":1}}'), []);
   assert.deepEqual(duplicateKeys('{"\\u0061":1,"a":2}'), ["a"]);
 });

@@ -72,7 +72,9 @@ export function duplicateKeys(text: string): readonly string[] {
   return [...found];
 }
 
-const [quote, colon, comma, openBrace, closeBrace, openBracket, closeBracket, backslash] = [34, 58, 44, 123, 125, 91, 93, 92];
+const [quote, colon, comma, openBrace, closeBrace, openBracket, closeBracket, backslash] = [
+  34, 58, 44, 123, 125, 91, 93, 92,
+];
 
 function stringEnd(text: string, start: number): number {
   let at = start + 1;
@@ -82,7 +84,10 @@ function stringEnd(text: string, start: number): number {
 
 function open(frames: Frame[], isObject: boolean): void {
   if (frames.length >= JSON_DEPTH_MAX)
-    throw new StatusError("BadRequest", `the document is nested deeper than ${JSON_DEPTH_MAX} levels; make it flatter`);
+    throw new StatusError(
+      "BadRequest",
+      `the document is nested deeper than ${JSON_DEPTH_MAX} levels; make it flatter`,
+    );
   frames.push(isObject ? { keys: new Set(), at: "" } : { keys: undefined, at: 0 });
 }
 
@@ -90,7 +95,15 @@ function advance(frame: Frame | undefined): void {
   if (frame !== undefined && typeof frame.at === "number") frame.at += 1;
 }
 
-function nameKey({ frames, found, quoted }: { frames: readonly Frame[]; found: Set<string>; quoted: string }): void {
+function nameKey({
+  frames,
+  found,
+  quoted,
+}: {
+  frames: readonly Frame[];
+  found: Set<string>;
+  quoted: string;
+}): void {
   const frame = frames.at(-1);
   if (frame?.keys === undefined) return;
   const key = JSON.parse(quoted) as string;
@@ -108,7 +121,10 @@ function pathText(frames: readonly Frame[]): string {
 /** @throws StatusError "BadRequest" when a value is nested deeper than JSON_DEPTH_MAX */
 export function checkDepth(value: unknown, depth = 0): void {
   if (depth > JSON_DEPTH_MAX)
-    throw new StatusError("BadRequest", `the document is nested deeper than ${JSON_DEPTH_MAX} levels; make it flatter`);
+    throw new StatusError(
+      "BadRequest",
+      `the document is nested deeper than ${JSON_DEPTH_MAX} levels; make it flatter`,
+    );
   if (typeof value !== "object" || value === null) return;
   for (const child of Array.isArray(value) ? value : Object.values(value)) checkDepth(child, depth + 1);
 }

@@ -5,7 +5,11 @@ import { JSON_DEPTH_MAX, parseJson } from "../json/json.ts";
 export type MessageField = readonly [number, string, string, string?];
 export type MessageLookup = (name: string) => readonly MessageField[] | undefined;
 
-export type KubernetesEnvelope = { readonly apiVersion: string; readonly kind: string; readonly raw: Uint8Array };
+export type KubernetesEnvelope = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly raw: Uint8Array;
+};
 
 type Tree = { [key: string]: unknown };
 const text = new TextDecoder("utf-8", { fatal: true });
@@ -13,7 +17,8 @@ const magic = [0x6b, 0x38, 0x73, 0x00];
 
 /** Opens `k8s\0` and the runtime.Unknown behind it. @throws StatusError "BadRequest" */
 export function readEnvelope(bytes: Uint8Array): KubernetesEnvelope {
-  if (!magic.every((byte, index) => bytes[index] === byte)) throw malformed("it does not begin with k8s and a zero byte");
+  if (!magic.every((byte, index) => bytes[index] === byte))
+    throw malformed("it does not begin with k8s and a zero byte");
   let [apiVersion, kind, raw] = ["", "", new Uint8Array() as Uint8Array];
   for (const field of wireFields(bytes.subarray(4))) {
     if (field.number === 2) raw = field.bytes;
@@ -30,7 +35,12 @@ function malformed(why: string): StatusError {
   return new StatusError("BadRequest", `the protobuf body cannot be read: ${why}`);
 }
 
-type WireField = { readonly number: number; readonly wire: number; readonly bytes: Uint8Array; readonly value: bigint };
+type WireField = {
+  readonly number: number;
+  readonly wire: number;
+  readonly bytes: Uint8Array;
+  readonly value: bigint;
+};
 
 function* wireFields(bytes: Uint8Array): Generator<WireField> {
   const reader = { bytes, at: 0 };
@@ -63,7 +73,8 @@ function readVarint(reader: Reader): bigint {
 
 function take(reader: Reader, length: number): Uint8Array {
   const end = reader.at + length;
-  if (!Number.isSafeInteger(end) || end > reader.bytes.byteLength) throw malformed("it ends inside of a field");
+  if (!Number.isSafeInteger(end) || end > reader.bytes.byteLength)
+    throw malformed("it ends inside of a field");
   const taken = reader.bytes.subarray(reader.at, end);
   reader.at = end;
   return taken;
@@ -78,13 +89,17 @@ const special: Readonly<Record<string, (bytes: Uint8Array, context: Context) => 
   [`${machinery}.apis.meta.v1.MicroTime`]: (bytes) => readTime(bytes, 6),
   [`${machinery}.apis.meta.v1.Duration`]: (bytes) => durationText(signed(first(bytes, 1)?.value ?? 0n)),
   [`${machinery}.api.resource.Quantity`]: (bytes) => textField(bytes, 1),
-  [`${machinery}.util.intstr.IntOrString`]: (bytes) => (first(bytes, 1)?.value === 1n ? textField(bytes, 3) : Number(signed(first(bytes, 2)?.value ?? 0n))),
+  [`${machinery}.util.intstr.IntOrString`]: (bytes) =>
+    first(bytes, 1)?.value === 1n ? textField(bytes, 3) : Number(signed(first(bytes, 2)?.value ?? 0n)),
   [`${machinery}.apis.meta.v1.FieldsV1`]: (bytes) => rawJson(bytes),
   [`${machinery}.runtime.RawExtension`]: (bytes) => rawJson(bytes),
   [`${extensions}.JSON`]: (bytes) => rawJson(bytes),
-  [`${extensions}.JSONSchemaPropsOrBool`]: (bytes, context) => schemaOr(bytes, { context, value: (field) => field.value !== 0n }),
-  [`${extensions}.JSONSchemaPropsOrArray`]: (bytes, context) => schemaOr(bytes, { context, value: undefined }),
-  [`${extensions}.JSONSchemaPropsOrStringArray`]: (bytes, context) => schemaOr(bytes, { context, value: undefined }),
+  [`${extensions}.JSONSchemaPropsOrBool`]: (bytes, context) =>
+    schemaOr(bytes, { context, value: (field) => field.value !== 0n }),
+  [`${extensions}.JSONSchemaPropsOrArray`]: (bytes, context) =>
+    schemaOr(bytes, { context, value: undefined }),
+  [`${extensions}.JSONSchemaPropsOrStringArray`]: (bytes, context) =>
+    schemaOr(bytes, { context, value: undefined }),
 };
 
 function first(bytes: Uint8Array, number: number): WireField | undefined {
@@ -106,11 +121,19 @@ function rawJson(bytes: Uint8Array): unknown {
   return raw === "" ? null : parseJson(raw);
 }
 
-function schemaOr(bytes: Uint8Array, { context, value }: { readonly context: Context; readonly value: ((field: WireField) => unknown) | undefined }): unknown {
+function schemaOr(
+  bytes: Uint8Array,
+  {
+    context,
+    value,
+  }: { readonly context: Context; readonly value: ((field: WireField) => unknown) | undefined },
+): unknown {
   const schema = first(bytes, value === undefined ? 1 : 2);
   if (schema !== undefined) return readMessage(schema.bytes, `${extensions}.JSONSchemaProps`, context);
   if (value !== undefined) return value(first(bytes, 1) ?? { number: 1, wire: 0, bytes, value: 0n });
-  return [...wireFields(bytes)].filter((field) => field.number === 2).map((field) => text.decode(field.bytes));
+  return [...wireFields(bytes)]
+    .filter((field) => field.number === 2)
+    .map((field) => text.decode(field.bytes));
 }
 
 function readTime(bytes: Uint8Array, digits: number): string | null {
@@ -135,7 +158,8 @@ type Context = { readonly lookup: MessageLookup; readonly depth: number };
 /** A message as the JSON that it stands for; numbers that nobody knows are skipped. @throws StatusError "BadRequest" */
 export function decodeMessage(bytes: Uint8Array, name: string, lookup: MessageLookup): Tree {
   const value = readMessage(bytes, name, { lookup, depth: 0 });
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed(`${name} is not an object`);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw malformed(`${name} is not an object`);
   return value as Tree;
 }
 
@@ -189,7 +213,18 @@ function addEntry(result: Tree, { field, known, context }: Adding): void {
     if (part.number === 2) value = scalar(part, letter, { message, context });
   }
   const map = (Object.hasOwn(result, name) ? result[name] : {}) as Tree;
-  set(map, key, value ?? (letter === "m" ? readMessage(new Uint8Array(), message, context) : letter === "b" ? false : "ild".includes(letter) ? 0 : ""));
+  set(
+    map,
+    key,
+    value ??
+      (letter === "m"
+        ? readMessage(new Uint8Array(), message, context)
+        : letter === "b"
+          ? false
+          : "ild".includes(letter)
+            ? 0
+            : ""),
+  );
   set(result, name, map);
 }
 
@@ -208,7 +243,10 @@ function scalar(field: WireField, letter: string, { message, context }: Scalar):
     case "m":
       return readMessage(field.bytes, message, context);
     case "d":
-      return new DataView(field.bytes.buffer, field.bytes.byteOffset, field.bytes.byteLength).getFloat64(0, true);
+      return new DataView(field.bytes.buffer, field.bytes.byteOffset, field.bytes.byteLength).getFloat64(
+        0,
+        true,
+      );
     default:
       return numberOf(field.value, letter);
   }
@@ -217,7 +255,9 @@ function scalar(field: WireField, letter: string, { message, context }: Scalar):
 function numberOf(value: bigint, letter: string): unknown {
   if (letter === "b") return value !== 0n;
   const whole = signed(value);
-  return whole <= BigInt(Number.MAX_SAFE_INTEGER) && whole >= BigInt(Number.MIN_SAFE_INTEGER) ? Number(whole) : whole;
+  return whole <= BigInt(Number.MAX_SAFE_INTEGER) && whole >= BigInt(Number.MIN_SAFE_INTEGER)
+    ? Number(whole)
+    : whole;
 }
 
 function base64(bytes: Uint8Array): string {

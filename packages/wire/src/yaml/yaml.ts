@@ -16,7 +16,10 @@ export const YAML_ALIASES_MAX = 100;
 /** Values that a document may hold once its aliases are written out: aliases of aliases grow without bound. */
 export const YAML_VALUES_MAX = 500_000;
 
-export type YamlDocument = { readonly value: unknown; /** Keys given twice in one mapping; the last one counts. */ readonly duplicates: readonly string[] };
+export type YamlDocument = {
+  readonly value: unknown;
+  /** Keys given twice in one mapping; the last one counts. */ readonly duplicates: readonly string[];
+};
 
 /**
  * Reads YAML as Kubernetes does (go-yaml's 1.1 dialect through sigs.k8s.io/yaml): `0644` is 420, `yes` is true, dates stay text,
@@ -33,25 +36,38 @@ export function parseYamlDocuments(text: string): readonly YamlDocument[] {
   // With merge keys a later key overrides on purpose, so nothing is called a duplicate then.
   const schema = kubernetesSchema(text.includes("<<") ? [] : duplicates);
   try {
-    const values = loadAll(text, { schema, json: true, maxDepth: JSON_DEPTH_MAX, maxAliases: YAML_ALIASES_MAX });
+    const values = loadAll(text, {
+      schema,
+      json: true,
+      maxDepth: JSON_DEPTH_MAX,
+      maxAliases: YAML_ALIASES_MAX,
+    });
     countValues(values, { left: YAML_VALUES_MAX });
     return values.map((value) => ({ value, duplicates }));
   } catch (error) {
     if (error instanceof StatusError) throw error;
-    throw new StatusError("BadRequest", `error converting YAML to JSON: yaml: ${messageOf(error)}`, { cause: error });
+    throw new StatusError("BadRequest", `error converting YAML to JSON: yaml: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
 function countValues(value: unknown, budget: { left: number }): void {
   budget.left -= 1;
-  if (budget.left < 0) throw new StatusError("BadRequest", `the YAML document holds more than ${YAML_VALUES_MAX} values when its aliases are written out`);
+  if (budget.left < 0)
+    throw new StatusError(
+      "BadRequest",
+      `the YAML document holds more than ${YAML_VALUES_MAX} values when its aliases are written out`,
+    );
   if (typeof value !== "object" || value === null) return;
   for (const child of Object.values(value)) countValues(child, budget);
 }
 
 const booleans = new Map<string, boolean>();
-for (const word of ["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"]) booleans.set(word, true);
-for (const word of ["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"]) booleans.set(word, false);
+for (const word of ["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"])
+  booleans.set(word, true);
+for (const word of ["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"])
+  booleans.set(word, false);
 
 const nullTag = defineScalarTag<null>("tag:yaml.org,2002:null", {
   implicit: true,

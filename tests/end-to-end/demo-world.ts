@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { run, stockClient, type Ran } from "../clients/clients.ts";
+
+const top = join(import.meta.dirname, "..", "..");
+export const bundle: string = join(top, "dist", "cortado.cjs");
+
+export type StoreEntry = {
+  readonly name: string;
+  readonly kubeconfig: string;
+  readonly mqtt: string;
+  readonly gateway: string;
+  readonly shop: string;
+  readonly pid: number | null;
+  readonly uplink: "up" | "down";
+};
+export type DemoFile = { readonly ready: boolean; readonly runtime: string; readonly hub: null; readonly stores: readonly StoreEntry[] };
+
+export type Reply = { readonly status: number; readonly text: string; readonly json: () => Record<string, unknown> };
+
+/** A demo of its own in a temporary folder, run as `npm start` runs it. */
+export class DemoWorld {
+  readonly folder: string;
+  #child: ChildProcess | undefined;
+
+  constructor() {
+    this.folder = mkdtempSync(join(tmpdir(), "cdemo-"));
+  }
+
+  get file(): DemoFile {
+    return JSON.parse(readFileSync(join(this.folder, "demo.json"), "utf8")) as DemoFile;
+  }
+
+  get store(): StoreEntry {
+    return this.file.stores[0] as StoreEntry;
+  }
+
+  get id(): string {
+    return (JSON.parse(readFileSync(join(this.folder, "state.json"), "utf8")) as { id: string }).id;
+  }
+
+  get said(): string {
+    return readFileSync(join(this.folder, "said.log"), "utf8");
+  }
+
+  /** Starts the demo and waits until it is ready. Answers how long that took. */
+  async start(...words: readonly string[]): Promise<number> {
+    const startMs = performance.now();
+    rmSync(join(this.folder, "demo.json"), { force: true }); // of one that was killed
+    const said = openSync(join(this.folder, "said.log"), "w");
+    const child = spawn(process.execPath, [bundle, "demo", "start", "--folder", this.folder, ...words], { stdio: ["ignore", said, said] });
+    closeSync(said);
+    this.#child = child;
+    await until("the demo to be ready", () => {
+      assert.equal(child.exitCode, null, `the demo ended: ${this.said}`);
+      return existsSync(join(this.folder, "demo.json")) && this.file.ready;
+    }, 150_000);
+    return performance.now() - startMs;
+  }
+
+  /** Ctrl-C, and the end of it. */
+  async stop(signal: NodeJS.Signals = "SIGINT"): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null) return;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill(signal);
+    await ended;
+    this.#child = undefined;
+  }
+
+  async end(): Promise<void> {
+    await this.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async demo(action: string): Promise<Ran> {
+    const ran = await run(process.execPath, [bundle, "demo", action, "store-042", "--folder", this.folder], { timeoutMs: 150_000 });
+    assert.equal(ran.code, 0, `demo ${action}: ${ran.err}`);
+    return ran;
+  }
+
+  kubectl(...words: readonly string[]): Promise<Ran> {
+    return run(stockClient("kubectl"), ["--kubeconfig", this.store.kubeconfig, ...words]);
+  }
+
+  async mustKubectl(...words: readonly string[]): Promise<string> {
+    const { code, out, err } = await this.kubectl(...words);
+    assert.equal(code, 0, `kubectl ${words.join(" ")}: ${err}`);
+    return out;
+  }
+
+  order(quantity = 1, id: string = randomUUID(), sku = "latte"): Promise<Reply> {
+    return call(`${this.store.shop}/api/orders`, { id, items: [{ sku, quantity }], payment: { method: "card", token: "tok_visa" } });
+  }
+
+  publish(topic: string, message: string, ...words: readonly string[]): Promise<Ran> {
+    const { port } = new URL(this.store.mqtt);
+    return run("mosquitto_pub", ["-h", "127.0.0.1", "-p", port, "-t", topic, "-m", message, "-q", "1", ...words], { timeoutMs: 10_000 });
+  }
+}
+
+/** One HTTP call; a body is sent as JSON. A refused connection is status 0. */
+export async function call(url: string, body?: unknown): Promise<Reply> {
+  try {
+    const init = body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+    const response = await fetch(url, { ...init, signal: AbortSignal.timeout(20_000) });
+    const text = await response.text();
+    return { status: response.status, text, json: () => JSON.parse(text) as Record<string, unknown> };
+  } catch (error) {
+    return { status: 0, text: String(error), json: () => ({}) };
+  }
+}
+
+/** Waits for a state with a limit. */
+export async function until<Found>(what: string, look: () => Promise<Found> | Found, withinMs: number): Promise<NonNullable<Found>> {
+  const endMs = performance.now() + withinMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== null && found !== false) return found;
+    if (performance.now() > endMs) assert.fail(`not reached within ${withinMs / 1_000} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Why a demo with real containers cannot run here; undefined when it can. */
+export async function whyNoBoxes(): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) return "needs root";
+  for (const program of ["containerd", "runc", "nft", "ip", "mosquitto_pub"])
+    if ((await run("sh", ["-c", `command -v ${program}`])).code !== 0) return `needs ${program}`;
+  return existsSync(bundle) ? undefined : "needs the bundle: npm run bundle";
+}
