@@ -22,6 +22,12 @@ export const PULL_TIMEOUT_MS = 900_000;
 /** Pulls at once; the others wait their turn (kubelet, serialize-image-pulls is one). */
 export const PULLS_AT_ONCE = 2;
 
+/** A containerd that starts: looked at this often, given up after so long (measured: ready in 0.1 to 0.6 s). */
+export const CONTAINERD_READY_LOOK_MS = 20;
+export const CONTAINERD_READY_MS = 30_000;
+/** How often a kept containerd is asked whether it still answers; twice without an answer and it is started again. */
+export const CONTAINERD_LOOK_MS = 3_000;
+
 /** Each call to the runtime that should be quick (kubelet, runtimeRequestTimeout). */
 export const RUNTIME_CALL_MS = 120_000;
 /** A gRPC message (kubelet, pkg/cri/remote, maxMsgSize). */

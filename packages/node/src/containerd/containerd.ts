@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import { StatusError } from "@cortado/std/status";
+import { CONTAINERD_LOOK_MS, CONTAINERD_READY_LOOK_MS, CONTAINERD_READY_MS } from "../limits.ts";
 import { openCriRuntime } from "../runtime/cri/cri-runtime.ts";
 
 export type ContainerdOptions = {
@@ -242,10 +243,41 @@ export async function startContainerd(
     pid: child.pid,
     ended,
     async [Symbol.asyncDispose]() {
+      child.ref(); // or nothing would keep us here until it is gone
       child.kill("SIGTERM");
       await ended;
     },
   };
+}
+
+/**
+ * Starts or adopts a containerd and starts it again whenever it ends, until the signal aborts. Pods live on meanwhile, and it stays when
+ * this process ends.
+ */
+export async function keepContainerd(
+  options: ContainerdOptions,
+  ports: ContainerdPorts,
+): Promise<{ readonly socketPath: string }> {
+  const { socketPath } = await startContainerd(options, ports);
+  void watchContainerd(options, ports);
+  return { socketPath };
+}
+
+async function watchContainerd(options: ContainerdOptions, ports: ContainerdPorts): Promise<void> {
+  const { clock, log, signal } = ports;
+  while (!signal.aborted) {
+    try {
+      await clock.sleep(CONTAINERD_LOOK_MS, { signal });
+      // Asked twice: one that is only busy must not get a rival.
+      if (await answers(containerdSocket(options), ports)) continue;
+      await clock.sleep(CONTAINERD_LOOK_MS, { signal });
+      if (await answers(containerdSocket(options), ports)) continue;
+      log.error("containerd does not answer and is started again");
+      await startContainerd(options, ports);
+    } catch (error) {
+      if (!signal.aborted) log.error("containerd not started again", { error });
+    }
+  }
 }
 
 type Ready = {
@@ -255,9 +287,6 @@ type Ready = {
   readonly lastLines: () => string;
 };
 
-const READY_MS = 30_000;
-const READY_LOOK_MS = 20;
-
 async function untilReady({ socketPath, child, ports, lastLines }: Ready): Promise<void> {
   const startMs = ports.clock.monotonicMs();
   while (!(await answers(socketPath, ports))) {
@@ -266,11 +295,14 @@ async function untilReady({ socketPath, child, ports, lastLines }: Ready): Promi
         "ServiceUnavailable",
         `containerd ended with code ${child.exitCode}: ${lastLines()}`,
       );
-    if (ports.clock.monotonicMs() - startMs > READY_MS) {
+    if (ports.clock.monotonicMs() - startMs > CONTAINERD_READY_MS) {
       child.kill("SIGKILL");
-      throw new StatusError("Timeout", `containerd is not ready after ${READY_MS} ms: ${lastLines()}`);
+      throw new StatusError(
+        "Timeout",
+        `containerd is not ready after ${CONTAINERD_READY_MS} ms: ${lastLines()}`,
+      );
     }
-    await ports.clock.sleep(READY_LOOK_MS, ports);
+    await ports.clock.sleep(CONTAINERD_READY_LOOK_MS, ports);
   }
 }
 

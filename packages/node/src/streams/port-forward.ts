@@ -67,6 +67,7 @@ class Forwards {
   readonly #pairs = new Map<string, Pair>();
   readonly #open = new Set<ForwardStream>();
   #over = false;
+  #joining = 0;
 
   constructor(options: { readonly dial: Dial; readonly transport: Duplex } & Ports) {
     this.#options = options;
@@ -110,11 +111,14 @@ class Forwards {
       data.end();
     };
     let forward: ForwardStream;
+    this.#hold(1);
     try {
       forward = await this.#options.dial(port);
     } catch (cause) {
       fail(cause);
       return;
+    } finally {
+      this.#hold(-1);
     }
     if (this.#over) {
       forward.destroy();
@@ -122,6 +126,13 @@ class Forwards {
     }
     this.#open.add(forward);
     this.#pipe({ forward, error, data, fail });
+  }
+
+  // While a connection is being made, what the client sends waits in its own socket.
+  #hold(change: 1 | -1): void {
+    this.#joining += change;
+    if (this.#joining > 0) this.#options.transport.pause();
+    else this.#options.transport.resume();
   }
 
   #pipe({ forward, error, data, fail }: Pipe): void {

@@ -124,7 +124,9 @@ function serveSpdy(wanted: StreamSet, upgrade: Upgrade, { clock, log }: Ports, o
     streams.set(type, stream);
     if (streams.size < expected.length) return;
     alarm[Symbol.dispose]();
-    void start();
+    // Input waits in the client's socket, not here, until the process is there to take it.
+    upgrade.socket.pause();
+    void start().finally(() => upgrade.socket.resume());
   };
   const finish = (status: object): void => {
     const text = protocol === "v4.channel.k8s.io" ? JSON.stringify(status) : failureText(status);

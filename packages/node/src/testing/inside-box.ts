@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { configMaps, nodes } from "@cortado/kinds/resources";
 import { systemClock } from "@cortado/std/node/clock";
+import { silentLog } from "@cortado/std/testing/silent-log";
+import { keepContainerd } from "../containerd/containerd.ts";
 import { runtimeConformance } from "./conformance.ts";
 import { kubectl, runKubectl, serveKubectl, startForward, type KubectlRun } from "./kubectl.ts";
 import { busyboxImage, BoxWorld, sleepCommand } from "./world.ts";
@@ -353,7 +355,13 @@ test(
       for (let turn = 0; turn < 3; turn += 1)
         assert.equal(await (await fetch(`http://127.0.0.1:${forward.port}/`)).text(), "hello\n");
     }
-    const attached = await run(["attach", "-i", "web"], "typed\n");
+    // containerd stops the output of an attach when its input ends, so the input stays open until the answer is here.
+    const attached = await runKubectl({
+      url: server.url,
+      args: ["attach", "-i", "web"],
+      input: "typed\n",
+      awaited: "typed",
+    });
     assert.match(attached.stdout, /typed/);
     assert.match((await run(["exec", "web", "-c", "none", "--", "true"])).stderr, /container none/);
     await world.deletePod("web");
@@ -379,6 +387,29 @@ test("a log is cut when it grows too long, and goes on", async () => {
   await world.until("rotated", async () => (await readdir(logs)).length === 2, 30_000);
   await world.until("goes on", () => statSync(join(logs, "0.log")).size > 0);
   await world.deletePod("loud");
+});
+
+test("containerd that is killed is started again; its pods live on and are adopted", async () => {
+  await world.createPod("steady", {});
+  await world.ready("steady");
+  const before = world.pod("steady").status?.containerStatuses?.[0]?.containerID;
+  const stop = new AbortController();
+  const ports = { clock: systemClock, log: silentLog, signal: stop.signal };
+  using _stopping = { [Symbol.dispose]: () => stop.abort() };
+  await keepContainerd(world.containerdOptions, ports);
+  assert.ok(world.containerdPid !== undefined);
+  process.kill(world.containerdPid, "SIGKILL");
+  const answers = (): Promise<boolean> =>
+    world.runtime.rows({ signal: world.signal }).then(
+      () => true,
+      () => false,
+    );
+  await world.until("containerd is gone", async () => !(await answers()));
+  await world.until("containerd is back", answers, 30_000);
+  assert.equal((await world.shell("steady", "echo here")).stdout, "here\n");
+  assert.equal(world.pod("steady").status?.containerStatuses?.[0]?.containerID, before);
+  assert.equal(world.isReady("steady"), true);
+  await world.deletePod("steady");
 });
 
 test("after a power cut all pods are back within seconds", async () => {

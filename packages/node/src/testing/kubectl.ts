@@ -16,17 +16,21 @@ export type RunOptions = {
   readonly url: string;
   readonly args: readonly string[];
   readonly input?: string;
+  readonly awaited?: string;
   readonly env?: Readonly<Record<string, string>>;
 };
 
-export function runKubectl({ url, args, input = "", env = {} }: RunOptions): Promise<KubectlRun> {
+export function runKubectl({ url, args, input = "", env = {}, awaited }: RunOptions): Promise<KubectlRun> {
   return new Promise((resolve) => {
     const child = spawn(kubectl() ?? "kubectl", ["--server", url, "-n", "n", ...args], {
       env: { ...process.env, ...env, HOME: "/nonexistent" },
     });
     const out: Buffer[] = [];
     const err: Buffer[] = [];
-    child.stdout.on("data", (bytes: Buffer) => out.push(bytes));
+    child.stdout.on("data", (bytes: Buffer) => {
+      out.push(bytes);
+      if (awaited !== undefined && Buffer.concat(out).toString("utf8").includes(awaited)) child.stdin.end();
+    });
     child.stderr.on("data", (bytes: Buffer) => err.push(bytes));
     const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
     child.on("close", (code) => {
@@ -38,7 +42,9 @@ export function runKubectl({ url, args, input = "", env = {} }: RunOptions): Pro
       });
     });
     child.stdin.on("error", () => undefined);
-    child.stdin.end(input);
+    // Where the answer to the input is waited for, the input ends only then.
+    if (awaited === undefined) child.stdin.end(input);
+    else child.stdin.write(input);
   });
 }
 
