@@ -5,7 +5,7 @@ import type { Client } from "@cortado/client";
 import type { LoopMetrics } from "@cortado/client/loop";
 import { readMachine, startNode, type RunningNode } from "@cortado/node";
 import { ctrImport, importImages } from "@cortado/node/images";
-import { startContainerd } from "@cortado/node/containerd";
+import { keepContainerd } from "@cortado/node/containerd";
 import { mountCommand } from "@cortado/node/mounter";
 import type { Runtime } from "@cortado/node/runtime";
 import { openCriRuntime } from "@cortado/node/runtime/cri";
@@ -30,7 +30,7 @@ export async function startPods(
 ): Promise<NodePart> {
   const { log } = ports;
   const pinned: { images: ReadonlySet<string> } = { images: new Set([config.pauseImage]) };
-  const runtime = await startPart(stack, { name: "runtime", log, start: () => openRuntime(config, ports, pinned) });
+  const { runtime, importing } = await startPart(stack, { name: "runtime", log, start: () => openRuntime(config, ports, pinned) });
   const machine = await readMachine({
     bridge: podBridge,
     ...(config.nodeIp === undefined ? {} : { nodeIp: config.nodeIp }),
@@ -46,6 +46,7 @@ export async function startPods(
     cgroupPrefix: config.cgroupRoot,
     pinnedImages: () => pinned.images,
     apiPort: config.httpsListenPort,
+    importing,
   };
   const node = await startPart(stack, {
     name: "node",
@@ -60,14 +61,19 @@ export function podSubnet(config: ServerConfig): string {
   return `${config.clusterCidr.split("/")[0]?.split(".").slice(0, 3).join(".")}.0/24`;
 }
 
+type OpenedRuntime = AsyncDisposable & { readonly runtime: Runtime; readonly importing: Promise<unknown> };
+
 async function openRuntime(
   config: ServerConfig,
   ports: Ports & { readonly signal: AbortSignal },
   pinned: { images: ReadonlySet<string> },
-): Promise<Runtime> {
+): Promise<OpenedRuntime> {
   const { clock, log, random, files, signal } = ports;
-  if (config.runtime === "simulated") return newSimulatedRuntime({ clock, random, podNetwork: podSubnet(config).split(".").slice(0, 3).join(".") });
-  const { socketPath } = await startContainerd(
+  if (config.runtime === "simulated") {
+    const runtime = newSimulatedRuntime({ clock, random, podNetwork: podSubnet(config).split(".").slice(0, 3).join(".") });
+    return { runtime, importing: Promise.resolve(), [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose]() };
+  }
+  const { socketPath } = await keepContainerd(
     {
       dataFolder: join(config.dataDir, "agent", "containerd"),
       runFolder: join(runFolder, "containerd"),
@@ -81,24 +87,11 @@ async function openRuntime(
   const folder = join(config.dataDir, "agent", "images");
   await mkdir(folder, { recursive: true });
   const doneFile = join(config.dataDir, "agent", "images-imported.json");
-  const importing = importImages({ folder, doneFile, runtime, importTar: ctrImport(socketPath), files, clock, log, signal });
   // In the background: what is there already must not wait for what is new.
-  importing
-    .then((images) => (pinned.images = new Set([...images, config.pauseImage])))
+  const importing = importImages({ folder, doneFile, runtime, importTar: ctrImport(socketPath), files, clock, log, signal })
+    .then((images) => void (pinned.images = new Set([...images, config.pauseImage])))
     .catch((error: unknown) => log.error("images could not be imported", { error }));
-  return waitingForImport(runtime, importing);
-}
-
-/** A pull waits for the import that runs: what comes from the folder must not be looked for in a registry. */
-function waitingForImport(runtime: Runtime, importing: Promise<unknown>): Runtime {
-  return {
-    ...runtime,
-    async pull(request, options) {
-      await importing;
-      const present = await runtime.image(request.image, options);
-      return present === undefined ? runtime.pull(request, options) : present.id;
-    },
-  };
+  return { runtime, importing, [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose]() };
 }
 
 /** Hands what the API server was asked about pods to the node. */
