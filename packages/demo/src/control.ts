@@ -1,6 +1,6 @@
 import { createServer, request } from "node:http";
 import { rm } from "node:fs/promises";
-import { fromStatus, StatusError, toStatusError } from "@cortado/std/status";
+import { fromStatus, messageOf, StatusError } from "@cortado/std/status";
 
 export const actions = ["unplug", "plug", "kill", "cut-power", "boot"] as const;
 export type Action = (typeof actions)[number];
@@ -18,7 +18,9 @@ export async function serveControl(
     done.then(
       () => response.end("{}"),
       (error: unknown) => {
-        const status = toStatusError(error).toStatus();
+        // The one who asks is the one who runs the demo: nothing needs to be kept from him.
+        const known = error instanceof StatusError ? error : new StatusError("InternalError", messageOf(error), { cause: error });
+        const status = known.toStatus();
         response.statusCode = status.code ?? 500;
         response.end(JSON.stringify(status));
       },

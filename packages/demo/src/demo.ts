@@ -94,6 +94,8 @@ class Demo {
   #isReady = false;
   #everReady = false;
   #written = "";
+  #looking: Promise<void> = Promise.resolve();
+  #saving: Promise<void> = Promise.resolve();
 
   constructor(options: DemoOptions, state: DemoState) {
     this.#options = options;
@@ -137,6 +139,7 @@ class Demo {
 
   async end(): Promise<void> {
     const { folder } = this.#options;
+    await Promise.allSettled([this.#looking, this.#saving]);
     await rm(join(folder, "demo.json"), { force: true });
     await this.#open.disposeAsync();
     await Promise.all(this.#stores.map(({ store }) => endStore(store)));
@@ -221,8 +224,14 @@ class Demo {
     await this.#look();
   }
 
+  /** One look after the other: two at once would write one file, and an older state could come last. */
+  #look(): Promise<void> {
+    this.#looking = this.#looking.then(() => this.#lookNow());
+    return this.#looking;
+  }
+
   /** Looks how things are and writes `demo.json` when something changed. */
-  async #look(): Promise<void> {
+  async #lookNow(): Promise<void> {
     const { folder, runtime, status } = this.#options;
     const states = await Promise.all(this.#stores.map((running) => this.#entry(running)));
     this.#isReady = states.every(({ sells }) => sells);
@@ -257,7 +266,12 @@ class Demo {
     return { entry, sells };
   }
 
-  async #save(): Promise<void> {
+  #save(): Promise<void> {
+    this.#saving = this.#saving.then(() => this.#saveNow());
+    return this.#saving;
+  }
+
+  async #saveNow(): Promise<void> {
     const pids = [...this.#stores.flatMap(({ store }) => store.processes()), this.#acquirer].filter((pid) => pid !== undefined);
     this.#state.processes.splice(0);
     for (const pid of pids) {
