@@ -226,7 +226,7 @@ class Demo {
 
   /** One look after the other: two at once would write one file, and an older state could come last. */
   #look(): Promise<void> {
-    this.#looking = this.#looking.then(() => this.#lookNow());
+    this.#looking = this.#looking.catch(() => undefined).then(() => this.#lookNow());
     return this.#looking;
   }
 
@@ -267,7 +267,7 @@ class Demo {
   }
 
   #save(): Promise<void> {
-    this.#saving = this.#saving.then(() => this.#saveNow());
+    this.#saving = this.#saving.catch(() => undefined).then(() => this.#saveNow());
     return this.#saving;
   }
 
