@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "@cortado/std/random";
 import { settle } from "@cortado/std/testing/held-clock";
+import { MemoryFiles } from "@cortado/std/testing/memory-files";
 import { folder, until, World, type TestClient } from "./testing/world.ts";
 
 const pubacks = (client: TestClient): number => client.packets.filter(({ type }) => type === "puback").length;
@@ -74,6 +75,29 @@ test("subscriptions and retained messages that were acknowledged survive a power
   await settle();
   assert.deepEqual(back.texts, ["1"]);
   assert.deepEqual(sender.texts, ["kept"]);
+});
+
+test("what a killed broker wrote and never synced is durable once the next one has found it", async () => {
+  const files = new MemoryFiles();
+  {
+    await using world = await World.start();
+    const client = await world.client({ clientId: "sender" });
+    await client.published("/store104/x", "news", { retain: true });
+    for (const name of await world.files.list(folder)) {
+      const file = await files.openAppend(`${folder}/${name}`);
+      await file.append((await world.files.read(`${folder}/${name}`)) as Uint8Array); // and was killed before its sync
+    }
+  }
+  const found = async (): Promise<readonly string[]> => {
+    await using world = await World.start({ files });
+    const client = await world.client({ clientId: "reader" });
+    await client.subscribed("/store104/#");
+    await settle();
+    return client.texts;
+  };
+  assert.deepEqual(await found(), ["news"]);
+  files.cutPower();
+  assert.deepEqual(await found(), ["news"]);
 });
 
 test("a full disk acknowledges nothing, says so, and goes on when there is room", async () => {

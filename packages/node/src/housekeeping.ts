@@ -104,7 +104,7 @@ export class Housekeeper {
   }
 
   async #removeLogs({ pod }: PodRecord, dead: readonly RuntimeContainer[]): Promise<void> {
-    if (pod === undefined) return;
+    if (pod === undefined || this.#ports.runtime.logs !== "files") return;
     for (const container of dead) {
       const { logFile, messageFile } = this.#ports.starter.paths(pod, container);
       const folder = logFile.slice(0, logFile.lastIndexOf("/"));
@@ -117,6 +117,7 @@ export class Housekeeper {
 
   /** What a power cut or a forced deletion left of pods that nobody knows. */
   async removeOrphans(): Promise<void> {
+    if (this.#ports.runtime.simulated) return;
     const { rounds, volumes, cgroups, logsFolder } = this.#ports;
     const known = (uid: string): boolean => rounds.records.has(uid);
     for (const uid of await volumes.podUids()) if (!known(uid)) await volumes.remove(uid);

@@ -97,3 +97,15 @@ test("damage costs the damaged record only, and the file is set aside", async ()
   assert.equal(again.log.setAside.length, 1);
   assert.ok(kept.lines.some(({ message }) => /damaged/.test(message)));
 });
+
+test("what a killed process wrote and never synced is durable once it was found", async () => {
+  const other = new MemoryFiles();
+  await (await open(other)).log.append([record(1)]);
+  const bytes = (await other.read("/f/x-0000000001.log")) as Uint8Array;
+  const files = new MemoryFiles();
+  const file = await files.openAppend("/f/x-0000000001.log");
+  await file.append(bytes); // and the process was killed before its sync
+  assert.deepEqual((await open(files)).found.map(text), ["r1"]);
+  files.cutPower();
+  assert.deepEqual((await open(files)).found.map(text), ["r1"]);
+});

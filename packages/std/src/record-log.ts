@@ -210,6 +210,8 @@ export class RecordLog implements AsyncDisposable {
       this.#nextNumber = number + 1;
       const records = await this.#readSound(name);
       const segment = await this.#openSegment(number);
+      // A killed process may have left what it never synced: from here on it counts as there, so it must stay.
+      await segment.file.sync();
       segment.soundBytes = segment.file.sizeBytes;
       this.#segments.push(segment);
       for (const record of records) {

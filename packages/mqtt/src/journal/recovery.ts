@@ -196,6 +196,8 @@ async function readRows({ files, folder }: Ports, { names, registry }: Names): P
   for (const name of names) {
     const path = `${folder}/${name}`;
     const file = await files.openAppend(path);
+    // A killed broker may have left what it never synced: numbers and cursors count on it from here on, so it must stay.
+    await file.sync();
     const number = segmentNumber(name) ?? 0;
     const segment: Segment = {
       number,
