@@ -155,7 +155,8 @@ test("a StatefulSet makes pods in order, with claims of their own, and ends them
   const storageClass = { metadata: { name: "local-path" }, provisioner: "rancher.io/local-path", volumeBindingMode: "WaitForFirstConsumer", reclaimPolicy: "Delete" };
   await world.client.create(types.storageClasses, storageClass as never, { signal: world.signal });
   const claim = { metadata: { name: "data" }, spec: { accessModes: ["ReadWriteOnce"], storageClassName: "local-path", resources: { requests: { storage: "1Gi" } } } };
-  const spec = { replicas: 2, serviceName: "db", selector: { matchLabels: labels }, template: template("db:1"), volumeClaimTemplates: [claim] };
+  const mounting = { metadata: { labels }, spec: { containers: [{ name: "c", image: "db:1", volumeMounts: [{ name: "data", mountPath: "/data" }] }] } };
+  const spec = { replicas: 2, serviceName: "db", selector: { matchLabels: labels }, template: mounting, volumeClaimTemplates: [claim] };
   await world.client.create(types.statefulSets, { metadata: { name: "db", namespace }, spec } as never, { signal: world.signal });
   await world.until("db-0", async () => (await podsOf(world)).some((pod) => pod.metadata.name === "db-0"));
   await world.clock.advance(1_000);
