@@ -63,6 +63,13 @@ test("a rolling update never has too few pods, ends with the new ones, and can b
   assert.equal(items.length, 2, "the old set is used again");
   const revisions = items.map((set) => set.metadata.annotations?.["deployment.kubernetes.io/revision"]).toSorted();
   assert.deepEqual(revisions, ["2", "3"]);
+  const cause = { "kubernetes.io/change-cause": "back to the first" };
+  await world.client.patch(types.deployments, { name: "order", namespace, type: "merge", body: { metadata: { annotations: cause } }, signal: world.signal });
+  await world.until("the newest set to tell the cause", async () => {
+    const sets = (await world.client.list(types.replicaSets, { namespace, signal: world.signal })).items;
+    const told = sets.filter((set) => set.metadata.annotations?.["kubernetes.io/change-cause"] === "back to the first");
+    return told.length === 1 && told[0]?.metadata.annotations?.["deployment.kubernetes.io/revision"] === "3";
+  });
 });
 
 test("a rollout that cannot progress keeps the old pods and says so after its deadline", async () => {
@@ -155,7 +162,8 @@ test("a StatefulSet makes pods in order, with claims of their own, and ends them
   const storageClass = { metadata: { name: "local-path" }, provisioner: "rancher.io/local-path", volumeBindingMode: "WaitForFirstConsumer", reclaimPolicy: "Delete" };
   await world.client.create(types.storageClasses, storageClass as never, { signal: world.signal });
   const claim = { metadata: { name: "data" }, spec: { accessModes: ["ReadWriteOnce"], storageClassName: "local-path", resources: { requests: { storage: "1Gi" } } } };
-  const spec = { replicas: 2, serviceName: "db", selector: { matchLabels: labels }, template: template("db:1"), volumeClaimTemplates: [claim] };
+  const mounting = { metadata: { labels }, spec: { containers: [{ name: "c", image: "db:1", volumeMounts: [{ name: "data", mountPath: "/data" }] }] } };
+  const spec = { replicas: 2, serviceName: "db", selector: { matchLabels: labels }, template: mounting, volumeClaimTemplates: [claim] };
   await world.client.create(types.statefulSets, { metadata: { name: "db", namespace }, spec } as never, { signal: world.signal });
   await world.until("db-0", async () => (await podsOf(world)).some((pod) => pod.metadata.name === "db-0"));
   await world.clock.advance(1_000);
@@ -174,6 +182,9 @@ test("a StatefulSet makes pods in order, with claims of their own, and ends them
     await runPods(world);
     return (await podsOf(world)).map((pod) => pod.metadata.name).join() === "db-0";
   });
+  const { items: events } = await world.client.list(types.events, { namespace, signal: world.signal });
+  const told = events.map(({ involvedObject, reason, message }) => `${involvedObject?.uid} ${reason} ${message}`);
+  assert.equal(new Set(told).size, told.length, "the same thing again counts its event up");
 });
 
 test("a deleted claim waits for its pod, and then its folder is removed", async () => {

@@ -183,3 +183,16 @@ test("services get addresses and node ports, each once", async () => {
   const api = await world.send("GET", `${services}/kubernetes`);
   assert.equal(textAt(api.object, "spec", "clusterIP"), "10.43.0.1");
 });
+
+test("ephemeral containers are refused by name, so that nobody waits for one", async () => {
+  await using world = await startApiWorld();
+  await world.send("POST", "/api/v1/namespaces/default/serviceaccounts", { body: { metadata: { name: "default" } } });
+  const pods = "/api/v1/namespaces/default/pods";
+  await world.send("POST", pods, { body: { metadata: { name: "p" }, spec: { containers: [{ name: "c", image: "i" }] } } });
+  const body = { spec: { ephemeralContainers: [{ name: "debugger", image: "i" }] } };
+  const headers = { "content-type": "application/strategic-merge-patch+json" };
+  const refused = await world.send("PATCH", `${pods}/p/ephemeralcontainers`, { body, headers });
+  assert.equal(refused.status, 501, JSON.stringify(refused.object));
+  assert.match(textAt(refused.object, "message"), /ephemeral containers are not served yet/);
+  assert.equal((await world.send("GET", `${pods}/p/ephemeralcontainers`)).status, 200);
+});

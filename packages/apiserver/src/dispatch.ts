@@ -168,6 +168,12 @@ async function serveSubresource(call: Call, tools: DispatchTools): Promise<Outco
 /** A part that has the kind's own form: status, finalize, approval, ephemeralcontainers, resize. */
 function serveKindPart(call: Call): Promise<Outcome> {
   if (call.info.verb === "get") return getOne(call);
+  // Said here, as who waits for a container that no node starts would wait for ever.
+  if (call.info.subresource === "ephemeralcontainers")
+    throw new StatusError(
+      "NotImplemented",
+      "ephemeral containers are not served yet; use kubectl exec, or kubectl debug with --copy-to",
+    );
   return call.info.verb === "patch" ? patchOne(call) : updateOne(call);
 }
 

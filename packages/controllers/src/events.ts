@@ -5,6 +5,7 @@ import { toTime, type Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
 import { nameSuffix } from "@cortado/std/random";
+import { EVENTS_TOLD_MAX } from "./limits.ts";
 
 export type Happening = {
   readonly object: Stored<KubeObject>;
@@ -29,11 +30,24 @@ export type RecorderOptions = {
 
 export function newRecorder(options: RecorderOptions): Recorder {
   const { client, component, clock, random, log, signal } = options;
+  const told = new Map<string, Told>();
   return ({ object, apiVersion, kind, type, reason, message }) => {
     const { name, namespace = "default", uid, resourceVersion } = object.metadata;
     const at = toTime(clock.nowMs());
+    const key = [uid, type, reason, message].join("\0");
+    const before = told.get(key);
+    if (before !== undefined) {
+      before.count += 1;
+      const body = { count: before.count, lastTimestamp: at };
+      // After its creation, which may still be on its way; one that has expired is made anew the next time.
+      before.written = before.written
+        .then(() => client.patch(events, { name: before.name, namespace, type: "merge", body, signal }))
+        .then(ignored, () => void told.delete(key));
+      return;
+    }
+    const eventName = `${name}.${nameSuffix(random, 16)}`;
     const event = {
-      metadata: { name: `${name}.${nameSuffix(random, 16)}`, namespace },
+      metadata: { name: eventName, namespace },
       involvedObject: { apiVersion, kind, name, namespace, uid, resourceVersion },
       type,
       reason,
@@ -45,6 +59,17 @@ export function newRecorder(options: RecorderOptions): Recorder {
       lastTimestamp: at,
       count: 1,
     };
-    client.create(events, event, { signal }).catch((error: unknown) => log.debug("event was not recorded", { reason, error }));
+    const written = client.create(events, event, { signal }).then(ignored, (error: unknown) => {
+      told.delete(key);
+      log.debug("event was not recorded", { reason, error });
+    });
+    told.set(key, { name: eventName, count: 1, written });
+    const [oldest] = told.keys();
+    if (told.size > EVENTS_TOLD_MAX && oldest !== undefined) told.delete(oldest);
   };
 }
+
+/** An event that was written: the same thing again counts it up. */
+type Told = { readonly name: string; count: number; written: Promise<void> };
+
+function ignored(): void {}

@@ -19,3 +19,5 @@ export const JOB_BACKOFF_MAX_MS = 600_000;
 export const CRON_MISSED_MAX = 100;
 /** How often the garbage collector looks at every object for owners that are gone. */
 export const GARBAGE_SCAN_MS = 60_000;
+/** Events remembered so that a repetition counts the first one up (client-go, tools/record, maxLruCacheEntries). */
+export const EVENTS_TOLD_MAX = 4_096;

@@ -115,6 +115,8 @@ test("a log is read whole, by its tail, since a time, cut, and with stamps", asy
     await read(path, { timestamps: true, limitBytes: 36 }),
     "2026-01-01T00:00:01.000000000Z one\n2",
   );
+  writeFileSync(path, "2026-01-01T00:00:01.25Z stdout F one\n");
+  assert.equal(await read(path, { timestamps: true }), "2026-01-01T00:00:01.250000000Z one\n");
   writeFileSync(path, Array.from({ length: 30_000 }, (_none, at) => line(at % 60, `row ${at}`)).join(""));
   assert.equal(await read(path, { tailLines: 2 }), "row 29998\nrow 29999\n");
   assert.equal((await read(path, { tailLines: 29_999 })).split("\n").length, 30_000);

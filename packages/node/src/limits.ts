@@ -113,3 +113,5 @@ export const STREAM_OPEN_MS = 30_000;
 assert(IMAGE_GC_LOW_PERCENT < IMAGE_GC_HIGH_PERCENT, "image garbage collection ends below where it begins");
 assert(NODE_LEASE_RENEW_MS < NODE_LEASE_S * 1_000, "a lease is renewed before it ends");
 assert(CRASH_BACKOFF_FIRST_MS < CRASH_BACKOFF_MAX_MS, "a back-off grows");
+/** A pod's claim may take this long to be bound before its waiting pod tells of it (binding takes well under 1 s; a loaded machine). */
+export const CLAIM_WAIT_MS = 10_000;

@@ -79,8 +79,10 @@ async function freshSet(deployment: Stored<Deployment>, context: Context): Promi
   const newest = Math.max(0, ...revisions);
   if (found === undefined) return makeSet(deployment, newest + 1, context);
   const revision = Number(found.metadata.annotations?.[revisionKey] ?? 0);
-  if (revision === newest && newest > 0) return found;
-  const annotations = { [revisionKey]: String(newest + 1) };
+  const isNewest = revision === newest && newest > 0;
+  const copied = Object.entries(carriedAnnotations(deployment)).filter(([key, value]) => found.metadata.annotations?.[key] !== value);
+  if (isNewest && copied.length === 0) return found;
+  const annotations = { ...Object.fromEntries(copied), [revisionKey]: String(isNewest ? revision : newest + 1) };
   const { name, namespace = "default" } = found.metadata;
   return client.patch(replicaSets, { name, namespace, type: "merge", body: { metadata: { annotations } }, signal });
 }
@@ -92,7 +94,7 @@ async function makeSet(deployment: Stored<Deployment>, revision: number, context
   const hash = templateHash(template, deployment.status?.collisionCount ?? 0);
   const labels = { ...template.metadata?.labels, "pod-template-hash": hash };
   const selector = deployment.spec?.selector;
-  const { ["kubectl.kubernetes.io/last-applied-configuration"]: _applied, ...annotations } = deployment.metadata.annotations ?? {};
+  const annotations = carriedAnnotations(deployment);
   const set = {
     metadata: {
       name: `${name}-${hash}`,
@@ -120,6 +122,12 @@ async function makeSet(deployment: Stored<Deployment>, revision: number, context
     }
     throw error;
   }
+}
+
+/** What a set repeats of its Deployment's annotations: `rollout history` reads the change cause there. */
+function carriedAnnotations(deployment: Stored<Deployment>): Readonly<Record<string, string>> {
+  const { ["kubectl.kubernetes.io/last-applied-configuration"]: _applied, [revisionKey]: _revision, ...carried } = deployment.metadata.annotations ?? {};
+  return carried;
 }
 
 async function scale(

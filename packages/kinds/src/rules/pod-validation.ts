@@ -4,17 +4,22 @@ import { compareQuantities, parseQuantity } from "../quantity.ts";
 import { at, fieldOf, isTree, listAt, textAt, treeAt, type Tree } from "../tree.ts";
 import { oneOf, uniqueNames, validateLabels } from "./meta-validation.ts";
 
-type TemplateRules = { readonly path: string; readonly restartPolicies: readonly string[] };
+type TemplateRules = {
+  readonly path: string;
+  readonly restartPolicies: readonly string[];
+  /** Volumes that each pod is given beside the template's own: a StatefulSet's claims. */
+  readonly claims?: readonly string[];
+};
 
 /** A pod template inside another kind. */
 export function validatePodTemplate(
   template: Tree,
-  { path, restartPolicies }: TemplateRules,
+  { path, restartPolicies, claims = [] }: TemplateRules,
 ): readonly FieldError[] {
   const spec = treeAt(template, "spec");
   const errors = [
     ...validateLabels(at(template, "metadata", "labels"), `${path}.labels`),
-    ...validatePodSpec(spec, `${path}.spec`),
+    ...validatePodSpec(spec, `${path}.spec`, claims),
   ];
   const policy = textAt(spec, "restartPolicy");
   if (!restartPolicies.includes(policy) && ["Always", "OnFailure", "Never"].includes(policy))
@@ -23,10 +28,14 @@ export function validatePodTemplate(
 }
 
 /** Upstream's checks of a pod's spec that stores meet (kubernetes, pkg/apis/core/validation/validation.go). */
-export function validatePodSpec(spec: Tree, path: string): readonly FieldError[] {
+export function validatePodSpec(
+  spec: Tree,
+  path: string,
+  claims: readonly string[] = [],
+): readonly FieldError[] {
   const errors: FieldError[] = [];
   const volumes = listAt(spec, "volumes");
-  const volumeNames = new Set(volumes.map((volume) => textAt(volume, "name")));
+  const volumeNames = new Set([...volumes.map((volume) => textAt(volume, "name")), ...claims]);
   errors.push(...uniqueNames(volumes, `${path}.volumes`));
   for (const [index, volume] of volumes.entries())
     errors.push(...validateVolume(volume, `${path}.volumes[${index}]`));

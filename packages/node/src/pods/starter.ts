@@ -2,12 +2,12 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Container } from "@cortado/kinds";
 import type { Clock } from "@cortado/std/clock";
-import { messageOf } from "@cortado/std/status";
+import { hasReason, messageOf } from "@cortado/std/status";
 import type { Cgroups } from "../cgroups/cgroups.ts";
 import type { EventRecorder } from "../events/recorder.ts";
 import { Gate } from "../gate.ts";
 import type { ImagePuller } from "../images/puller.ts";
-import { CRASH_BACKOFF_FIRST_MS, GRACE_S, STARTS_AT_ONCE } from "../limits.ts";
+import { CLAIM_WAIT_MS, CRASH_BACKOFF_FIRST_MS, GRACE_S, STARTS_AT_ONCE } from "../limits.ts";
 import { quantity } from "../quantity.ts";
 import type { Runtime, RuntimeContainer, RuntimeImage, RuntimeSandbox } from "../runtime/runtime.ts";
 import type { Sources } from "../sources.ts";
@@ -110,7 +110,10 @@ export class PodStarter {
     try {
       return await this.#ports.volumes.mount(pod, this.#payload(pod, podIps));
     } catch (error) {
-      this.#tell(pod, { type: "Warning", reason: "FailedMount", message: messageOf(error) });
+      // A claim is bound a moment after its first pod is: only one that stays unbound is worth a warning.
+      const ageMs = this.#ports.clock.nowMs() - Date.parse(pod.metadata.creationTimestamp ?? "");
+      if (!hasReason(error, "ServiceUnavailable") || ageMs >= CLAIM_WAIT_MS)
+        this.#tell(pod, { type: "Warning", reason: "FailedMount", message: messageOf(error) });
       throw error;
     }
   }

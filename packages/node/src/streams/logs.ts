@@ -178,10 +178,15 @@ class Formatter {
   }
 
   #format(line: LogLine): string {
-    const stamp = this.#options.timestamps === true && !this.#continued ? `${line.time} ` : "";
+    const stamp = this.#options.timestamps === true && !this.#continued ? `${fixedNanos(line.time)} ` : "";
     this.#continued = line.partial;
     return `${stamp}${line.text}${line.partial ? "" : "\n"}`;
   }
+}
+
+/** Containerd drops trailing zeros of the nanoseconds; upstream gives stamps of one length. */
+export function fixedNanos(time: string): string {
+  return time.replace(/\.(\d{1,9})(?=Z|[+-])/, (_all, digits: string) => `.${digits.padEnd(9, "0")}`);
 }
 
 /** The log of a container whose lines are held in memory. */

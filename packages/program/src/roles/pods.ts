@@ -1,4 +1,5 @@
 import { mkdir, readFile } from "node:fs/promises";
+import { STATUS_CODES } from "node:http";
 import { join } from "node:path";
 import type { NodeStreams as ServerStreams, StreamTarget, Usage, UsageSource } from "@cortado/apiserver/ports";
 import type { Client } from "@cortado/client";
@@ -10,7 +11,7 @@ import { mountCommand } from "@cortado/node/mounter";
 import type { Runtime } from "@cortado/node/runtime";
 import { openCriRuntime } from "@cortado/node/runtime/cri";
 import { newSimulatedRuntime } from "@cortado/node/runtime/simulated";
-import { StatusError } from "@cortado/std/status";
+import { StatusError, toStatusError } from "@cortado/std/status";
 import type { ServerConfig } from "../config/server-config.ts";
 import type { Ports } from "./api.ts";
 import { startPart } from "./lifetime.ts";
@@ -102,9 +103,11 @@ export function serverStreams(node: RunningNode): ServerStreams {
     upgrade(target, { request, socket, head }) {
       const upgrade = { request, socket, head: Buffer.from(head) };
       reach(target, upgrade, node).catch((error: unknown) => {
-        const status = error instanceof StatusError ? error.code : 500;
-        const message = error instanceof StatusError ? error.message : "the stream failed";
-        socket.end(`HTTP/1.1 ${status} ${message}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
+        // kubectl reads the text from the body; what the status line says it does not show.
+        const status = toStatusError(error);
+        const body = JSON.stringify(status.toStatus());
+        const head = [`HTTP/1.1 ${status.code} ${STATUS_CODES[status.code] ?? "Error"}`, "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`];
+        socket.end(`${head.join("\r\n")}\r\nconnection: close\r\n\r\n${body}`);
       });
     },
     proxy: (target) =>
