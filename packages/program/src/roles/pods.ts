@@ -32,6 +32,7 @@ export async function startPods(
   const { log } = ports;
   const pinned: { images: ReadonlySet<string> } = { images: new Set([config.pauseImage]) };
   const { runtime, importing } = await startPart(stack, { name: "runtime", log, start: () => openRuntime(config, ports, pinned) });
+  await mkdir(join(config.dataDir, "agent"), { recursive: true, mode: 0o711 });
   const machine = await readMachine({
     bridge: podBridge,
     ...(config.nodeIp === undefined ? {} : { nodeIp: config.nodeIp }),
