@@ -39,8 +39,11 @@ export async function runDemoHere({ folder: given, fresh, simulated }: DemoWords
   line.say("Ended; the data stays in .cortado.");
 }
 
-/** A small heap is collected often and early: a store's machine has little memory and much time. */
-const nodeFlags = ["--max-semi-space-size=1", "--enable-source-maps"];
+/**
+ * A small heap is collected often and early: a store has little memory and much time. Source maps stay beside the bundle for people:
+ * decoding them costs 50 MB at the first error that is logged.
+ */
+const nodeFlags = ["--max-semi-space-size=1", "--optimize-for-size"];
 
 function serverWords(plan: StorePlan): readonly string[] {
   const words: Readonly<Record<string, string>> = {

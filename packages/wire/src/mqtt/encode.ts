@@ -2,6 +2,9 @@ import mqttPacket, { type Packet as ForeignPacket } from "mqtt-packet";
 import { assert } from "@cortado/std/assert";
 import type { AckType, Packet, PublishPacket } from "./packets.ts";
 
+// The codec would keep a buffer for each 16-bit number, 11 MB in all, to save an allocation per packet identifier.
+(mqttPacket as unknown as { readonly writeToStream: { cacheNumbers: boolean } }).writeToStream.cacheNumbers = false;
+
 type Generated = Parameters<typeof mqttPacket.generate>[0];
 
 /** One packet as bytes. */
