@@ -38,6 +38,12 @@ function newCli(roles: CliRoles): Command {
     .configureOutput({ writeOut: roles.out, writeErr: roles.err });
   program.addHelpText("after", "\nExamples:\n  cortado server --node-name store-042\n  cortado demo unplug store-042\n  cortado kubectl get pods -A\n");
   for (const command of [serverCommand(roles), demoCommand(roles), tokenCommand(roles), kubectlCommand(roles), versionCommand(roles)])
-    program.addCommand(command.copyInheritedSettings(program));
+    program.addCommand(command);
+  inherit(program);
   return program;
+}
+
+/** Output and errors of every command, however deep, go where the program's go: none of them ends the process by itself. */
+function inherit(parent: Command): void {
+  for (const command of parent.commands) inherit(command.copyInheritedSettings(parent));
 }
