@@ -1,3 +1,4 @@
+import { closeSync, existsSync, fsyncSync, openSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { StatusError } from "@cortado/std/status";
 import type { Commit } from "../../log-store.ts";
@@ -30,6 +31,20 @@ const schema = `
   ) WITHOUT ROWID;
 `;
 
+/**
+ * A killed process may have left a commit in the log that it never synced. SQLite takes it for good and so do we, giving out what
+ * it holds; so it must stay, or a power cut would take it away again and its revisions would be used twice.
+ */
+function syncLog(path: string): void {
+  if (!existsSync(`${path}-wal`)) return;
+  const log = openSync(`${path}-wal`, "r+");
+  try {
+    fsyncSync(log);
+  } finally {
+    closeSync(log);
+  }
+}
+
 /** The SQLite file, driven synchronously; runs on the event loop or in a worker. */
 export class Database implements Disposable {
   readonly #path: string;
@@ -42,6 +57,7 @@ export class Database implements Disposable {
   constructor(path: string) {
     this.#path = path;
     try {
+      syncLog(path);
       this.#sqlite = new DatabaseSync(path, { enableForeignKeyConstraints: false });
       this.#sqlite.exec(pragmas);
       this.#sqlite.exec(schema);
