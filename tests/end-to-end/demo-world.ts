@@ -5,6 +5,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { run, stockClient, type Ran } from "../clients/clients.ts";
+import { Running } from "../clients/running.ts";
 
 const top = join(import.meta.dirname, "..", "..");
 export const bundle: string = join(top, "dist", "cortado.cjs");
@@ -19,6 +20,15 @@ export type StoreEntry = {
   readonly uplink: "up" | "down";
 };
 export type DemoFile = { readonly ready: boolean; readonly runtime: string; readonly hub: null; readonly stores: readonly StoreEntry[] };
+
+/** A command line: split at blanks, or word by word where a word has one. */
+export type Words = string | readonly string[];
+export type Asking = {
+  readonly minor?: "34" | "35";
+  readonly input?: string;
+  readonly env?: Record<string, string>;
+  readonly timeoutMs?: number;
+};
 
 export type Reply = { readonly status: number; readonly text: string; readonly json: () => Record<string, unknown> };
 
@@ -93,6 +103,31 @@ export class DemoWorld {
     return out;
   }
 
+  /** kubectl in a namespace, whatever comes of it. */
+  ask(namespace: string, words: Words, { minor = "35", ...options }: Asking = {}): Promise<Ran> {
+    return run(stockClient("kubectl", minor), ["--kubeconfig", this.store.kubeconfig, "-n", namespace, ...split(words)], options);
+  }
+
+  /** kubectl in a namespace, which must succeed; answers what it printed. */
+  async tell(namespace: string, words: Words, options: Asking = {}): Promise<string> {
+    const { code, out, err } = await this.ask(namespace, words, options);
+    assert.equal(code, 0, `kubectl ${split(words).join(" ")}: ${err}${out}`);
+    return out;
+  }
+
+  /** kubectl in a namespace, left running. */
+  running(namespace: string, words: Words): Running {
+    return new Running(stockClient("kubectl"), ["--kubeconfig", this.store.kubeconfig, "-n", namespace, ...split(words)]);
+  }
+
+  /** The shop sells and the broker takes messages: whatever was done before harmed nobody. */
+  async isWell(): Promise<void> {
+    const order = await this.order();
+    assert.equal(order.status, 201, `an order after it: ${order.text}`);
+    const { code, err } = await this.publish("machines/check", "1");
+    assert.equal(code, 0, `a publish after it: ${err}`);
+  }
+
   order(quantity = 1, id: string = randomUUID(), sku = "latte"): Promise<Reply> {
     return call(`${this.store.shop}/api/orders`, { id, items: [{ sku, quantity }], payment: { method: "card", token: "tok_visa" } });
   }
@@ -101,6 +136,10 @@ export class DemoWorld {
     const { port } = new URL(this.store.mqtt);
     return run("mosquitto_pub", ["-h", "127.0.0.1", "-p", port, "-t", topic, "-m", message, "-q", "1", ...words], { timeoutMs: 10_000 });
   }
+}
+
+function split(words: Words): readonly string[] {
+  return typeof words === "string" ? words.split(/\s+/) : words;
 }
 
 /** One HTTP call; a body is sent as JSON. A refused connection is status 0. */

@@ -137,6 +137,16 @@ const patches: readonly {
     },
   },
   {
+    name: "puts what is new first",
+    patch: { containers: [{ name: "b", image: "2" }, { name: "c" }] },
+    want: { containers: [{ name: "a", image: "1" }, { name: "b", image: "2" }, { name: "c" }] },
+  },
+  {
+    name: "puts what is new before what it does not name",
+    patch: { containers: [{ name: "c" }] },
+    want: { containers: [{ name: "c" }, { name: "a", image: "1" }, { name: "b", image: "1" }] },
+  },
+  {
     name: "adds at its place",
     patch: {
       "$setElementOrder/containers": [{ name: "a" }, { name: "c" }, { name: "b" }],
@@ -170,5 +180,5 @@ test("a strategic patch removes texts from a list of texts", () => {
     { "$deleteFromPrimitiveList/finalizers": ["a/b"], finalizers: ["e/f"] },
     { schema: meta, lookup: schemaOf },
   );
-  assert.deepEqual(patched, { finalizers: ["c/d", "e/f"] });
+  assert.deepEqual(patched, { finalizers: ["e/f", "c/d"] });
 });

@@ -81,7 +81,7 @@ function mergeField(target: Tree, { key, value, below, order, lookup }: Merging)
       mergeKey === undefined
         ? mergeValues(list, value)
         : mergeItems(list, value, { mergeKey, items: below?.items, lookup });
-    setField(target, key, Array.isArray(order) ? inOrder(merged, order, mergeKey) : merged);
+    setField(target, key, Array.isArray(order) ? inOrder(merged, order, mergeKey) : inPatchOrder(merged, { list, patch: value, mergeKey }));
   } else setField(target, key, copyTree(value));
 }
 
@@ -154,4 +154,32 @@ function inOrder(
     result.splice(position, 0, item);
   }
   return result;
+}
+
+type PatchOrder = {
+  readonly list: readonly unknown[];
+  readonly patch: readonly unknown[];
+  readonly mergeKey: string | undefined;
+};
+
+// Without an order given, what the patch names comes in the patch's order, before what it does not name, unless the list had it
+// behind (strategicpatch, normalizeElementOrder and mergeSortedSlice): a new container comes first.
+function inPatchOrder(
+  merged: readonly unknown[],
+  { list, patch, mergeKey }: PatchOrder,
+): unknown[] {
+  const keyOf = (item: unknown): unknown => (mergeKey === undefined ? item : fieldOf(item, mergeKey));
+  const rankIn = (items: readonly unknown[], item: unknown): number =>
+    items.findIndex((one) => sameTree(keyOf(one), keyOf(item)));
+  const named = merged
+    .filter((item) => rankIn(patch, item) >= 0)
+    .toSorted((one, other) => rankIn(patch, one) - rankIn(patch, other));
+  const rest = merged.filter((item) => rankIn(patch, item) < 0);
+  const result: unknown[] = [];
+  for (const item of named) {
+    const place = rankIn(list, item);
+    while (rest.length > 0 && place >= 0 && rankIn(list, rest[0]) < place) result.push(rest.shift());
+    result.push(item);
+  }
+  return [...result, ...rest];
 }
