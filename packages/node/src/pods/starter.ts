@@ -112,7 +112,7 @@ export class PodStarter {
     } catch (error) {
       // A claim is bound a moment after its first pod is: only one that stays unbound is worth a warning.
       const ageMs = this.#ports.clock.nowMs() - Date.parse(pod.metadata.creationTimestamp ?? "");
-      if (!hasReason(error, "ServiceUnavailable") || ageMs >= CLAIM_WAIT_MS)
+      if (!hasReason(error, "ServiceUnavailable") || !(ageMs < CLAIM_WAIT_MS))
         this.#tell(pod, { type: "Warning", reason: "FailedMount", message: messageOf(error) });
       throw error;
     }

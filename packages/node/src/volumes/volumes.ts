@@ -55,7 +55,7 @@ export class Volumes {
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
         throw new StatusError(
-          "ServiceUnavailable",
+          error instanceof StatusError ? error.reason : "InternalError",
           `MountVolume.SetUp failed for volume ${JSON.stringify(volume.name)} : ${message}`,
           { cause: error },
         );
