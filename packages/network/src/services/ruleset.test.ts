@@ -35,7 +35,7 @@ table ip t {
   chain svc-shop/web/tcp/80 {
     meta l4proto tcp dnat ip to numgen inc mod 2 map { 0 : 10.42.0.4 . 8080, 1 : 10.42.0.5 . 8080 }
   }
-  chain refuse { reject; }
+  chain refuse { meta l4proto tcp reject with tcp reset; reject; }
   map services { type ipv4_addr . inet_proto . inet_service : verdict; elements = { 10.43.0.20 . tcp . 80 : goto svc-shop/web/tcp/80 }; }
   map nodeports { type inet_proto . inet_service : verdict; }
   map no-services { type ipv4_addr . inet_proto . inet_service : verdict; }

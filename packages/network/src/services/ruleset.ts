@@ -126,7 +126,8 @@ export function wholeTable(rules: Ruleset, options: TableOptions): string {
       ...rows.map((row) => `    ${row}`),
       "  }",
     ]),
-    "  chain refuse { reject; }",
+    // A reset comes at once; the kernel sends no more than one ICMP refusal a second to the same host.
+    "  chain refuse { meta l4proto tcp reject with tcp reset; reject; }",
     ...elementsNames.flatMap((name) => elementsBlock(name, rules.elements.get(name) ?? new Map())),
     ...hooks({ bridge, podCidr, disguise }),
     "}",

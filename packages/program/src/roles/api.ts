@@ -24,7 +24,12 @@ export type Ports = {
   readonly metrics: Metrics;
 };
 
-export type Api = { readonly server: ApiServer; readonly certificates: Certificates };
+export type Api = {
+  readonly server: ApiServer;
+  readonly certificates: Certificates;
+  /** Where it is served. */
+  readonly port: number;
+};
 
 /** Opens the store and serves the API over it: the part that all others stand on. */
 export async function startApi(config: ServerConfig, ports: Ports, stack: AsyncDisposableStack): Promise<Api> {
@@ -58,11 +63,11 @@ export async function startApi(config: ServerConfig, ports: Ports, stack: AsyncD
       }),
   });
   await ownSecret(join(folder, "token"), ports); // for `cortado token`
-  await openDoors(config, { server, certificates }, ports, stack);
-  return { server, certificates };
+  const port = await openDoors(config, { server, certificates }, ports, stack);
+  return { server, certificates, port };
 }
 
-async function openDoors(config: ServerConfig, api: Api, ports: Ports, stack: AsyncDisposableStack): Promise<void> {
+async function openDoors(config: ServerConfig, api: Omit<Api, "port">, ports: Ports, stack: AsyncDisposableStack): Promise<number> {
   const { clock, log } = ports;
   const { server, certificates } = api;
   const material = () => ({
@@ -86,6 +91,7 @@ async function openDoors(config: ServerConfig, api: Api, ports: Ports, stack: As
     front.setMaterial(material());
     write().catch((error: unknown) => log.error("the kubeconfig could not be written again", { error }));
   });
+  return front.port;
 }
 
 async function writeKubeconfig(config: ServerConfig, certificates: Certificates, port: number): Promise<void> {

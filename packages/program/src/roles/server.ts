@@ -41,7 +41,7 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   const stop = new AbortController();
   await mkdir(config.dataDir, { recursive: true, mode: 0o711 });
   stack.use(watchProcess(metrics));
-  const { server, certificates } = await startApi(config, ports, stack);
+  const { server, certificates, port: apiPort } = await startApi(config, ports, stack);
   stack.defer(() => stop.abort(new Error("the server stops")));
   let isUp = false;
   server.addHealthCheck({ name: "store-parts", of: ["ready"], check: () => (isUp ? undefined : "parts are starting") });
@@ -54,7 +54,7 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   const { node: running, address } = await startPods(config, { ...ports, client: node, loopMetrics: parts.loopMetrics, signal: stop.signal }, stack);
   server.setStreams(serverStreams(running));
   server.setUsage(usageSource(running, stop.signal));
-  await startTraffic({ ...parts, client: admin, address, certificates }, stack);
+  await startTraffic({ ...parts, client: admin, address, certificates, apiPort }, stack);
   const folder = join(config.dataDir, "server", "manifests");
   await mkdir(folder, { recursive: true });
   stack.use(followManifests({ folder, client: admin, clock: systemClock, log }));

@@ -10,7 +10,7 @@ import type { Parts } from "./parts.ts";
 
 /** Starts what carries packets: services, policies, DNS and ingress. On the simulated runtime there are none to carry. */
 export async function startTraffic(
-  parts: Parts & { readonly client: Client; readonly address: string; readonly certificates: Certificates },
+  parts: Parts & { readonly client: Client; readonly address: string; readonly certificates: Certificates; readonly apiPort: number },
   stack: AsyncDisposableStack,
 ): Promise<void> {
   const { client, address, config, ports, loopMetrics, signal, certificates } = parts;
@@ -44,7 +44,7 @@ export async function startTraffic(
     { name: "telemetry", namespace: "cortado-system", ports: [{ name: "http", port: config.telemetryPort }] },
     { name: "gateway", namespace: "openfaas", ports: [{ name: "http", port: config.gatewayPort }] },
   ];
-  await publishLocalServices(client, { services, address, signal });
+  await publishLocalServices(client, { services, apiPort: parts.apiPort, address, signal });
 }
 
 function ingressListeners({ config }: Parts): readonly IngressListener[] {
