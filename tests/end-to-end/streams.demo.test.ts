@@ -62,7 +62,7 @@ test("exec: exit codes, both outputs, input, a terminal", { skip }, async () => 
   assert.notEqual(missingOne.code, 0);
   assert.match(missingOne.err, /executable file not found in \$PATH/);
   assert.match((await ask("exec talker -c nope -- true")).err, /container nope is not valid for pod talker/);
-  const command = `${stockClient("kubectl")} --kubeconfig ${world.store.kubeconfig} -n streams exec -it talker -c main -- sh -c 'tty; stty size; echo $TERM'`;
+  const command = `${stockClient("kubectl")} --kubeconfig ${world.store.kubeconfig} -n streams exec -it talker -c main -- sh -c 'tty; sleep 1; stty size; echo $TERM'`;
   const terminal = await run("script", ["-qc", `stty rows 30 cols 99; ${command}`, "/dev/null"]);
   assert.match(terminal.out, /\/dev\/pts\/\d+\r\n30 99\r\nxterm\r\n/);
 });
