@@ -4,6 +4,8 @@ import { randomUUID } from "node:crypto";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { sweep } from "@cortado/demo";
+import { readState } from "@cortado/demo/state";
 import { run, stockClient, type Ran } from "../clients/clients.ts";
 import { Running } from "../clients/running.ts";
 
@@ -82,8 +84,12 @@ export class DemoWorld {
     this.#child = undefined;
   }
 
+  /** Ends the demo whatever became of it: a test that failed in the middle must leave nothing behind either. */
   async end(): Promise<void> {
-    await this.stop();
+    await Promise.race([this.stop(), new Promise((resolve) => setTimeout(resolve, 30_000).unref())]);
+    this.#child?.kill("SIGKILL");
+    const state = await readState(this.folder).catch(() => undefined);
+    if (state !== undefined) await sweep({ folder: this.folder, socketsRoot: tmpdir() }, state);
     rmSync(this.folder, { recursive: true, force: true });
   }
 
