@@ -3,7 +3,7 @@ import { log } from "../service/http.ts";
 
 const env = process.env;
 const store = env["STORE"] ?? "store";
-const everyMs = Number(env["EVERY_MS"] ?? 10_000);
+const everyMs = Number(env["EVERY_MS"] ?? 30_000);
 const broker = connect(env["MQTT_URL"] ?? "mqtt://mqtt.cortado-system:1883", {
   clientId: `machines-${store}`,
   reconnectPeriod: 2_000,
