@@ -109,3 +109,10 @@ test("what the program measures is metrics.k8s.io", async () => {
   assert.deepEqual(object["usage"], { cpu: "250000000n", memory: "131072Ki" });
   assert.equal((await world.send("GET", "/openapi/v3/apis/metrics.k8s.io/v1beta1")).status, 200);
 });
+
+test("v2 in protobuf is a document without kinds: kubectl asks for it about a kind that nobody knows", async () => {
+  await using world = await startApiWorld();
+  const accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+  const { response } = await world.send("GET", "/openapi/v2", { headers: { accept } });
+  assert.deepEqual([response.status, response.headers?.["content-type"]], [200, accept.replace("@", ".")]);
+});
