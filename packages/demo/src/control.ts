@@ -19,6 +19,8 @@ export async function serveControl(
       () => response.end("{}"),
       (error: unknown) => {
         const status = toStatusError(error).toStatus();
+        // Who asked gets a Status, which hides what was not expected; whoever runs the demo sees it.
+        if (!(error instanceof StatusError)) console.error(`${action} ${store}:`, error);
         response.statusCode = status.code ?? 500;
         response.end(JSON.stringify(status));
       },
