@@ -39,8 +39,11 @@ export async function runDemoHere({ folder: given, fresh, simulated }: DemoWords
   line.say("Ended; the data stays in .cortado.");
 }
 
-/** A small heap is collected often and early: a store's machine has little memory and much time. */
-const nodeFlags = ["--max-semi-space-size=1", "--enable-source-maps"];
+/**
+ * A small heap is collected often and early: a store's machine has little memory and much time. No source maps: holding the bundle's
+ * costs 35 MB, and it is not minified, so that stacks can be read against it.
+ */
+const nodeFlags = ["--max-semi-space-size=1"];
 
 function serverWords(plan: StorePlan): readonly string[] {
   const words: Readonly<Record<string, string>> = {
