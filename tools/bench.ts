@@ -1,6 +1,6 @@
 // Measures what the README promises: npm run bench -- [idle] [demo] [store] [stall] [lines] [box512] [--idle-minutes N]
 import { execFileSync } from "node:child_process";
-import { cpus, release, totalmem } from "node:os";
+import { cpus, loadavg, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { whyNoBoxes } from "../tests/end-to-end/demo-world.ts";
@@ -12,7 +12,10 @@ import { benchStore } from "./bench/store.ts";
 
 const top = join(import.meta.dirname, "..");
 const all = ["idle", "demo", "store", "stall", "lines", "box512"] as const;
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { "idle-minutes": { type: "string", default: "10" } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { "idle-minutes": { type: "string", default: "10" } },
+});
 const unknown = positionals.find((word) => !(all as readonly string[]).includes(word));
 if (unknown !== undefined) throw new Error(`there is no part ${unknown}; there are ${all.join(", ")}`);
 const wants = (part: (typeof all)[number]): boolean => positionals.length === 0 || positionals.includes(part);
@@ -45,7 +48,7 @@ function preface(): string {
       return "not there";
     }
   };
-  const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB, Linux ${release()}`;
+  const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB, Linux ${release()}; load average at the end of the newest part ${(loadavg()[0] ?? 0).toFixed(1)}`;
   const versions = `Node ${process.versions.node}, SQLite ${process.versions["sqlite"]}, ${said("containerd", "--version")}, ${said("etcd", "--version")}`;
   return `# Benchmarks\n\nWritten by \`npm run bench\`, part by part; the newest figures of each. Machine: ${machine}.\nVersions: ${versions}.\n`;
 }

@@ -13,21 +13,33 @@ const { values } = parseArgs({
     fault: { type: "string" },
   },
 });
-if (values.world !== "coffee-chain") throw new Error(`there is no world ${values.world}; there is coffee-chain`);
+if (values.world !== "coffee-chain")
+  throw new Error(`there is no world ${values.world}; there is coffee-chain`);
 
-const [first, seeds, stores, minutes] = [values.seed, values.seeds, values.stores, values.minutes].map(wholeNumber) as [number, number, number, number];
+const [first, seeds, stores, minutes] = [values.seed, values.seeds, values.stores, values.minutes].map(
+  wholeNumber,
+) as [number, number, number, number];
 for (let seed = first; seed < first + seeds; seed += 1) {
   const startMs = performance.now();
   const fault = values.fault === undefined ? {} : { fault: values.fault as RoomFault };
   const { traceHash, counts, broken } = await simulate({ seed, stores, minutes, ...fault });
   const took = ((performance.now() - startMs) / 1_000).toFixed(1);
-  console.log(`seed ${seed}, ${stores} stores, ${minutes} minutes, commit ${commit()}: trace ${traceHash} (${took} s, ${Math.round(process.memoryUsage.rss() / 2 ** 20)} MB)`);
-  console.log(`  ${Object.entries(counts).toSorted().map(([kind, count]) => `${kind} ${count}`).join(", ")}`);
+  console.log(
+    `seed ${seed}, ${stores} stores, ${minutes} minutes, commit ${commit()}: trace ${traceHash} (${took} s, ${Math.round(process.memoryUsage.rss() / 2 ** 20)} MB)`,
+  );
+  console.log(
+    `  ${Object.entries(counts)
+      .toSorted()
+      .map(([kind, count]) => `${kind} ${count}`)
+      .join(", ")}`,
+  );
   if (broken === undefined) continue;
   const { sentence, store, atMs, detail, tail } = broken;
   console.log(`  BROKEN: ${sentence}\n  ${store} at ${atMs} ms: ${detail}\n  the last lines of the trace:`);
   for (const line of tail) console.log(`    ${line}`);
-  console.log(`  again: npm run sim -- --seed ${seed} --stores ${stores} --minutes ${minutes}; add the seed to packages/simulator/src/regressions.json`);
+  console.log(
+    `  again: npm run sim -- --seed ${seed} --stores ${stores} --minutes ${minutes}; add the seed to packages/simulator/src/regressions.json`,
+  );
   process.exitCode = 1;
   break;
 }
@@ -39,7 +51,8 @@ function wholeNumber(text: string): number {
 
 function commit(): string {
   try {
-    const dirty = execFileSync("git", ["status", "--porcelain"], { encoding: "utf8" }) === "" ? "" : "+changes";
+    const dirty =
+      execFileSync("git", ["status", "--porcelain"], { encoding: "utf8" }) === "" ? "" : "+changes";
     return `${execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim()}${dirty}`;
   } catch {
     return "unknown";

@@ -18,9 +18,14 @@ export class StoreCrash {
   usedTwice = 0;
 
   /** One life: opens, writes for a while (or only looks), and is killed in full flow. */
-  async life(path: string, { ms, looks = false }: { readonly ms: number; readonly looks?: boolean }): Promise<void> {
+  async life(
+    path: string,
+    { ms, looks = false }: { readonly ms: number; readonly looks?: boolean },
+  ): Promise<void> {
     this.#begin();
-    const running = spawn(process.execPath, [child, path, ...(looks ? ["look"] : [])], { stdio: ["ignore", "pipe", "inherit"] });
+    const running = spawn(process.execPath, [child, path, ...(looks ? ["look"] : [])], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     const gone = once(running, "close");
     const opened = Promise.withResolvers<void>();
     let rest = "";

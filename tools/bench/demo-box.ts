@@ -19,29 +19,43 @@ export function boxCgroup(world: DemoWorld): string {
 export function boxProcesses(world: DemoWorld): readonly number[] {
   const pids = new Set<number>();
   const walk = (folder: string): void => {
-    for (const line of readText(join(folder, "cgroup.procs")).split("\n")) if (line !== "") pids.add(Number(line));
-    for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isDirectory()) walk(join(folder, entry.name));
+    for (const line of readText(join(folder, "cgroup.procs")).split("\n"))
+      if (line !== "") pids.add(Number(line));
+    for (const entry of readdirSync(folder, { withFileTypes: true }))
+      if (entry.isDirectory()) walk(join(folder, entry.name));
   };
   walk(boxCgroup(world));
   return [...pids];
 }
 
-export type ProcessMemory = { readonly pid: number; readonly name: string; readonly rssMb: number; readonly pssMb: number };
+export type ProcessMemory = {
+  readonly pid: number;
+  readonly name: string;
+  readonly rssMb: number;
+  readonly pssMb: number;
+};
 
 /** Proportional set size counts shared pages once over all who share them, so sums are true. */
 export function processMemory(pid: number): ProcessMemory {
   const rollup = readText(`/proc/${pid}/smaps_rollup`);
-  const words = readText(`/proc/${pid}/cmdline`).split("\0").filter((word) => word !== "" && !word.startsWith("--"));
+  const words = readText(`/proc/${pid}/cmdline`)
+    .split("\0")
+    .filter((word) => word !== "" && !word.startsWith("--"));
   const short = (word: string | undefined): string => word?.split("/").at(-1) ?? "";
-  const name = short(words[0]) === "node" ? `node ${short(words[1])} ${words[2] ?? ""}`.trim() : short(words[0]);
+  const name =
+    short(words[0]) === "node" ? `node ${short(words[1])} ${words[2] ?? ""}`.trim() : short(words[0]);
   return { pid, name, rssMb: kib(rollup, "Rss") / 1_024, pssMb: kib(rollup, "Pss") / 1_024 };
 }
 
 /** What the box's cgroup is charged with, without cache that can be dropped at once: what counts against a limit. */
 export function workingSetMb(world: DemoWorld): number {
   const folder = boxCgroup(world);
-  const usage = Number(readText(join(folder, "memory.usage_in_bytes")) || readText(join(folder, "memory.current")));
-  const inactive = Number(/^(?:total_)?inactive_file (\d+)/m.exec(readText(join(folder, "memory.stat")))?.[1] ?? 0);
+  const usage = Number(
+    readText(join(folder, "memory.usage_in_bytes")) || readText(join(folder, "memory.current")),
+  );
+  const inactive = Number(
+    /^(?:total_)?inactive_file (\d+)/m.exec(readText(join(folder, "memory.stat")))?.[1] ?? 0,
+  );
   return (usage - inactive) / 2 ** 20;
 }
 
@@ -61,7 +75,10 @@ function readText(path: string): string {
   }
 }
 
-export type WatchLine = { readonly type: string; readonly object: { readonly status?: { readonly phase?: string } } };
+export type WatchLine = {
+  readonly type: string;
+  readonly object: { readonly status?: { readonly phase?: string } };
+};
 export type Reply = { readonly status: number; readonly text: string };
 
 /** The API over one kept connection, as kubectl's certificates allow; kubectl itself takes longer to start than a pod. */
@@ -70,7 +87,13 @@ export class Api {
   readonly #server: string;
 
   constructor(kubeconfig: string) {
-    const config = JSON.parse(execFileSync("sh", ["-c", `"$0" --kubeconfig "$1" config view --raw -o json`, kubectlPath(), kubeconfig], { encoding: "utf8" })) as Kubeconfig;
+    const config = JSON.parse(
+      execFileSync(
+        "sh",
+        ["-c", `"$0" --kubeconfig "$1" config view --raw -o json`, kubectlPath(), kubeconfig],
+        { encoding: "utf8" },
+      ),
+    ) as Kubeconfig;
     const decode = (text: string): Buffer => Buffer.from(text, "base64");
     const { cluster } = config.clusters[0] as Kubeconfig["clusters"][0];
     const { user } = config.users[0] as Kubeconfig["users"][0];
@@ -88,7 +111,10 @@ export class Api {
       const headers = body === undefined ? {} : { "content-type": "application/json" };
       const sent = request(`${this.#server}${path}`, { method, agent: this.#agent, headers }, (response) => {
         let text = "";
-        response.setEncoding("utf8").on("data", (part: string) => (text += part)).on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+        response
+          .setEncoding("utf8")
+          .on("data", (part: string) => (text += part))
+          .on("end", () => resolve({ status: response.statusCode ?? 0, text }));
       });
       sent.on("error", reject).end(body === undefined ? undefined : JSON.stringify(body));
     });
@@ -117,8 +143,12 @@ export class Api {
 }
 
 type Kubeconfig = {
-  readonly clusters: readonly { readonly cluster: { readonly server: string; readonly "certificate-authority-data": string } }[];
-  readonly users: readonly { readonly user: { readonly "client-certificate-data": string; readonly "client-key-data": string } }[];
+  readonly clusters: readonly {
+    readonly cluster: { readonly server: string; readonly "certificate-authority-data": string };
+  }[];
+  readonly users: readonly {
+    readonly user: { readonly "client-certificate-data": string; readonly "client-key-data": string };
+  }[];
 };
 
 let kubectl = "kubectl";
@@ -135,10 +165,17 @@ const keepAlive = new PlainAgent({ keepAlive: true });
 /** One order over a kept connection, as a till does it. */
 export function postOrder(shop: string, body: unknown): Promise<Reply> {
   return new Promise((resolve) => {
-    const sent = plainRequest(`${shop}/api/orders`, { method: "POST", agent: keepAlive, headers: { "content-type": "application/json" } }, (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (part: string) => (text += part)).on("end", () => resolve({ status: response.statusCode ?? 0, text }));
-    });
+    const sent = plainRequest(
+      `${shop}/api/orders`,
+      { method: "POST", agent: keepAlive, headers: { "content-type": "application/json" } },
+      (response) => {
+        let text = "";
+        response
+          .setEncoding("utf8")
+          .on("data", (part: string) => (text += part))
+          .on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+      },
+    );
     sent.on("error", (error) => resolve({ status: 0, text: String(error) })).end(JSON.stringify(body));
   });
 }

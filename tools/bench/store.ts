@@ -32,7 +32,10 @@ export async function benchStore(): Promise<Section> {
       title: "Store: durable updates a second",
       figures: [
         { name: `our store, ${writers} writers, in process`, value: `${Math.round(our)} /s (${list(ours)})` },
-        { name: `etcd ${etcd.version}, ${writers} writers, gRPC over one connection`, value: `${Math.round(their)} /s (${list(etcds)})` },
+        {
+          name: `etcd ${etcd.version}, ${writers} writers, gRPC over one connection`,
+          value: `${Math.round(their)} /s (${list(etcds)})`,
+        },
         { name: "ours to etcd's", value: `${(our / their).toFixed(2)}`, aim: "≥ 1", ok: our >= their },
       ],
       notes: [
@@ -50,7 +53,12 @@ type Put = (key: string, value: Uint8Array) => Promise<void>;
 async function measureOurs(path: string): Promise<number> {
   await using store = await openSqliteStore({ path, clock: systemClock });
   return await measure(async (key, value) => {
-    const { written } = await store.write({ kind: "put", key: `/${key}`, value, expect: { kind: "anything" } });
+    const { written } = await store.write({
+      kind: "put",
+      key: `/${key}`,
+      value,
+      expect: { kind: "anything" },
+    });
     if (!written) throw new Error(`${key} was not written`);
   });
 }
@@ -78,7 +86,16 @@ async function startEtcd(folder: string): Promise<Etcd> {
   const url = `http://127.0.0.1:${client}`;
   const words = ["--data-dir", folder, "--listen-client-urls", url, "--advertise-client-urls", url];
   const peerUrl = `http://127.0.0.1:${peer}`;
-  const peers = ["--listen-peer-urls", peerUrl, "--initial-advertise-peer-urls", peerUrl, "--initial-cluster", `default=${peerUrl}`, "--log-level", "error"];
+  const peers = [
+    "--listen-peer-urls",
+    peerUrl,
+    "--initial-advertise-peer-urls",
+    peerUrl,
+    "--initial-cluster",
+    `default=${peerUrl}`,
+    "--log-level",
+    "error",
+  ];
   const child = spawn("etcd", [...words, ...peers], { stdio: "ignore" });
   const gone = once(child, "exit");
   const version = await answers(`${url}/version`, gone);
@@ -96,7 +113,10 @@ async function startEtcd(folder: string): Promise<Etcd> {
 
 async function answers(url: string, gone: Promise<unknown>): Promise<string> {
   let hasEnded = false;
-  gone.then(() => (hasEnded = true), () => (hasEnded = true));
+  gone.then(
+    () => (hasEnded = true),
+    () => (hasEnded = true),
+  );
   for (let tries = 0; tries < 200 && !hasEnded; tries += 1) {
     const reply = await fetch(url).catch(() => undefined);
     if (reply?.ok === true) return ((await reply.json()) as { etcdserver: string }).etcdserver;
@@ -111,8 +131,17 @@ function grpcPut(session: ClientHttp2Session, key: string, value: Uint8Array): P
   const head = Buffer.alloc(5);
   head.writeUInt32BE(message.byteLength, 1);
   return new Promise((resolve, reject) => {
-    const stream = session.request({ ":method": "POST", ":path": "/etcdserverpb.KV/Put", "content-type": "application/grpc", te: "trailers" });
-    stream.on("trailers", (trailers) => (trailers["grpc-status"] === "0" ? resolve() : reject(new Error(`etcd: ${String(trailers["grpc-message"])}`))));
+    const stream = session.request({
+      ":method": "POST",
+      ":path": "/etcdserverpb.KV/Put",
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    stream.on("trailers", (trailers) =>
+      trailers["grpc-status"] === "0"
+        ? resolve()
+        : reject(new Error(`etcd: ${String(trailers["grpc-message"])}`)),
+    );
     stream.on("error", reject).resume();
     stream.end(Buffer.concat([head, message]));
   });

@@ -3,7 +3,7 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { StatusError } from "@cortado/std/status";
 import { makeCgroup } from "./cgroups.ts";
 import { attempt, childOf, killNow, run, startTimeOf, waitFor } from "./command.ts";
-import { WAN_PREFIX } from "./limits.ts";
+import { START_WITHIN_MS, WAN_PREFIX } from "./limits.ts";
 
 /** How one store lives on this machine. The demo does not care whether it is a box or a plain process. */
 export interface Store {
@@ -63,9 +63,10 @@ export class Box implements Store {
     await this.#ensureNetwork();
     const init = await this.#ensureInit();
     if ((await this.pid()) !== undefined) return;
-    const words = ["--target", String(init), "--mount", "--pid", "--net", "--", ...this.#options.command];
-    this.#server = await this.#spawn("nsenter", words);
-    await waitFor("the start of our process", () => childOf(this.#server ?? 0), { withinMs: 5_000, everyMs: 10 });
+    const enter = ["nsenter", "--target", String(init), "--mount", "--pid", "--net", "--", ...this.#options.command];
+    // Who enters a box is counted and limited with it, and so is the containerd that it starts.
+    this.#server = await this.#spawn("sh", ["-c", `${await this.#joinCgroup()} exec "$@"`, "box", ...enter]);
+    await waitFor("the start of our process", () => childOf(this.#server ?? 0), { withinMs: START_WITHIN_MS, everyMs: 10 });
   }
 
   async kill(): Promise<void> {
@@ -134,15 +135,20 @@ export class Box implements Store {
   async #ensureInit(): Promise<number> {
     const found = this.#shell === undefined ? undefined : await childOf(this.#shell);
     if (found !== undefined) return found;
-    const groups = await makeCgroup(`${cgroupOf(this.#options.demoId)}/${this.name}/box`);
-    const join = groups.map((file) => `echo $$ > ${file};`).join(" ");
+    const join = await this.#joinCgroup();
     const enter = `exec nsenter --net=/run/netns/${this.#namespace} unshare -m -p -f --kill-child --propagation private sh -c "$1"`;
     this.#shell = await this.#spawn("sh", ["-c", `${join} ${enter}`, "box", init]);
     const shell = this.#shell;
-    const first = await waitFor("the box's first process", () => childOf(shell), { withinMs: 5_000, everyMs: 5 });
+    const first = await waitFor("the box's first process", () => childOf(shell), { withinMs: START_WITHIN_MS, everyMs: 5 });
     // Its /run is there when its mounts are done; entering earlier would see the host's.
-    await waitFor("the box's mounts", () => hasOwnRun(first), { withinMs: 5_000, everyMs: 5 });
+    await waitFor("the box's mounts", () => hasOwnRun(first), { withinMs: START_WITHIN_MS, everyMs: 5 });
     return first;
+  }
+
+  /** What a shell says to be counted with the box. */
+  async #joinCgroup(): Promise<string> {
+    const groups = await makeCgroup(`${cgroupOf(this.#options.demoId)}/${this.name}/box`);
+    return groups.map((file) => `echo $$ > ${file};`).join(" ");
   }
 
   async #spawn(program: string, words: readonly string[]): Promise<number> {

@@ -4,6 +4,8 @@ export const BOOT_MS_MAX = 120_000;
 export const LOOK_MS = 500;
 /** How long our process may take to stop before it is killed. */
 export const STOP_MS_MAX = 5_000;
+/** How long a box or our process in it may take to be there; a busy machine needs seconds. */
+export const START_WITHIN_MS = 20_000;
 /** How long `npm start` waits until the shop sells. */
 export const READY_MS_MAX = 170_000;
 /** The wide area: carrier-grade NAT's addresses (RFC 6598), which no store's LAN uses. */

@@ -29,7 +29,11 @@ export class SimulatedClock implements Clock {
   }
 
   after(ms: number, callback: () => void): Disposable {
-    const alarm: Alarm = { atMs: this.#elapsedMs + Math.max(0, ms), order: (this.#made += 1), ring: callback };
+    const alarm: Alarm = {
+      atMs: this.#elapsedMs + Math.max(0, ms),
+      order: (this.#made += 1),
+      ring: callback,
+    };
     this.#push(alarm);
     return { [Symbol.dispose]: () => void (alarm.ring = undefined) };
   }
@@ -161,5 +165,7 @@ async function quiet(): Promise<void> {
       throw new Error("something read or wrote a real file in a simulation; give it its disk by the door");
     if (!active.includes("Immediate")) return;
   }
-  throw new Error(`no rest after ${TURNS_MAX} turns of the event loop: something waits for itself without letting time pass`);
+  throw new Error(
+    `no rest after ${TURNS_MAX} turns of the event loop: something waits for itself without letting time pass`,
+  );
 }

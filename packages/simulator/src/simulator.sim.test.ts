@@ -4,15 +4,23 @@ import { test } from "node:test";
 import { simulate, type SimulationOptions } from "./simulator.ts";
 
 type Regression = SimulationOptions & { readonly found: string };
-const regressions = JSON.parse(readFileSync(new URL("./regressions.json", import.meta.url), "utf8")) as readonly Regression[];
+const regressions = JSON.parse(
+  readFileSync(new URL("./regressions.json", import.meta.url), "utf8"),
+) as readonly Regression[];
 
 /** Runs one, and fails with its seed and the first broken claim. */
 async function mustHold(options: SimulationOptions): Promise<string> {
   const { traceHash, counts, broken } = await simulate(options);
   const seed = `--seed ${options.seed} --stores ${options.stores} --minutes ${options.minutes}`;
-  if (broken !== undefined) assert.fail(`${seed}: ${broken.sentence}: ${broken.store} at ${broken.atMs} ms: ${broken.detail}\n${broken.tail.join("\n")}`);
+  if (broken !== undefined)
+    assert.fail(
+      `${seed}: ${broken.sentence}: ${broken.store} at ${broken.atMs} ms: ${broken.detail}\n${broken.tail.join("\n")}`,
+    );
   assert.equal(counts["rest"], options.stores, "every store was looked at in the end");
-  assert.ok((counts["write"] ?? 0) > 50 * options.stores && (counts["received"] ?? 0) > 20 * options.stores, `${seed}: next to nothing happened`);
+  assert.ok(
+    (counts["write"] ?? 0) > 50 * options.stores && (counts["received"] ?? 0) > 20 * options.stores,
+    `${seed}: next to nothing happened`,
+  );
   return traceHash;
 }
 
@@ -38,7 +46,10 @@ for (const { found, ...options } of regressions)
   });
 
 for (const { fault, says } of [
-  { fault: "forgets-commit", says: /acknowledged write is lost|counter is lost|used twice|revisions only grow/ },
+  {
+    fault: "forgets-commit",
+    says: /acknowledged write is lost|counter is lost|used twice|revisions only grow/,
+  },
   { fault: "sync-lies", says: /acknowledged (message|event) is lost/ },
   { fault: "watch-drops", says: /watches miss nothing/ },
 ] as const)

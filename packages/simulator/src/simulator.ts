@@ -1,6 +1,7 @@
-import { runCoffeeChain, type RoomFault } from "./worlds/coffee-chain/coffee-chain.ts";
+import { runCoffeeChain } from "./worlds/coffee-chain/coffee-chain.ts";
+import type { RoomFault } from "./worlds/coffee-chain/ports.ts";
 
-export type { RoomFault } from "./worlds/coffee-chain/coffee-chain.ts";
+export type { RoomFault } from "./worlds/coffee-chain/ports.ts";
 
 export type SimulationOptions = {
   /** Everything that chance decides follows from it. */
@@ -20,7 +21,13 @@ export type Simulation = {
   readonly counts: Readonly<Record<string, number>>;
   /** The first claim that did not hold, and the last lines of the trace before it was seen. */
   readonly broken:
-    | { readonly sentence: string; readonly store: string; readonly atMs: number; readonly detail: string; readonly tail: readonly string[] }
+    | {
+        readonly sentence: string;
+        readonly store: string;
+        readonly atMs: number;
+        readonly detail: string;
+        readonly tail: readonly string[];
+      }
     | undefined;
 };
 

@@ -15,7 +15,12 @@ export const claims = {
 
 export type ClaimName = keyof typeof claims;
 
-export type Broken = { readonly claim: ClaimName; readonly store: string; readonly atMs: number; readonly detail: string };
+export type Broken = {
+  readonly claim: ClaimName;
+  readonly store: string;
+  readonly atMs: number;
+  readonly detail: string;
+};
 
 /** What the checkers found: the first broken claim ends a simulation. */
 export class Claims {
@@ -31,7 +36,11 @@ export class Claims {
     this.broken ??= { claim, store, atMs: this.#clock.monotonicMs(), detail };
   }
 
-  check(holds: boolean, claim: ClaimName, say: () => { readonly store: string; readonly detail: string }): void {
+  check(
+    holds: boolean,
+    claim: ClaimName,
+    say: () => { readonly store: string; readonly detail: string },
+  ): void {
     if (holds) return;
     const { store, detail } = say();
     this.fail(claim, store, detail);

@@ -24,7 +24,10 @@ export class EventChecker {
     for (const { id, sequence } of events) {
       const known = this.#read.get(id);
       const detail = `event ${id} has sequence ${sequence} after ${known === undefined ? this.after : known}`;
-      this.#claims.check(known === undefined && sequence > this.after, "events", () => ({ store: this.#store, detail }));
+      this.#claims.check(known === undefined && sequence > this.after, "events", () => ({
+        store: this.#store,
+        detail,
+      }));
       this.#read.set(id, sequence);
       this.after = sequence;
     }
@@ -35,8 +38,13 @@ export class EventChecker {
     const found = new Map(events.map(({ id, sequence }) => [id, sequence]));
     const say = (detail: string) => (): { store: string; detail: string } => ({ store: this.#store, detail });
     this.#claims.check(found.size === events.length, "events", say("an id is twice in the journal"));
-    for (const id of this.#acknowledged) this.#claims.check(found.has(id), "events", say(`acknowledged event ${id} is not in the journal`));
+    for (const id of this.#acknowledged)
+      this.#claims.check(found.has(id), "events", say(`acknowledged event ${id} is not in the journal`));
     for (const [id, sequence] of this.#read)
-      this.#claims.check(found.get(id) === sequence, "events", say(`event ${id} was read at ${sequence} and is at ${found.get(id)} now`));
+      this.#claims.check(
+        found.get(id) === sequence,
+        "events",
+        say(`event ${id} was read at ${sequence} and is at ${found.get(id)} now`),
+      );
   }
 }

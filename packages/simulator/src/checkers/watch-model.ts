@@ -1,6 +1,10 @@
 import type { Claims } from "./claims.ts";
 
-export type Told = { readonly type: "ADDED" | "MODIFIED" | "DELETED"; readonly name: string; readonly revision: number };
+export type Told = {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED";
+  readonly name: string;
+  readonly revision: number;
+};
 
 /** What a watcher believes the objects of a kind to be, from one list and what the watch told since. */
 export class WatchModel {
@@ -35,15 +39,24 @@ export class WatchModel {
   told(told: Told): void {
     const { type, name, revision } = told;
     const here = this.#objects.has(name);
-    this.#check(revision > this.#last, `${type} ${name} at revision ${revision} was told after revision ${this.#last}`);
-    this.#check(here === (type !== "ADDED"), `${type} ${name} at revision ${revision} was told, and it was ${here ? "there" : "not there"}`);
+    this.#check(
+      revision > this.#last,
+      `${type} ${name} at revision ${revision} was told after revision ${this.#last}`,
+    );
+    this.#check(
+      here === (type !== "ADDED"),
+      `${type} ${name} at revision ${revision} was told, and it was ${here ? "there" : "not there"}`,
+    );
     this.#last = revision;
     this.#since.push(told);
     apply(this.#objects, told);
   }
 
   bookmark(revision: number): void {
-    this.#check(revision >= this.#last, `a bookmark of revision ${revision} was told after revision ${this.#last}`);
+    this.#check(
+      revision >= this.#last,
+      `a bookmark of revision ${revision} was told after revision ${this.#last}`,
+    );
     this.#last = Math.max(this.#last, revision);
   }
 
@@ -52,8 +65,12 @@ export class WatchModel {
     for (const told of this.#since) if (told.revision <= revision) apply(this.#base, told);
     this.#since = this.#since.filter((told) => told.revision > revision);
     for (const [name, at] of objects)
-      this.#check(this.#base.get(name) === at, `${name} was written at ${at}, and the watch had told ${this.#base.get(name) ?? "nothing"} of it`);
-    for (const name of this.#base.keys()) this.#check(objects.has(name), `the watch never told that ${name} went`);
+      this.#check(
+        this.#base.get(name) === at,
+        `${name} was written at ${at}, and the watch had told ${this.#base.get(name) ?? "nothing"} of it`,
+      );
+    for (const name of this.#base.keys())
+      this.#check(objects.has(name), `the watch never told that ${name} went`);
   }
 
   #check(holds: boolean, detail: string): void {

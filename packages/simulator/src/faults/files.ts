@@ -50,9 +50,14 @@ export class FaultyFiles {
   /** The disk as one process sees it: once dead, nothing it does has any effect, and nothing answers it. */
   of(life: Life): Files {
     const files = this.#files;
-    const act = <Result>(work: () => Result): Promise<Result> => (life.alive ? this.#slowly(life, work) : never());
+    const act = <Result>(work: () => Result): Promise<Result> =>
+      life.alive ? this.#slowly(life, work) : never();
     const write = (work: () => void): Promise<void> =>
-      life.alive ? (this.full ? Promise.reject(new Error("ENOSPC: no space left on device")) : this.#slowly(life, work)) : never();
+      life.alive
+        ? this.full
+          ? Promise.reject(new Error("ENOSPC: no space left on device"))
+          : this.#slowly(life, work)
+        : never();
     return {
       openAppend: (path) => act(() => this.#append(path, life)),
       read: (path) =>
@@ -60,10 +65,16 @@ export class FaultyFiles {
           const kept = files.get(path);
           return kept?.bytes.slice(0, kept.size);
         }),
-      replace: (path, bytes) => write(() => void files.set(path, { bytes: bytes.slice(), size: bytes.byteLength, synced: bytes.byteLength })),
+      replace: (path, bytes) =>
+        write(
+          () =>
+            void files.set(path, { bytes: bytes.slice(), size: bytes.byteLength, synced: bytes.byteLength }),
+        ),
       list: (folder) =>
         act(() => {
-          const names = [...files.keys()].filter((path) => path.startsWith(`${folder}/`)).map((path) => path.slice(folder.length + 1));
+          const names = [...files.keys()]
+            .filter((path) => path.startsWith(`${folder}/`))
+            .map((path) => path.slice(folder.length + 1));
           return names.filter((name) => !name.includes("/")).toSorted();
         }),
       remove: (path) => write(() => void files.delete(path)),
@@ -107,7 +118,8 @@ export class FaultyFiles {
           });
         });
       },
-      readAt: ({ offset, length }) => guard(() => kept.bytes.slice(offset, Math.min(offset + length, kept.size))),
+      readAt: ({ offset, length }) =>
+        guard(() => kept.bytes.slice(offset, Math.min(offset + length, kept.size))),
       truncate: (sizeBytes) =>
         guard(() => {
           kept.size = Math.min(kept.size, sizeBytes);

@@ -12,7 +12,9 @@ export function mortal<Thing extends object>(thing: Thing, life: Life): Thing {
       if (typeof value !== "function") return value;
       return (...given: readonly unknown[]) => {
         if (!life.alive) return never();
-        const words = given.map((word) => (typeof word === "function" ? whileAlive(word as Callback, life) : word));
+        const words = given.map((word) =>
+          typeof word === "function" ? whileAlive(word as Callback, life) : word,
+        );
         const answer = (value as Callback).apply(target, words);
         if (!(answer instanceof Promise)) return answer;
         return new Promise((resolve, reject) => {
@@ -44,7 +46,10 @@ export class MortalNetwork implements Network {
     this.#life = life;
   }
 
-  async listen(address: Parameters<Network["listen"]>[0], accept: (connection: Connection) => void): ReturnType<Network["listen"]> {
+  async listen(
+    address: Parameters<Network["listen"]>[0],
+    accept: (connection: Connection) => void,
+  ): ReturnType<Network["listen"]> {
     if (!this.#life.alive) return never();
     const listening = await this.#network.listen(address, (connection) => {
       this.#connections.add(connection);

@@ -3,28 +3,32 @@ import { hasReason } from "@cortado/std/status";
 import { Claims, claims as sentences, type Broken } from "../../checkers/claims.ts";
 import { RevisionChecker } from "../../checkers/revisions.ts";
 import { SimulatedClock } from "../../clock.ts";
-import { BUSY_WAIT_MS_MAX, DARK_MS_MAX, DISK_MS_MAX, FAULT_AT_BOOT_EVERY, FAULT_EVERY_MS, REST_MS, WORK_ON_MS } from "../../limits.ts";
+import {
+  BUSY_WAIT_MS_MAX,
+  DARK_MS_MAX,
+  DISK_MS_MAX,
+  FAULT_AT_BOOT_EVERY,
+  FAULT_EVERY_MS,
+  REST_MS,
+  WORK_ON_MS,
+} from "../../limits.ts";
 import { Trace } from "../../trace.ts";
 import { ContainerChecker } from "./containers.ts";
+import type { ActorPorts } from "./actor-ports.ts";
+import type { ChainPorts, RoomFault } from "./ports.ts";
 import { Outbox } from "./outbox.ts";
 import { Sensors } from "./sensors.ts";
 import { Shop } from "./shop.ts";
 import { ChainStore } from "./store.ts";
 import { Watcher } from "./watcher.ts";
-import { checkCount, runClerk, Writer, type ActorPorts, type Count } from "./writers.ts";
+import { checkCount, runClerk, Writer, type Count } from "./writers.ts";
 
-/** Deliberate faults of the rooms, to prove that the checkers find them. */
-export type RoomFault = "forgets-commit" | "sync-lies" | "watch-drops";
-
-export type ChainPorts = {
-  readonly clock: SimulatedClock;
-  readonly trace: Trace;
-  readonly claims: Claims;
-  readonly containers: ContainerChecker;
-  readonly fault: RoomFault | undefined;
+export type ChainOptions = {
+  readonly seed: number;
+  readonly stores: number;
+  readonly minutes: number;
+  readonly fault?: RoomFault;
 };
-
-export type ChainOptions = { readonly seed: number; readonly stores: number; readonly minutes: number; readonly fault?: RoomFault };
 
 export type ChainResult = {
   readonly traceHash: string;
@@ -39,8 +43,12 @@ export async function runCoffeeChain({ seed, stores, minutes, fault }: ChainOpti
   const claims = new Claims(clock);
   const ports: ChainPorts = { clock, trace, claims, containers: new ContainerChecker(claims), fault };
   const random = seededRandom(seed);
-  const chain = Array.from({ length: stores }, (_, at) => new StoreLife(`store-${String(at + 1).padStart(3, "0")}`, ports, random));
-  const failed = (what: string) => (error: unknown) => claims.fail("work", what, error instanceof Error ? (error.stack ?? error.message) : String(error));
+  const chain = Array.from(
+    { length: stores },
+    (_, at) => new StoreLife(`store-${String(at + 1).padStart(3, "0")}`, ports, random),
+  );
+  const failed = (what: string) => (error: unknown) =>
+    claims.fail("work", what, error instanceof Error ? (error.stack ?? error.message) : String(error));
   for (const one of chain) one.run(failed);
   await pass(minutes * 60_000, ports);
   for (const one of chain) one.stopFaults();
@@ -55,12 +63,14 @@ export async function runCoffeeChain({ seed, stores, minutes, fault }: ChainOpti
   return {
     traceHash: trace.digest(),
     counts: trace.counts,
-    broken: broken === undefined ? undefined : { ...broken, sentence: sentences[broken.claim], tail: trace.tail },
+    broken:
+      broken === undefined ? undefined : { ...broken, sentence: sentences[broken.claim], tail: trace.tail },
   };
 }
 
 async function pass(ms: number, { clock, claims }: ChainPorts): Promise<void> {
-  for (let passedMs = 0; passedMs < ms && claims.broken === undefined; passedMs += 100) await clock.advance(100);
+  for (let passedMs = 0; passedMs < ms && claims.broken === undefined; passedMs += 100)
+    await clock.advance(100);
 }
 
 /** One store with all who use it and all that befalls it. */
@@ -96,14 +106,18 @@ class StoreLife {
   run(failed: (what: string) => (error: unknown) => void): void {
     const { signal } = this.#actors;
     // An actor ends when it is told to; whatever else ends it is a failure.
-    const act = (work: Promise<void>): void => void work.catch((error: unknown) => (signal.aborted ? undefined : failed(this.name)(error)));
+    const act = (work: Promise<void>): void =>
+      void work.catch((error: unknown) => (signal.aborted ? undefined : failed(this.name)(error)));
     act(this.#befall());
     for (const writer of this.#writers) act(writer.run());
     for (const watcher of this.#watchers) {
       act(watcher.run());
       act(watcher.compare());
     }
-    for (let clerks = 0; clerks < 2; clerks += 1) act(runClerk({ ...this.#ports, random: seededRandom(this.#random.integer(2 ** 32)), count: this.#count }));
+    for (let clerks = 0; clerks < 2; clerks += 1)
+      act(
+        runClerk({ ...this.#ports, random: seededRandom(this.#random.integer(2 ** 32)), count: this.#count }),
+      );
     act(this.#sensors.publish());
     act(this.#sensors.comeAndGo());
     act(this.#outbox.sell());
@@ -143,7 +157,8 @@ class StoreLife {
       this.#store.boot().catch((error: unknown) => {
         // On a full disk a process may end; it is started again like any other.
         if (hasReason(error, "InsufficientStorage")) trace.note(this.name, "boot-refused", String(life));
-        else if (this.#store.lives === life) claims.fail("work", this.name, `it does not boot: ${(error as Error).stack}`);
+        else if (this.#store.lives === life)
+          claims.fail("work", this.name, `it does not boot: ${(error as Error).stack}`);
       });
       const atBoot = random.integer(FAULT_AT_BOOT_EVERY) === 0 && life > 1;
       await sleep(atBoot ? random.integer(1_000) : 1_000 + random.integer(FAULT_EVERY_MS * 2));

@@ -37,7 +37,11 @@ export class ContainerChecker {
 /** The runtime with the checker looking on. */
 export function watchedRuntime(
   runtime: Runtime,
-  { store, containers, power }: { readonly store: string; readonly containers: ContainerChecker; readonly power: Life },
+  {
+    store,
+    containers,
+    power,
+  }: { readonly store: string; readonly containers: ContainerChecker; readonly power: Life },
 ): Runtime {
   return {
     ...runtime,

@@ -1,5 +1,6 @@
 import { EventChecker } from "../../checkers/events.ts";
-import { pause, type ActorPorts } from "./writers.ts";
+import type { ActorPorts } from "./actor-ports.ts";
+import { pause } from "./writers.ts";
 
 /** A shop's outbox that hands orders to the journal until they are taken, and a forwarder that reads them once. */
 export class Outbox {
@@ -29,7 +30,8 @@ export class Outbox {
       const answer = await store.ask(({ journal }) => journal.read({ after, limit: 50 }));
       if (answer.kind !== "done") continue;
       this.events.forwarded(answer.result);
-      if (answer.result.length > 0) trace.note(store.name, "forwarded", `${answer.result.length} after ${after}`);
+      if (answer.result.length > 0)
+        trace.note(store.name, "forwarded", `${answer.result.length} after ${after}`);
     }
   }
 
@@ -41,7 +43,12 @@ export class Outbox {
   async #handOver(id: string): Promise<void> {
     const { clock, random, signal, store, trace } = this.#ports;
     for (;;) {
-      const event = { id, kind: "order" as const, at: new Date(clock.nowMs()).toISOString(), payload: { amount: 350 } };
+      const event = {
+        id,
+        kind: "order" as const,
+        at: new Date(clock.nowMs()).toISOString(),
+        payload: { amount: 350 },
+      };
       const answer = await store.ask(({ journal }) => journal.append([event]));
       trace.note(store.name, `event-${answer.kind}`, id);
       if (answer.kind === "done") {

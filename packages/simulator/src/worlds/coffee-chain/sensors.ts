@@ -2,7 +2,7 @@ import { connectMqtt, type MqttClient } from "@cortado/mqtt/client";
 import { silentLog } from "@cortado/std/testing/silent-log";
 import { MessageChecker } from "../../checkers/messages.ts";
 import { brokerAddress } from "./store.ts";
-import type { ActorPorts } from "./writers.ts";
+import type { ActorPorts } from "./actor-ports.ts";
 
 const filter = "/store/#";
 
@@ -68,8 +68,17 @@ export class Sensors {
     return this.#reader;
   }
 
-  #connect(options: Pick<Parameters<typeof connectMqtt>[0], "clientId" | "cleanSession" | "onMessage">): MqttClient {
+  #connect(
+    options: Pick<Parameters<typeof connectMqtt>[0], "clientId" | "cleanSession" | "onMessage">,
+  ): MqttClient {
     const { store, clock, random } = this.#ports;
-    return connectMqtt({ ...options, dial: () => store.network.dial(brokerAddress), keepAliveS: 20, clock, random, log: silentLog });
+    return connectMqtt({
+      ...options,
+      dial: () => store.network.dial(brokerAddress),
+      keepAliveS: 20,
+      clock,
+      random,
+      log: silentLog,
+    });
   }
 }

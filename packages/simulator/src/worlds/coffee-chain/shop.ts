@@ -2,13 +2,17 @@ import { deployments, pods, statefulSets } from "@cortado/kinds/resources";
 import type { ResourceType } from "@cortado/kinds/resources";
 import type { KubeObject } from "@cortado/kinds";
 import { hasReason } from "@cortado/std/status";
-import type { ActorPorts } from "./writers.ts";
+import type { ActorPorts } from "./actor-ports.ts";
 
 const namespace = "default";
 const template = (app: string, image: string) => ({
   metadata: { labels: { app } },
   // Tokens are signed on threads, which keep no order: pods do without.
-  spec: { terminationGracePeriodSeconds: 1, automountServiceAccountToken: false, containers: [{ name: "main", image }] },
+  spec: {
+    terminationGracePeriodSeconds: 1,
+    automountServiceAccountToken: false,
+    containers: [{ name: "main", image }],
+  },
 });
 
 /** A Deployment and a StatefulSet that somebody keeps changing, and whose pods somebody keeps deleting. */
@@ -28,16 +32,24 @@ export class Shop {
       await clock.sleep(3_000 + random.integer(20_000), { signal });
       const what = random.integer(4);
       if (what === 0) await this.#patch({ replicas: (this.#replicas = 1 + random.integer(4)) });
-      else if (what === 1) await this.#patch({ template: template("order", `cortado.local/order:${(this.#image += 1)}`) });
+      else if (what === 1)
+        await this.#patch({ template: template("order", `cortado.local/order:${(this.#image += 1)}`) });
       else await this.#deleteOne();
     }
   }
 
   /** Asks until both are there. */
   async install(): Promise<void> {
-    const spec = (app: string) => ({ replicas: this.#replicas, selector: { matchLabels: { app } }, template: template(app, `cortado.local/${app}:1`) });
+    const spec = (app: string) => ({
+      replicas: this.#replicas,
+      selector: { matchLabels: { app } },
+      template: template(app, `cortado.local/${app}:1`),
+    });
     await this.#make(deployments, { metadata: { name: "order", namespace }, spec: spec("order") });
-    await this.#make(statefulSets, { metadata: { name: "espresso", namespace }, spec: { ...spec("espresso"), replicas: 1, serviceName: "espresso" } });
+    await this.#make(statefulSets, {
+      metadata: { name: "espresso", namespace },
+      spec: { ...spec("espresso"), replicas: 1, serviceName: "espresso" },
+    });
   }
 
   /** Whether everything is as it was asked for; a text says what is not. */
@@ -57,18 +69,24 @@ export class Shop {
     return all.length === wanted + 1 ? undefined : `${all.length} pods are there for ${wanted + 1}`;
   }
 
-  async #make<Kind extends KubeObject>(type: ResourceType<Kind>, object: { metadata: object; spec: object }): Promise<void> {
+  async #make<Kind extends KubeObject>(
+    type: ResourceType<Kind>,
+    object: { metadata: object; spec: object },
+  ): Promise<void> {
     const { clock, signal, store } = this.#ports;
     for (;;) {
       const answer = await store.ask(({ client }) => client.create(type, object as never, { signal }));
-      if (answer.kind === "done" || (answer.kind === "refused" && hasReason(answer.error, "AlreadyExists"))) return;
+      if (answer.kind === "done" || (answer.kind === "refused" && hasReason(answer.error, "AlreadyExists")))
+        return;
       await clock.sleep(500, { signal });
     }
   }
 
   async #patch(spec: object): Promise<void> {
     const { store, signal, trace } = this.#ports;
-    const answer = await store.ask(({ client }) => client.patch(deployments, { name: "order", namespace, type: "merge", body: { spec }, signal }));
+    const answer = await store.ask(({ client }) =>
+      client.patch(deployments, { name: "order", namespace, type: "merge", body: { spec }, signal }),
+    );
     trace.note(store.name, `shop-${answer.kind}`, Object.keys(spec).join());
   }
 

@@ -21,7 +21,7 @@ import { mortal, MortalNetwork } from "../../faults/mortal.ts";
 import { ANSWER_MS_MAX, DISK_MS_MAX } from "../../limits.ts";
 import { watchedRuntime } from "./containers.ts";
 import { storeMachine } from "./machine.ts";
-import type { ChainPorts } from "./coffee-chain.ts";
+import type { ChainPorts } from "./ports.ts";
 
 export const brokerAddress = { host: "store", port: 1883 };
 
@@ -89,7 +89,7 @@ export class ChainStore {
     trace.note(this.name, "boot", String(this.#lives));
     alive.services = await this.#start(alive);
     trace.note(this.name, "serves", String(this.#lives));
-    for (const wake of [...this.#waiting]) wake();
+    for (const wake of this.#waiting) wake();
   }
 
   /** The process ends now, whatever it is doing. */
@@ -138,7 +138,8 @@ export class ChainStore {
       };
       work(services).then(
         (result) => answer({ kind: "done", result }),
-        (error: unknown) => answer(error instanceof StatusError ? { kind: "refused", error } : { kind: "unknown" }),
+        (error: unknown) =>
+          answer(error instanceof StatusError ? { kind: "refused", error } : { kind: "unknown" }),
       );
     });
   }
@@ -158,7 +159,10 @@ export class ChainStore {
     const { clock: worldClock, containers } = this.#ports;
     const clock = new MortalClock(worldClock);
     const network = new MortalNetwork(this.network, alive);
-    alive.ends.push(() => clock.die(), () => network.die());
+    alive.ends.push(
+      () => clock.die(),
+      () => network.die(),
+    );
     const random = seededRandom(this.random.integer(2 ** 32));
     const files = this.files.of(alive);
     const metrics = newMetrics();
@@ -166,16 +170,34 @@ export class ChainStore {
     const store = await openMemoryStore({ disk: this.#disk });
     const serviceNetwork = { cidr: "10.43.0.0/16", apiAddress: "10.43.0.1", port: 6443 };
     const server = await createApiServer({ store, ...ports, serviceNetwork });
-    const client = newClient(inProcessTransport(server, { name: "system:admin", groups: ["system:masters", "system:authenticated"] }));
+    const client = newClient(
+      inProcessTransport(server, {
+        name: "system:admin",
+        groups: ["system:masters", "system:authenticated"],
+      }),
+    );
     const loopMetrics = newLoopMetrics(metrics);
     const localPath = { folder: "/storage", removeFolder: () => Promise.resolve() };
     startControllers({ client, ...ports, loopMetrics, clusterCa: () => "the authority", localPath });
     startScheduler({ client, ...ports, loopMetrics });
     const broker = await startBroker({ files, folder: "/mqtt", network, ...ports });
     await broker.listen(brokerAddress);
-    const telemetry = await startTelemetry({ files, folder: "/telemetry", store: this.name, ...ports, dialBroker: () => broker.dialLocal("telemetry") });
-    this.#runtime ??= newSimulatedRuntime({ clock: worldClock, random: seededRandom(this.random.integer(2 ** 32)), podNetwork: "10.42.0" });
-    const runtime = mortal(watchedRuntime(this.#runtime, { store: this.name, containers, power: this.#power }), alive);
+    const telemetry = await startTelemetry({
+      files,
+      folder: "/telemetry",
+      store: this.name,
+      ...ports,
+      dialBroker: () => broker.dialLocal("telemetry"),
+    });
+    this.#runtime ??= newSimulatedRuntime({
+      clock: worldClock,
+      random: seededRandom(this.random.integer(2 ** 32)),
+      podNetwork: "10.42.0",
+    });
+    const runtime = mortal(
+      watchedRuntime(this.#runtime, { store: this.name, containers, power: this.#power }),
+      alive,
+    );
     await startNode(
       {
         nodeName: this.name,
@@ -208,7 +230,7 @@ class StoreProcess {
     this.alive = false;
     this.services = undefined;
     for (const end of this.ends) end();
-    for (const lost of [...this.askers]) lost();
+    for (const lost of this.askers) lost();
     this.askers.clear();
   }
 }

@@ -4,7 +4,7 @@ import { configMaps, leases, pods, type ResourceType } from "@cortado/kinds/reso
 import { hasReason } from "@cortado/std/status";
 import { WatchModel } from "../../checkers/watch-model.ts";
 import { COMPARE_EVERY_MS, SLOW_WATCH_MS_MAX, TELL_MS } from "../../limits.ts";
-import type { ActorPorts } from "./writers.ts";
+import type { ActorPorts } from "./actor-ports.ts";
 
 export type WatchedKind = "configmaps" | "leases" | "pods";
 
@@ -65,7 +65,13 @@ export class Watcher {
     if (answer.kind !== "done" || session === 0) return;
     await clock.sleep(TELL_MS, { signal });
     const { revision, objects } = answer.result;
-    if (session === this.#session && lives === store.lives && store.services !== undefined && this.#isFollowing) this.#model.compare(revision, objects);
+    if (
+      session === this.#session &&
+      lives === store.lives &&
+      store.services !== undefined &&
+      this.#isFollowing
+    )
+      this.#model.compare(revision, objects);
   }
 
   get #type(): ResourceType {
@@ -82,7 +88,9 @@ export class Watcher {
 
   async #read(client: Client): Promise<Listed> {
     const { items, resourceVersion } = await client.list(this.#type, { signal: this.#ports.signal });
-    const objects = items.map(({ metadata }) => [nameOf(metadata), Number(metadata.resourceVersion)] as const);
+    const objects = items.map(
+      ({ metadata }) => [nameOf(metadata), Number(metadata.resourceVersion)] as const,
+    );
     return { revision: Number(resourceVersion), objects: new Map(objects) };
   }
 
@@ -93,7 +101,9 @@ export class Watcher {
     const end = (): void => stop.abort();
     ending.addEventListener("abort", end, { once: true });
     const patience = clock.after(5_000 + random.integer(60_000), end);
-    const changes = client.watch(this.#type, { resourceVersion: String(this.#model.last), signal: stop.signal })[Symbol.asyncIterator]();
+    const changes = client
+      .watch(this.#type, { resourceVersion: String(this.#model.last), signal: stop.signal })
+      [Symbol.asyncIterator]();
     this.#isFollowing = true;
     try {
       for (;;) {
@@ -101,7 +111,10 @@ export class Watcher {
         if (next === "died" || next.done === true) return;
         this.#tell(next.value);
         // A slow watcher now and then: it must not miss anything for it.
-        if (random.integer(100) === 0) await clock.sleep(random.integer(SLOW_WATCH_MS_MAX), { signal: stop.signal }).catch(() => undefined);
+        if (random.integer(100) === 0)
+          await clock
+            .sleep(random.integer(SLOW_WATCH_MS_MAX), { signal: stop.signal })
+            .catch(() => undefined);
       }
     } finally {
       this.#isFollowing = false;
@@ -131,6 +144,12 @@ export class Watcher {
   }
 }
 
-function nameOf({ name = "", namespace = "" }: { readonly name?: string; readonly namespace?: string }): string {
+function nameOf({
+  name = "",
+  namespace = "",
+}: {
+  readonly name?: string;
+  readonly namespace?: string;
+}): string {
   return `${namespace}/${name}`;
 }

@@ -2,11 +2,8 @@ import { configMaps } from "@cortado/kinds/resources";
 import type { Random } from "@cortado/std/random";
 import { hasReason } from "@cortado/std/status";
 import { Ledger, type State } from "../../checkers/ledger.ts";
-import type { RevisionChecker } from "../../checkers/revisions.ts";
-import type { ChainPorts } from "./coffee-chain.ts";
-import type { Answer, ChainStore } from "./store.ts";
-
-export type ActorPorts = ChainPorts & { readonly store: ChainStore; readonly random: Random; readonly revisions: RevisionChecker; readonly signal: AbortSignal };
+import type { ActorPorts } from "./actor-ports.ts";
+import type { Answer } from "./store.ts";
 
 const namespace = "default";
 const counter = "counter";
@@ -62,7 +59,9 @@ export class Writer {
     const { store, signal, revisions } = this.#ports;
     const state = this.#next();
     const before = revisions.newest;
-    const answer = await store.ask(({ client }) => client.create(configMaps, { metadata: { name, namespace }, data: { n: state } }, { signal }));
+    const answer = await store.ask(({ client }) =>
+      client.create(configMaps, { metadata: { name, namespace }, data: { n: state } }, { signal }),
+    );
     this.#note(name, state, { answer, before });
   }
 
@@ -71,7 +70,9 @@ export class Writer {
     const state = this.#next();
     const before = revisions.newest;
     const body = { data: { n: state } };
-    const answer = await store.ask(({ client }) => client.patch(configMaps, { name, namespace, type: "merge", body, signal }));
+    const answer = await store.ask(({ client }) =>
+      client.patch(configMaps, { name, namespace, type: "merge", body, signal }),
+    );
     this.#note(name, state, { answer, before });
   }
 
@@ -80,11 +81,19 @@ export class Writer {
     const answer = await store.ask(({ client }) => client.delete(configMaps, { name, namespace, signal }));
     trace.note(store.name, `delete-${answer.kind}`, name);
     if (answer.kind === "done") this.ledger.is(name, undefined);
-    else if (answer.kind === "refused" && hasReason(answer.error, "NotFound")) this.ledger.looked(name, undefined);
+    else if (answer.kind === "refused" && hasReason(answer.error, "NotFound"))
+      this.ledger.looked(name, undefined);
     else this.ledger.mayHaveBecome(name, undefined);
   }
 
-  #note(name: string, state: State, { answer, before }: { readonly answer: Answer<{ metadata: { resourceVersion: string } }>; readonly before: number }): void {
+  #note(
+    name: string,
+    state: State,
+    {
+      answer,
+      before,
+    }: { readonly answer: Answer<{ metadata: { resourceVersion: string } }>; readonly before: number },
+  ): void {
     const { store, trace, revisions } = this.#ports;
     if (answer.kind === "done") {
       const revision = Number(answer.result.metadata.resourceVersion);
@@ -92,7 +101,11 @@ export class Writer {
       revisions.written(revision, name, before);
       this.ledger.is(name, state);
     } else {
-      trace.note(store.name, `write-${answer.kind}`, `${name}=${state} ${answer.kind === "refused" ? answer.error.reason : ""}`);
+      trace.note(
+        store.name,
+        `write-${answer.kind}`,
+        `${name}=${state} ${answer.kind === "refused" ? answer.error.reason : ""}`,
+      );
       const sure = answer.kind === "refused" && certain.some((reason) => hasReason(answer.error, reason));
       // Refused for a state that the ledger rules out: it was lost, or came back.
       if (sure && hasReason(answer.error, "AlreadyExists")) this.ledger.looked(name, "something");
@@ -119,22 +132,40 @@ export async function runClerk(ports: ActorPorts & { readonly count: Count }): P
   }
 }
 
-async function addOne({ store, signal, count, revisions, trace, claims }: ActorPorts & { readonly count: Count }): Promise<void> {
+async function addOne({
+  store,
+  signal,
+  count,
+  revisions,
+  trace,
+  claims,
+}: ActorPorts & { readonly count: Count }): Promise<void> {
   const known = count.acknowledged;
   const read = await store.ask(({ client }) => client.get(configMaps, { name: counter, namespace, signal }));
   if (read.kind === "refused" && hasReason(read.error, "NotFound")) {
-    claims.check(known === 0, "updates", () => ({ store: store.name, detail: `the counter is gone after ${known} counts` }));
-    await store.ask(({ client }) => client.create(configMaps, { metadata: { name: counter, namespace }, data: { n: "0" } }, { signal }));
+    claims.check(known === 0, "updates", () => ({
+      store: store.name,
+      detail: `the counter is gone after ${known} counts`,
+    }));
+    await store.ask(({ client }) =>
+      client.create(configMaps, { metadata: { name: counter, namespace }, data: { n: "0" } }, { signal }),
+    );
     return;
   }
   if (read.kind !== "done") return;
   const { metadata, data } = read.result;
   const value = Number(data?.["n"]);
   revisions.seen(Number(metadata.resourceVersion), counter);
-  claims.check(value >= known, "updates", () => ({ store: store.name, detail: `the counter is ${value} after ${known} acknowledged counts` }));
+  claims.check(value >= known, "updates", () => ({
+    store: store.name,
+    detail: `the counter is ${value} after ${known} acknowledged counts`,
+  }));
   const before = revisions.newest;
   count.unknown += 1;
-  const object = { metadata: { name: counter, namespace, resourceVersion: metadata.resourceVersion }, data: { n: String(value + 1) } };
+  const object = {
+    metadata: { name: counter, namespace, resourceVersion: metadata.resourceVersion },
+    data: { n: String(value + 1) },
+  };
   const write = await store.ask(({ client }) => client.update(configMaps, object, { signal }));
   if (write.kind === "unknown") return;
   if (write.kind === "refused") {
@@ -149,7 +180,12 @@ async function addOne({ store, signal, count, revisions, trace, claims }: ActorP
 }
 
 /** The counter when everything is at rest. */
-export async function checkCount({ store, signal, count, claims }: ActorPorts & { readonly count: Count }): Promise<void> {
+export async function checkCount({
+  store,
+  signal,
+  count,
+  claims,
+}: ActorPorts & { readonly count: Count }): Promise<void> {
   const read = await store.ask(({ client }) => client.get(configMaps, { name: counter, namespace, signal }));
   const value = read.kind === "done" ? Number(read.result.data?.["n"]) : 0;
   const { acknowledged, unknown } = count;
