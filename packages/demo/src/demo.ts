@@ -1,6 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { StatusError } from "@cortado/std/status";
+import { messageOf, StatusError } from "@cortado/std/status";
 import { Box, cgroupOf, type Store } from "./box.ts";
 import { removeCgroup } from "./cgroups.ts";
 import { childOf, killNow, startTimeOf, waitFor } from "./command.ts";
@@ -96,6 +96,7 @@ class Demo {
   #written = "";
   #looking: Promise<void> = Promise.resolve();
   #saving: Promise<void> = Promise.resolve();
+  #problem: string | undefined;
 
   constructor(options: DemoOptions, state: DemoState) {
     this.#options = options;
@@ -138,15 +139,16 @@ class Demo {
   }
 
   async end(): Promise<void> {
-    const { folder } = this.#options;
+    const { folder, say } = this.#options;
     await Promise.allSettled([this.#looking, this.#saving]);
-    await rm(join(folder, "demo.json"), { force: true });
+    await rm(join(folder, "demo.json"), { force: true }).catch((error: unknown) => say(`demo.json could not be removed: ${messageOf(error)}`));
     await this.#open.disposeAsync();
     await Promise.all(this.#stores.map(({ store }) => endStore(store)));
     if (this.#acquirer !== undefined) killNow(this.#acquirer);
     await removeLeftovers(this.#state, this.#sockets);
     this.#state.processes.splice(0);
-    await replaceFile(join(folder, "state.json"), this.#state);
+    // Nothing of it runs on, whether or not that could be written.
+    await replaceFile(join(folder, "state.json"), this.#state).catch((error: unknown) => say(`state.json is not up to date: ${messageOf(error)}`));
   }
 
   async #startWan(): Promise<void> {
@@ -232,7 +234,7 @@ class Demo {
 
   /** Looks how things are and writes `demo.json` when something changed. */
   async #lookNow(): Promise<void> {
-    const { folder, runtime, status } = this.#options;
+    const { folder, runtime, status, say } = this.#options;
     const states = await Promise.all(this.#stores.map((running) => this.#entry(running)));
     this.#isReady = states.every(({ sells }) => sells);
     this.#everReady ||= this.#isReady;
@@ -240,8 +242,11 @@ class Demo {
     const file: DemoFile = { ready: this.#isReady, runtime, hub: null, stores };
     const text = JSON.stringify(file);
     if (this.#everReady && text !== this.#written && !this.#options.signal.aborted) {
-      await replaceFile(join(folder, "demo.json"), file);
-      this.#written = text;
+      // The stores' disk is ours too: one that is full or read-only must not end what still sells.
+      const problem = await replaceFile(join(folder, "demo.json"), file).then(() => undefined, messageOf);
+      if (problem === undefined) this.#written = text;
+      else if (problem !== this.#problem) say(`demo.json is not up to date: ${problem}; it is written again when the disk allows it`);
+      this.#problem = problem;
     }
     const parts = stores.map(({ name, pid, uplink }) => `${name}: ${pid === null ? "dead" : `pid ${pid}`}, uplink ${uplink}`);
     status(`${this.#isReady ? "selling" : "not selling"} | ${parts.join(" | ")}`);
