@@ -29,8 +29,18 @@ mkdirSync(dist, { recursive: true });
 await build({ ...common, entryPoints: ["packages/program/src/main.ts"], outfile: join(dist, "cortado.cjs") });
 inAscii(join(dist, "cortado.cjs"));
 for (const service of ["order", "payment", "inventory", "machines"])
-  await build({ ...common, sourcemap: false, entryPoints: [join(shop, "src", service, `${service}.ts`)], outfile: join(dist, "services", `${service}.cjs`) });
-await build({ ...common, sourcemap: false, entryPoints: [join(shop, "src", "acquirer", "acquirer.ts")], outfile: join(dist, "acquirer.cjs") });
+  await build({
+    ...common,
+    sourcemap: false,
+    entryPoints: [join(shop, "src", service, `${service}.ts`)],
+    outfile: join(dist, "services", `${service}.cjs`),
+  });
+await build({
+  ...common,
+  sourcemap: false,
+  entryPoints: [join(shop, "src", "acquirer", "acquirer.ts")],
+  outfile: join(dist, "acquirer.cjs"),
+});
 cpSync(join(shop, "manifests"), join(dist, "manifests"), { recursive: true });
 cpSync(join(shop, "functions", "functions.yaml"), join(dist, "manifests", "functions.yaml"));
 buildImages({ services: join(dist, "services"), python: join(shop, "python"), out: join(dist, "images") });

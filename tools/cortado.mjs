@@ -12,6 +12,10 @@ if (!existsSync(bundle)) {
   console.error("cortado: the bundle is not there yet; run npm start or npm run bundle first");
   process.exit(1);
 }
-const child = spawn(existsSync(ours) ? ours : process.execPath, ["--enable-source-maps", bundle, ...process.argv.slice(2)], { stdio: "inherit" });
+const child = spawn(
+  existsSync(ours) ? ours : process.execPath,
+  ["--enable-source-maps", bundle, ...process.argv.slice(2)],
+  { stdio: "inherit" },
+);
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 child.once("exit", (code, signal) => (process.exitCode = code ?? (signal === null ? 1 : 128)));

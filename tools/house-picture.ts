@@ -6,14 +6,25 @@ import { readHouse, type House } from "./tidy.ts";
 const path = join(import.meta.dirname, "..", "ARCHITECTURE.md");
 const begin = "<!-- the picture: written by tools/house-picture.ts from house.json -->";
 const end = "<!-- end of the picture -->";
-const floors = ["knows nothing of us", "words", "two ends of the one API", "the trades", "faces", "the whole"];
+const floors = [
+  "knows nothing of us",
+  "words",
+  "two ends of the one API",
+  "the trades",
+  "faces",
+  "the whole",
+];
 
 export function picture(house: House): string {
   const lines = ["| floor | room | may import |", "|---|---|---|"];
   for (const [floor, title] of floors.entries())
-    for (const [room, { may, because }] of Object.entries(house.rooms).filter(([, one]) => one.floor === floor)) {
+    for (const [room, { may, because }] of Object.entries(house.rooms).filter(
+      ([, one]) => one.floor === floor,
+    )) {
       const notes = Object.entries(because ?? {}).map(([door, why]) => ` (${door}: ${why})`);
-      lines.push(`| ${floor} ${title} | \`${room}\` | ${may.length === 0 ? "nothing" : may.join(", ")}${notes.join("")} |`);
+      lines.push(
+        `| ${floor} ${title} | \`${room}\` | ${may.length === 0 ? "nothing" : may.join(", ")}${notes.join("")} |`,
+      );
     }
   return lines.join("\n");
 }

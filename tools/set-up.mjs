@@ -13,10 +13,16 @@ const cache = join(top, ".cache");
 const commands = {
   start: { needs: ["packages", "debian", "kinds", "build"], run: ["dist/cortado.cjs", "demo", "start"] },
   test: { needs: ["packages", "debian", "debianTest", "kinds", "build"], run: ["tools/test.ts"] },
-  ci: { needs: ["packages", "debian", "debianTest", "debianCi", "kinds", "build"], run: ["tools/test.ts", "--all"] },
+  ci: {
+    needs: ["packages", "debian", "debianTest", "debianCi", "kinds", "build"],
+    run: ["tools/test.ts", "--all"],
+  },
   ok: { needs: ["packages", "kinds"], run: ["tools/ok.ts"] },
   dev: { needs: ["packages", "debian", "kinds", "build"], run: ["tools/dev.ts"] },
-  bench: { needs: ["packages", "debian", "debianTest", "debianBench", "kinds", "build"], run: ["tools/bench.ts"] },
+  bench: {
+    needs: ["packages", "debian", "debianTest", "debianBench", "kinds", "build"],
+    run: ["tools/bench.ts"],
+  },
   sim: { needs: ["packages", "kinds"], run: ["tools/sim.ts"] },
   golden: { needs: ["packages", "kinds"], run: ["tools/golden.ts"] },
   generate: { needs: ["packages"], run: ["tools/generate-kinds.ts"] },
@@ -25,8 +31,17 @@ const commands = {
 
 const debianLists = {
   debian: [
-    "containerd", "runc", "containernetworking-plugins", "nftables", "iptables", "iproute2", "util-linux", "procps",
-    "busybox-static", "python3-minimal", "libpython3-stdlib",
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
+    "nftables",
+    "iptables",
+    "iproute2",
+    "util-linux",
+    "procps",
+    "busybox-static",
+    "python3-minimal",
+    "libpython3-stdlib",
   ],
   debianTest: ["mosquitto-clients", "git", "curl", "e2fsprogs"],
   debianCi: ["mosquitto", "chromium", "fonts-dejavu-core", "qemu-system-x86"],
@@ -34,14 +49,20 @@ const debianLists = {
 };
 
 const steps = {
-  packages: { title: "npm packages", isDone: packagesAreThere, act: () => quietly("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]) },
+  packages: {
+    title: "npm packages",
+    isDone: packagesAreThere,
+    act: () => quietly("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]),
+  },
   debian: debianStep("Debian packages", debianLists.debian),
   debianTest: debianStep("Debian packages for the tests", debianLists.debianTest),
   debianCi: debianStep("Debian packages for all suites", debianLists.debianCi),
   debianBench: debianStep("Debian packages for the benchmarks", debianLists.debianBench),
   kinds: {
     title: "schemas of Kubernetes kinds",
-    isDone: () => stampIs("kinds", inputsOf(["tools/generate-kinds.ts", "package-lock.json"])) && existsSync(join(top, "packages/kinds/src/generated")),
+    isDone: () =>
+      stampIs("kinds", inputsOf(["tools/generate-kinds.ts", "package-lock.json"])) &&
+      existsSync(join(top, "packages/kinds/src/generated")),
     act: async () => {
       await quietly(runtime(), ["tools/generate-kinds.ts"]);
       writeStamp("kinds", inputsOf(["tools/generate-kinds.ts", "package-lock.json"]));
@@ -60,7 +81,9 @@ const steps = {
 const [name = "", ...words] = process.argv.slice(2);
 const command = commands[name];
 if (command === undefined) {
-  console.error(`set-up: there is no command ${JSON.stringify(name)}; there are ${Object.keys(commands).join(", ")}`);
+  console.error(
+    `set-up: there is no command ${JSON.stringify(name)}; there are ${Object.keys(commands).join(", ")}`,
+  );
   process.exit(2);
 }
 process.chdir(top);
@@ -71,7 +94,8 @@ async function doStep(step) {
   if (step.isDone()) return;
   const startMs = Date.now();
   const seconds = () => `${((Date.now() - startMs) / 1000).toFixed(0)} s`;
-  const show = (mark, tail) => process.stdout.isTTY && process.stdout.write(`\r\u001b[K${mark} ${step.title} ${tail}`);
+  const show = (mark, tail) =>
+    process.stdout.isTTY && process.stdout.write(`\r\u001b[K${mark} ${step.title} ${tail}`);
   let frame = 0;
   const ticking = setInterval(() => show("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[(frame += 1) % 10], seconds()), 100);
   if (!process.stdout.isTTY) console.log(`set-up: ${step.title} …`);
@@ -94,7 +118,9 @@ function runtime() {
   if (process.platform === "linux" && existsSync(ours)) return ours;
   const [major, minor] = process.versions.node.split(".").map(Number);
   if (major > 24 || (major === 24 && minor >= 15)) return process.execPath;
-  throw new Error(`Node 24.15 or newer is needed and this is ${process.versions.node}; install it from nodejs.org and try again`);
+  throw new Error(
+    `Node 24.15 or newer is needed and this is ${process.versions.node}; install it from nodejs.org and try again`,
+  );
 }
 
 async function hand(run, more) {
@@ -106,7 +132,9 @@ async function hand(run, more) {
   // npm killed outright says nothing: a demo that nobody can stop with Ctrl-C any more must not run on.
   const parent = process.ppid;
   setInterval(() => process.ppid !== parent && child.kill("SIGTERM"), 1000).unref();
-  const { code, signal } = await new Promise((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
+  const { code, signal } = await new Promise((resolve) =>
+    child.once("exit", (code, signal) => resolve({ code, signal })),
+  );
   process.exitCode = code ?? (signal === null ? 1 : 128);
 }
 
@@ -115,15 +143,20 @@ function quietly(program, words) {
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
     const child = spawn(program, words, { stdio: ["ignore", "pipe", "pipe"], env, cwd: top });
     let said = "";
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (part) => (said = (said + part).slice(-4000)));
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (part) => (said = (said + part).slice(-4000)));
     child.once("error", reject);
-    child.once("exit", (code) => (code === 0 ? resolve() : reject(new Error(`${program} ${words.join(" ")} ended with ${code}\n${said}`))));
+    child.once("exit", (code) =>
+      code === 0 ? resolve() : reject(new Error(`${program} ${words.join(" ")} ended with ${code}\n${said}`)),
+    );
   });
 }
 
 function packagesAreThere() {
   const installed = join(top, "node_modules", ".package-lock.json");
-  return existsSync(installed) && stampIs("packages", inputsOf(["package-lock.json"])) ? true : rememberPackages(installed);
+  return existsSync(installed) && stampIs("packages", inputsOf(["package-lock.json"]))
+    ? true
+    : rememberPackages(installed);
 }
 
 // npm itself knows whether the tree is the lock file's: its own record is newer than the lock.
@@ -167,8 +200,14 @@ function inputsOf(paths) {
   const add = (path) => {
     const state = statSync(join(top, path), { throwIfNoEntry: false });
     if (state === undefined) return;
-    if (state.isDirectory()) for (const entry of readdirSync(join(top, path)).sort()) entry === "node_modules" || add(join(path, entry));
-    else if (!path.endsWith(".test.ts")) hash.update(path).update("\0").update(readFileSync(join(top, path)));
+    if (state.isDirectory())
+      for (const entry of readdirSync(join(top, path)).sort())
+        entry === "node_modules" || add(join(path, entry));
+    else if (!path.endsWith(".test.ts"))
+      hash
+        .update(path)
+        .update("\0")
+        .update(readFileSync(join(top, path)));
   };
   for (const path of paths) add(path);
   return hash.digest("hex");

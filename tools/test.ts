@@ -43,22 +43,33 @@ for (const set of sets) {
   }
   console.log(`\n${set.name}: ${files.length} files`);
   const counts = await runSet(set, files);
-  console.log(`${set.name}: ${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""}`);
+  console.log(
+    `${set.name}: ${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""}`,
+  );
   total = add(total, counts);
 }
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
 
 function add(one: Counts, other: Counts): Counts {
-  return { passed: one.passed + other.passed, failed: one.failed + other.failed, skipped: one.skipped + other.skipped };
+  return {
+    passed: one.passed + other.passed,
+    failed: one.failed + other.failed,
+    skipped: one.skipped + other.skipped,
+  };
 }
 
 function filesOf(set: Set): readonly string[] {
-  const found = globSync(["packages/*/src/**/*.test.ts", "examples/**/*.test.ts", "tests/**/*.test.ts", "tools/**/*.test.ts"], { cwd: top });
+  const found = globSync(
+    ["packages/*/src/**/*.test.ts", "examples/**/*.test.ts", "tests/**/*.test.ts", "tools/**/*.test.ts"],
+    { cwd: top },
+  );
   const plain = (path: string): boolean => !named.some((suffix) => path.endsWith(`${suffix}.test.ts`));
   return found
     .filter((path) => !path.includes("node_modules"))
-    .filter((path) => set.suffixes.some((suffix) => path.endsWith(suffix) && (suffix !== ".test.ts" || plain(path))))
+    .filter((path) =>
+      set.suffixes.some((suffix) => path.endsWith(suffix) && (suffix !== ".test.ts" || plain(path))),
+    )
     .toSorted();
 }
 
@@ -66,7 +77,11 @@ function filesOf(set: Set): readonly string[] {
 function runSet(set: Set, files: readonly string[]): Promise<Counts> {
   const isolation = set.together ? ["--test-isolation=none"] : ["--test-concurrency=1"];
   const flags = ["--test", ...isolation, "--test-reporter=tap", `--test-timeout=${set.minutesMax * 60_000}`];
-  const child = spawn(process.execPath, [...flags, ...files], { cwd: top, stdio: ["ignore", "pipe", "inherit"], detached: true });
+  const child = spawn(process.execPath, [...flags, ...files], {
+    cwd: top,
+    stdio: ["ignore", "pipe", "inherit"],
+    detached: true,
+  });
   const limit = setTimeout(
     () => {
       console.log(`${set.name}: over ${set.minutesMax} minutes; ended`);
@@ -108,7 +123,11 @@ function newTapReader(): { take(part: string): void; counts(code: number | null)
       const passed = summary.get("pass") ?? 0;
       const failed = (summary.get("fail") ?? 0) + (summary.get("cancelled") ?? 0);
       // A run that died before its summary failed, whatever it had counted.
-      return { passed, failed: failed === 0 && code !== 0 ? 1 : failed, skipped: summary.get("skipped") ?? 0 };
+      return {
+        passed,
+        failed: failed === 0 && code !== 0 ? 1 : failed,
+        skipped: summary.get("skipped") ?? 0,
+      };
     },
   };
 }

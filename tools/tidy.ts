@@ -5,7 +5,11 @@ import { parseSync } from "oxc-parser";
 
 const top = join(import.meta.dirname, "..");
 
-type Room = { readonly floor: number; readonly may: readonly string[]; readonly because?: Readonly<Record<string, string>> };
+type Room = {
+  readonly floor: number;
+  readonly may: readonly string[];
+  readonly because?: Readonly<Record<string, string>>;
+};
 export type House = {
   readonly rooms: Readonly<Record<string, Room>>;
   readonly runtimeFree: readonly string[];
@@ -21,14 +25,22 @@ export type House = {
 export type SourceFile = { readonly path: string; readonly text: string };
 export type Fault = { readonly path: string; readonly line: number; readonly text: string };
 
-type Manifest = { readonly name: string; readonly exports?: Readonly<Record<string, string>>; readonly dependencies?: object; readonly devDependencies?: object };
+type Manifest = {
+  readonly name: string;
+  readonly exports?: Readonly<Record<string, string>>;
+  readonly dependencies?: object;
+  readonly devDependencies?: object;
+};
 
 export function readHouse(): House {
   return JSON.parse(readFileSync(join(top, "house.json"), "utf8")) as House;
 }
 
 export function readSources(): readonly SourceFile[] {
-  const paths = globSync(["packages/*/src/**/*.ts", "examples/*/src/**/*.ts", "tests/**/*.ts", "tools/**/*.ts"], { cwd: top });
+  const paths = globSync(
+    ["packages/*/src/**/*.ts", "examples/*/src/**/*.ts", "tests/**/*.ts", "tools/**/*.ts"],
+    { cwd: top },
+  );
   return paths
     .filter((path) => !path.includes("node_modules") && !path.includes("/generated/"))
     .toSorted()
@@ -39,9 +51,15 @@ export function readSources(): readonly SourceFile[] {
 export function tidy(house: House, files: readonly SourceFile[]): readonly Fault[] {
   const manifests = new Map<string, Manifest>();
   for (const room of Object.keys(house.rooms))
-    manifests.set(room, JSON.parse(readFileSync(join(top, "packages", room, "package.json"), "utf8")) as Manifest);
+    manifests.set(
+      room,
+      JSON.parse(readFileSync(join(top, "packages", room, "package.json"), "utf8")) as Manifest,
+    );
   const sizes = new Map<string, number>();
-  const faults = files.flatMap((file) => [...fileFaults(house, file, manifests), ...sizeFaults(house, file, sizes)]);
+  const faults = files.flatMap((file) => [
+    ...fileFaults(house, file, manifests),
+    ...sizeFaults(house, file, sizes),
+  ]);
   return [...faults, ...folderFaults(house, files), ...staleOver(house, sizes)];
 }
 
@@ -62,8 +80,15 @@ function fileFaults(house: House, file: SourceFile, manifests: ReadonlyMap<strin
   const { staticImports, staticExports, dynamicImports } = parsed.module;
   const wanted = [
     ...staticImports.map((one) => ({ name: one.moduleRequest.value, line: at(one.start) })),
-    ...staticExports.flatMap((one) => one.entries).flatMap((one) => (one.moduleRequest === null ? [] : [{ name: one.moduleRequest.value, line: at(one.start) }])),
-    ...dynamicImports.map((one) => ({ name: text.slice(one.moduleRequest.start + 1, one.moduleRequest.end - 1), line: at(one.start) })),
+    ...staticExports
+      .flatMap((one) => one.entries)
+      .flatMap((one) =>
+        one.moduleRequest === null ? [] : [{ name: one.moduleRequest.value, line: at(one.start) }],
+      ),
+    ...dynamicImports.map((one) => ({
+      name: text.slice(one.moduleRequest.start + 1, one.moduleRequest.end - 1),
+      line: at(one.start),
+    })),
   ];
   for (const { name, line } of wanted) {
     const fault = room === undefined ? undefined : importFault(house, { room, path, name }, manifests);
@@ -71,7 +96,8 @@ function fileFaults(house: House, file: SourceFile, manifests: ReadonlyMap<strin
   }
   if (room !== undefined && !isTest(path)) faults.push(...ambientFaults(house, file));
   for (const [index, line] of text.split("\n").entries())
-    if (/\b(TODO|FIXME|XXX)\b/.test(line) && path !== "tools/tidy.ts") faults.push({ path, line: index + 1, text: "a note of work left over" });
+    if (/\b(TODO|FIXME|XXX)\b/.test(line) && path !== "tools/tidy.ts")
+      faults.push({ path, line: index + 1, text: "a note of work left over" });
   return faults;
 }
 
@@ -84,7 +110,9 @@ function importFault(
   if (manifest === undefined) return `room ${room} is not in house.json`;
   if (name.startsWith(".")) {
     const target = join(dirname(path), name);
-    return roomOf(target) === room || !target.startsWith("packages/") ? undefined : `${name} goes into another room past its door`;
+    return roomOf(target) === room || !target.startsWith("packages/")
+      ? undefined
+      : `${name} goes into another room past its door`;
   }
   if (name.startsWith("node:")) {
     const free = house.runtimeFree.includes(room) && !path.includes("/node/") && !isTest(path);
@@ -94,20 +122,24 @@ function importFault(
   const parts = name.split("/");
   const packageName = name.startsWith("@") ? parts.slice(0, 2).join("/") : (parts[0] ?? "");
   const other = /^@cortado\/([^/]+)(\/.*)?$/.exec(name);
-  if (packageName !== manifest.name && !Object.hasOwn(declared, packageName) && !isTest(path)) return `${packageName} is not in ${room}'s package.json`;
+  if (packageName !== manifest.name && !Object.hasOwn(declared, packageName) && !isTest(path))
+    return `${packageName} is not in ${room}'s package.json`;
   if (other === null) return undefined;
   const [, target = "", door = ""] = other;
   const doors = manifests.get(target)?.exports ?? {};
   if (!Object.hasOwn(doors, `.${door}`)) return `${name} is not a door of ${target}`;
   const { may } = house.rooms[room] as Room;
-  const allowed = target === room || may.includes("*") || may.includes(target) || may.includes(`${target}${door}`);
+  const allowed =
+    target === room || may.includes("*") || may.includes(target) || may.includes(`${target}${door}`);
   return allowed || isTest(path) ? undefined : `${room} may not import ${target}${door} (house.json)`;
 }
 
 function ambientFaults(house: House, { path, text }: SourceFile): Fault[] {
   if (house.ambient.allowedIn.some((folder) => path.startsWith(folder))) return [];
   const faults: Fault[] = [];
-  const bare = text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, (comment) => comment.replaceAll(/[^\n]/g, " ")).replaceAll(/`[^`]*`|"[^"\n]*"/g, '""');
+  const bare = text
+    .replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, (comment) => comment.replaceAll(/[^\n]/g, " "))
+    .replaceAll(/`[^`]*`|"[^"\n]*"/g, '""');
   for (const word of house.ambient.banned) {
     const pattern = new RegExp(`(?<![.\\w])${word.replace(".", "\\.")}\\b(?=\\s*[(.\\[])`, "g");
     for (const match of bare.matchAll(pattern)) {
@@ -118,15 +150,30 @@ function ambientFaults(house: House, { path, text }: SourceFile): Fault[] {
   return faults;
 }
 
-type Node = { readonly type?: string; readonly start?: number; readonly end?: number; readonly id?: { readonly name?: string } | null; readonly key?: { readonly name?: string } };
+type Node = {
+  readonly type?: string;
+  readonly start?: number;
+  readonly end?: number;
+  readonly id?: { readonly name?: string } | null;
+  readonly key?: { readonly name?: string };
+};
 
 function sizeFaults(house: House, { path, text }: SourceFile, sizes: Map<string, number>): Fault[] {
   const { functionLines, fileLines, over } = house.ratchet;
   const faults: Fault[] = [];
-  const check = (key: string, size: number, options: { readonly limit: number; readonly line: number; readonly what: string }): void => {
+  const check = (
+    key: string,
+    size: number,
+    options: { readonly limit: number; readonly line: number; readonly what: string },
+  ): void => {
     sizes.set(key, size);
     const most = Math.max(options.limit, over[key] ?? 0);
-    if (size > most) faults.push({ path, line: options.line, text: `${options.what} has ${size} lines; ${most} is the most` });
+    if (size > most)
+      faults.push({
+        path,
+        line: options.line,
+        text: `${options.what} has ${size} lines; ${most} is the most`,
+      });
   };
   const count = text.split("\n").length - 1;
   check(path, count, { limit: isTable(path) ? 600 : fileLines, line: 1, what: "the file" });
@@ -136,8 +183,12 @@ function sizeFaults(house: House, { path, text }: SourceFile, sizes: Map<string,
     const [start = 0, end = 0] = [node.start, node.end];
     const line = text.slice(0, start).split("\n").length;
     const lines = text.slice(start, end).split("\n").length;
-    const name = node.id?.name ?? /(\w+)\s*[=:(]?\s*(async\s*)?$/.exec(text.slice(Math.max(0, start - 60), start))?.[1] ?? "anonymous";
-    if (lines > functionLines) check(`${path}#${name}`, lines, { limit: functionLines, line, what: `function ${name}` });
+    const name =
+      node.id?.name ??
+      /(\w+)\s*[=:(]?\s*(async\s*)?$/.exec(text.slice(Math.max(0, start - 60), start))?.[1] ??
+      "anonymous";
+    if (lines > functionLines)
+      check(`${path}#${name}`, lines, { limit: functionLines, line, what: `function ${name}` });
   });
   return faults;
 }
@@ -158,22 +209,30 @@ function visit(node: unknown, each: (node: Node) => void): void {
 
 function folderFaults(house: House, files: readonly SourceFile[]): Fault[] {
   const counts = new Map<string, number>();
-  for (const { path } of files) if (!isTest(path)) counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1);
+  for (const { path } of files)
+    if (!isTest(path)) counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1);
   const most = house.ratchet.folderFiles;
-  return [...counts].filter(([, count]) => count > most).map(([path, count]) => ({ path, line: 1, text: `the folder has ${count} files; ${most} is the most` }));
+  return [...counts]
+    .filter(([, count]) => count > most)
+    .map(([path, count]) => ({ path, line: 1, text: `the folder has ${count} files; ${most} is the most` }));
 }
 
 /** The list of what is over its limit may only shrink. */
 function staleOver(house: House, sizes: ReadonlyMap<string, number>): Fault[] {
   return Object.entries(house.ratchet.over)
     .filter(([key, size]) => (sizes.get(key) ?? 0) < size)
-    .map(([key, size]) => ({ path: "house.json", line: 1, text: `${key} is listed with ${size} and has ${sizes.get(key) ?? 0} now: lower or drop it` }));
+    .map(([key, size]) => ({
+      path: "house.json",
+      line: 1,
+      text: `${key} is listed with ${size} and has ${sizes.get(key) ?? 0} now: lower or drop it`,
+    }));
 }
 
 if (process.argv[1] === import.meta.filename) {
   const files = readSources();
   const faults = tidy(readHouse(), files);
-  for (const { path, line, text } of faults) console.log(`${relative(".", join(top, path))}:${line}: ${text}`);
+  for (const { path, line, text } of faults)
+    console.log(`${relative(".", join(top, path))}:${line}: ${text}`);
   console.log(`tidy: ${files.length} files, ${faults.length} faults`);
   process.exitCode = faults.length === 0 && files.length > 100 ? 0 : 1;
 }

@@ -23,7 +23,15 @@ export function stockClient(name: "kubectl" | "helm", minor: "34" | "35" = "35")
 export type Ran = { readonly code: number; readonly out: string; readonly err: string };
 
 /** Runs a program to its end with a limit, and answers what it said. */
-export function run(program: string, words: readonly string[], options: { readonly env?: Record<string, string>; readonly input?: string; readonly timeoutMs?: number } = {}): Promise<Ran> {
+export function run(
+  program: string,
+  words: readonly string[],
+  options: {
+    readonly env?: Record<string, string>;
+    readonly input?: string;
+    readonly timeoutMs?: number;
+  } = {},
+): Promise<Ran> {
   return new Promise((resolve) => {
     const env = { ...process.env, ...options.env };
     const limits = { env, timeout: options.timeoutMs ?? 60_000, maxBuffer: 64 * 1024 * 1024 };

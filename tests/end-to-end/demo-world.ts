@@ -21,7 +21,12 @@ export type StoreEntry = {
   readonly pid: number | null;
   readonly uplink: "up" | "down";
 };
-export type DemoFile = { readonly ready: boolean; readonly runtime: string; readonly hub: null; readonly stores: readonly StoreEntry[] };
+export type DemoFile = {
+  readonly ready: boolean;
+  readonly runtime: string;
+  readonly hub: null;
+  readonly stores: readonly StoreEntry[];
+};
 
 /** A command line: split at blanks, or word by word where a word has one. */
 export type Words = string | readonly string[];
@@ -32,7 +37,11 @@ export type Asking = {
   readonly timeoutMs?: number;
 };
 
-export type Reply = { readonly status: number; readonly text: string; readonly json: () => Record<string, unknown> };
+export type Reply = {
+  readonly status: number;
+  readonly text: string;
+  readonly json: () => Record<string, unknown>;
+};
 
 /** A demo of its own in a temporary folder, run as `npm start` runs it. */
 export class DemoWorld {
@@ -64,13 +73,19 @@ export class DemoWorld {
     const startMs = performance.now();
     rmSync(join(this.folder, "demo.json"), { force: true }); // of one that was killed
     const said = openSync(join(this.folder, "said.log"), "w");
-    const child = spawn(process.execPath, [bundle, "demo", "start", "--folder", this.folder, ...words], { stdio: ["ignore", said, said] });
+    const child = spawn(process.execPath, [bundle, "demo", "start", "--folder", this.folder, ...words], {
+      stdio: ["ignore", said, said],
+    });
     closeSync(said);
     this.#child = child;
-    await until("the demo to be ready", () => {
-      assert.equal(child.exitCode, null, `the demo ended: ${this.said}`);
-      return existsSync(join(this.folder, "demo.json")) && this.file.ready;
-    }, 150_000);
+    await until(
+      "the demo to be ready",
+      () => {
+        assert.equal(child.exitCode, null, `the demo ended: ${this.said}`);
+        return existsSync(join(this.folder, "demo.json")) && this.file.ready;
+      },
+      150_000,
+    );
     return performance.now() - startMs;
   }
 
@@ -94,7 +109,9 @@ export class DemoWorld {
   }
 
   async demo(action: string): Promise<Ran> {
-    const ran = await run(process.execPath, [bundle, "demo", action, "store-042", "--folder", this.folder], { timeoutMs: 150_000 });
+    const ran = await run(process.execPath, [bundle, "demo", action, "store-042", "--folder", this.folder], {
+      timeoutMs: 150_000,
+    });
     assert.equal(ran.code, 0, `demo ${action}: ${ran.err}`);
     return ran;
   }
@@ -111,7 +128,11 @@ export class DemoWorld {
 
   /** kubectl in a namespace, whatever comes of it. */
   ask(namespace: string, words: Words, { minor = "35", ...options }: Asking = {}): Promise<Ran> {
-    return run(stockClient("kubectl", minor), ["--kubeconfig", this.store.kubeconfig, "-n", namespace, ...split(words)], options);
+    return run(
+      stockClient("kubectl", minor),
+      ["--kubeconfig", this.store.kubeconfig, "-n", namespace, ...split(words)],
+      options,
+    );
   }
 
   /** kubectl in a namespace, which must succeed; answers what it printed. */
@@ -123,7 +144,13 @@ export class DemoWorld {
 
   /** kubectl in a namespace, left running. */
   running(namespace: string, words: Words): Running {
-    return new Running(stockClient("kubectl"), ["--kubeconfig", this.store.kubeconfig, "-n", namespace, ...split(words)]);
+    return new Running(stockClient("kubectl"), [
+      "--kubeconfig",
+      this.store.kubeconfig,
+      "-n",
+      namespace,
+      ...split(words),
+    ]);
   }
 
   /** The shop sells and the broker takes messages: whatever was done before harmed nobody. */
@@ -135,12 +162,20 @@ export class DemoWorld {
   }
 
   order(quantity = 1, id: string = randomUUID(), sku = "latte"): Promise<Reply> {
-    return call(`${this.store.shop}/api/orders`, { id, items: [{ sku, quantity }], payment: { method: "card", token: "tok_visa" } });
+    return call(`${this.store.shop}/api/orders`, {
+      id,
+      items: [{ sku, quantity }],
+      payment: { method: "card", token: "tok_visa" },
+    });
   }
 
   publish(topic: string, message: string, ...words: readonly string[]): Promise<Ran> {
     const { port } = new URL(this.store.mqtt);
-    return run("mosquitto_pub", ["-h", "127.0.0.1", "-p", port, "-t", topic, "-m", message, "-q", "1", ...words], { timeoutMs: 10_000 });
+    return run(
+      "mosquitto_pub",
+      ["-h", "127.0.0.1", "-p", port, "-t", topic, "-m", message, "-q", "1", ...words],
+      { timeoutMs: 10_000 },
+    );
   }
 }
 
@@ -151,7 +186,10 @@ function split(words: Words): readonly string[] {
 /** One HTTP call; a body is sent as JSON. A refused connection is status 0. */
 export async function call(url: string, body?: unknown): Promise<Reply> {
   try {
-    const init = body === undefined ? {} : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+    const init =
+      body === undefined
+        ? {}
+        : { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
     const response = await fetch(url, { ...init, signal: AbortSignal.timeout(20_000) });
     const text = await response.text();
     return { status: response.status, text, json: () => JSON.parse(text) as Record<string, unknown> };
@@ -161,7 +199,11 @@ export async function call(url: string, body?: unknown): Promise<Reply> {
 }
 
 /** Waits for a state with a limit. */
-export async function until<Found>(what: string, look: () => Promise<Found> | Found, withinMs: number): Promise<NonNullable<Found>> {
+export async function until<Found>(
+  what: string,
+  look: () => Promise<Found> | Found,
+  withinMs: number,
+): Promise<NonNullable<Found>> {
   const endMs = performance.now() + withinMs;
   for (;;) {
     const found = await look();

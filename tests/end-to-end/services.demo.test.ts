@@ -20,8 +20,14 @@ before(async () => {
   if (missing !== undefined) return;
   await world.start();
   await tell("create namespace traffic");
-  await until("the namespace's account", async () => (await ask("get serviceaccount default")).code === 0, 5_000);
-  await world.tell("traffic", "apply -f -", { input: readFileSync(join(import.meta.dirname, "manifests", "traffic.yaml"), "utf8") });
+  await until(
+    "the namespace's account",
+    async () => (await ask("get serviceaccount default")).code === 0,
+    5_000,
+  );
+  await world.tell("traffic", "apply -f -", {
+    input: readFileSync(join(import.meta.dirname, "manifests", "traffic.yaml"), "utf8"),
+  });
   await tell("rollout status deployment/web --timeout=40s");
   await tell("wait --for=condition=ready pod/guest --timeout=20s");
 });
@@ -35,7 +41,15 @@ for (const name of ["web", "web.traffic", "web.traffic.svc", "web.traffic.svc.cl
 
 test("a service's calls go to all of its pods", { skip }, async () => {
   const { out } = await guest("for n in $(seq 40); do timeout 3 wget -qO- http://web/; done");
-  assert.equal(new Set(out.trim().split("\n").map((line) => line.split(" ")[0])).size, 2);
+  assert.equal(
+    new Set(
+      out
+        .trim()
+        .split("\n")
+        .map((line) => line.split(" ")[0]),
+    ).size,
+    2,
+  );
   assert.equal(out.trim().split("\n").length, 40, "none failed");
 });
 
@@ -45,34 +59,72 @@ test("a NodePort answers on the node's address, also to a pod", { skip }, async 
 });
 
 test("a headless service's name gives its pods' addresses, and SRV its port", { skip }, async () => {
-  const script = 'const d=require("dns").promises;Promise.all([d.resolve4("heads.traffic.svc.cluster.local"),d.resolveSrv("_http._tcp.heads.traffic.svc.cluster.local")]).then(r=>console.log(JSON.stringify(r)))';
-  const [addresses, services] = JSON.parse((await tell(["exec", "guest", "--", "node", "-e", script])).trim()) as [string[], { port: number }[]];
+  const script =
+    'const d=require("dns").promises;Promise.all([d.resolve4("heads.traffic.svc.cluster.local"),d.resolveSrv("_http._tcp.heads.traffic.svc.cluster.local")]).then(r=>console.log(JSON.stringify(r)))';
+  const [addresses, services] = JSON.parse(
+    (await tell(["exec", "guest", "--", "node", "-e", script])).trim(),
+  ) as [string[], { port: number }[]];
   const pods = (await tell("get pods -l app=web -o jsonpath={.items[*].status.podIP}")).split(" ");
   assert.deepEqual(addresses.toSorted(), pods.toSorted());
-  assert.deepEqual(services.map(({ port }) => port), [8000, 8000]);
+  assert.deepEqual(
+    services.map(({ port }) => port),
+    [8000, 8000],
+  );
 });
 
 test("a name outside gets SERVFAIL at once, an unknown name inside NXDOMAIN", { skip }, async () => {
-  const script = (name: string): string => `const s=Date.now();require("dns").promises.resolve4("${name}").catch(e=>console.log(e.code,Date.now()-s))`;
-  const [outside, tookMs] = (await tell(["exec", "guest", "--", "node", "-e", script("shop.example.com")])).trim().split(" ");
+  const script = (name: string): string =>
+    `const s=Date.now();require("dns").promises.resolve4("${name}").catch(e=>console.log(e.code,Date.now()-s))`;
+  const [outside, tookMs] = (await tell(["exec", "guest", "--", "node", "-e", script("shop.example.com")]))
+    .trim()
+    .split(" ");
   assert.equal(outside, "ESERVFAIL");
   assert.ok(Number(tookMs) < 1_000, `${tookMs} ms`);
-  assert.match(await tell(["exec", "guest", "--", "node", "-e", script("nobody.traffic.svc.cluster.local")]), /^ENOTFOUND /);
+  assert.match(
+    await tell(["exec", "guest", "--", "node", "-e", script("nobody.traffic.svc.cluster.local")]),
+    /^ENOTFOUND /,
+  );
 });
 
 test("a pod that is not ready is out of its service until it is again", { skip }, async () => {
   const [tired = ""] = (await tell("get pods -l app=web -o jsonpath={.items[*].metadata.name}")).split(" ");
   await tell(["exec", tired, "--", "sh", "-c", "echo > /tmp/tired"]);
-  await until("it to be out", async () => (await tell("get endpoints web -o jsonpath={.subsets[*].addresses[*].targetRef.name}")).split(" ").length === 1, 10_000);
+  await until(
+    "it to be out",
+    async () =>
+      (await tell("get endpoints web -o jsonpath={.subsets[*].addresses[*].targetRef.name}")).split(" ")
+        .length === 1,
+    10_000,
+  );
   assert.match(await tell(`get pod ${tired}`), /0\/1\s+Running\s+0/);
-  await until("no call to go there", async () => !(await guest("for n in 1 2 3 4 5 6 7 8; do timeout 3 wget -qO- http://web/; done")).out.includes(tired), 5_000);
+  await until(
+    "no call to go there",
+    async () =>
+      !(await guest("for n in 1 2 3 4 5 6 7 8; do timeout 3 wget -qO- http://web/; done")).out.includes(
+        tired,
+      ),
+    5_000,
+  );
   await tell(["exec", tired, "--", "rm", "/tmp/tired"]);
-  await until("it to be back", async () => (await tell("get endpoints web -o jsonpath={.subsets[*].addresses[*].targetRef.name}")).split(" ").length === 2, 10_000);
+  await until(
+    "it to be back",
+    async () =>
+      (await tell("get endpoints web -o jsonpath={.subsets[*].addresses[*].targetRef.name}")).split(" ")
+        .length === 2,
+    10_000,
+  );
 });
 
 test("the ingress goes by host and path", { skip }, async () => {
-  assert.match((await visit("web.example.test", "/deep/er")).text, /^web-\S+ web\.example\.test \/deep\/er\n$/);
-  assert.equal((await visit("web.example.test", "/api/menu")).status, 404, "a host with rules of its own is not answered by those of any host");
+  assert.match(
+    (await visit("web.example.test", "/deep/er")).text,
+    /^web-\S+ web\.example\.test \/deep\/er\n$/,
+  );
+  assert.equal(
+    (await visit("web.example.test", "/api/menu")).status,
+    404,
+    "a host with rules of its own is not answered by those of any host",
+  );
   assert.equal((await visit("other.example.test", "/api/menu")).status, 200);
   assert.doesNotMatch((await visit("web.example.test", "/deeper")).text, /^web-/, "a prefix ends at a slash");
   assert.doesNotMatch((await visit("other.example.test", "/deep")).text, /^web-/);
@@ -88,14 +140,33 @@ test("a service without pods refuses at once", { skip }, async () => {
 
 test("a NetworkPolicy shuts out who is not named, and lets in who is", { skip }, async () => {
   const policy = (from: object[]): string =>
-    JSON.stringify({ apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { name: "closed" }, spec: { podSelector: { matchLabels: { app: "web" } }, policyTypes: ["Ingress"], ingress: from.length === 0 ? [] : [{ from }] } });
+    JSON.stringify({
+      apiVersion: "networking.k8s.io/v1",
+      kind: "NetworkPolicy",
+      metadata: { name: "closed" },
+      spec: {
+        podSelector: { matchLabels: { app: "web" } },
+        policyTypes: ["Ingress"],
+        ingress: from.length === 0 ? [] : [{ from }],
+      },
+    });
   await world.tell("traffic", "apply -f -", { input: policy([]) });
-  await until("the door to shut", async () => (await guest("timeout 1 wget -qO- http://web/")).code !== 0, 10_000);
+  await until(
+    "the door to shut",
+    async () => (await guest("timeout 1 wget -qO- http://web/")).code !== 0,
+    10_000,
+  );
   await tell("rollout status deployment/web --timeout=10s");
-  await world.tell("traffic", "apply -f -", { input: policy([{ podSelector: { matchLabels: { app: "guest" } } }]) });
+  await world.tell("traffic", "apply -f -", {
+    input: policy([{ podSelector: { matchLabels: { app: "guest" } } }]),
+  });
   await until("the door to open", async () => (await get("http://web/")).code === 0, 10_000);
   await tell("label pod guest app=stranger --overwrite");
-  await until("a stranger to be shut out", async () => (await guest("timeout 1 wget -qO- http://web/")).code !== 0, 10_000);
+  await until(
+    "a stranger to be shut out",
+    async () => (await guest("timeout 1 wget -qO- http://web/")).code !== 0,
+    10_000,
+  );
   await tell("delete networkpolicy closed");
   await until("all doors to open", async () => (await get("http://web/")).code === 0, 10_000);
   await world.isWell();
@@ -103,7 +174,10 @@ test("a NetworkPolicy shuts out who is not named, and lets in who is", { skip },
 
 test("a pod speaks to the API with its own token", { skip }, async () => {
   const script = `const fs=require("fs"),d="/var/run/secrets/kubernetes.io/serviceaccount/";require("https").get({host:"kubernetes.default.svc",path:"/api/v1/namespaces/traffic/pods",ca:fs.readFileSync(d+"ca.crt"),headers:{authorization:"Bearer "+fs.readFileSync(d+"token")}},r=>{let t="";r.on("data",x=>t+=x).on("end",()=>console.log(r.statusCode,JSON.parse(t).message))})`;
-  assert.match(await tell(["exec", "guest", "--", "node", "-e", script]), /^403 pods is forbidden: User "system:serviceaccount:traffic:default" cannot list/);
+  assert.match(
+    await tell(["exec", "guest", "--", "node", "-e", script]),
+    /^403 pods is forbidden: User "system:serviceaccount:traffic:default" cannot list/,
+  );
 });
 
 function visit(host: string, path: string): Promise<{ readonly status: number; readonly text: string }> {

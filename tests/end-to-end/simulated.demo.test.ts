@@ -3,7 +3,9 @@ import { existsSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { call, DemoWorld, until } from "./demo-world.ts";
 
-const skip = existsSync(new URL("../../dist/cortado.cjs", import.meta.url)) ? false : "needs the bundle: npm run bundle";
+const skip = existsSync(new URL("../../dist/cortado.cjs", import.meta.url))
+  ? false
+  : "needs the bundle: npm run bundle";
 const world = new DemoWorld();
 
 before(async () => {
@@ -11,21 +13,41 @@ before(async () => {
 });
 after(() => world.end());
 
-test("the simulated runtime says so in the first line, in demo.json and in the node's status", { skip }, async () => {
-  assert.match(world.said.split("\n")[0] ?? "", /simulated/);
-  const { ready, runtime } = world.file;
-  assert.deepEqual({ ready, runtime }, { ready: true, runtime: "simulated" });
-  assert.equal(world.store.shop, null, "what does not serve has no URL");
-  assert.match(await world.mustKubectl("get", "node", "store-042", "-o", "jsonpath={.status.nodeInfo.containerRuntimeVersion}"), /^simulated:/);
-});
+test(
+  "the simulated runtime says so in the first line, in demo.json and in the node's status",
+  { skip },
+  async () => {
+    assert.match(world.said.split("\n")[0] ?? "", /simulated/);
+    const { ready, runtime } = world.file;
+    assert.deepEqual({ ready, runtime }, { ready: true, runtime: "simulated" });
+    assert.equal(world.store.shop, null, "what does not serve has no URL");
+    assert.match(
+      await world.mustKubectl(
+        "get",
+        "node",
+        "store-042",
+        "-o",
+        "jsonpath={.status.nodeInfo.containerRuntimeVersion}",
+      ),
+      /^simulated:/,
+    );
+  },
+);
 
 test("the API, the broker and functions are the real ones", { skip }, async () => {
-  assert.match(await world.mustKubectl("get", "pods", "-n", "coffee-shop", "--no-headers"), /^order-\S+\s+1\/1\s+Running/m);
+  assert.match(
+    await world.mustKubectl("get", "pods", "-n", "coffee-shop", "--no-headers"),
+    /^order-\S+\s+1\/1\s+Running/m,
+  );
   await world.mustKubectl("create", "deployment", "web", "--image=example.test/web:1", "--replicas=2");
   await world.mustKubectl("rollout", "status", "deployment/web", "--timeout=30s");
   assert.match((await call(`${world.store.gateway}/function/temperature-check`, 97.4)).text, /^Warning/);
   assert.equal((await world.publish("/store104/fridge/temp", "99")).code, 0);
-  await until("the alert", async () => (await world.mustKubectl("get", "alerts", "-A", "--no-headers")).trim() !== "", 10_000);
+  await until(
+    "the alert",
+    async () => (await world.mustKubectl("get", "alerts", "-A", "--no-headers")).trim() !== "",
+    10_000,
+  );
 });
 
 test("a killed store comes back with what it acknowledged", { skip }, async () => {

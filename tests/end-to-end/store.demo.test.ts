@@ -16,7 +16,11 @@ const milk = async (): Promise<number> => {
   return items.find(({ sku }) => sku === "milk")?.quantity ?? Number.NaN;
 };
 const alerts = async (): Promise<readonly { readonly spec: Record<string, string> }[]> =>
-  (JSON.parse(await world.mustKubectl("get", "alerts", "-A", "-o", "json")) as { items: { spec: Record<string, string> }[] }).items;
+  (
+    JSON.parse(await world.mustKubectl("get", "alerts", "-A", "-o", "json")) as {
+      items: { spec: Record<string, string> }[];
+    }
+  ).items;
 
 before(async () => {
   if (missing === undefined) await world.start();
@@ -25,7 +29,10 @@ after(() => world.end());
 
 test("demo.json says what is where, and only its owner may read it", { skip }, () => {
   const { ready, runtime, hub, stores } = world.file;
-  assert.deepEqual({ ready, runtime, hub, names: stores.map(({ name }) => name) }, { ready: true, runtime: "containerd", hub: null, names: ["store-042"] });
+  assert.deepEqual(
+    { ready, runtime, hub, names: stores.map(({ name }) => name) },
+    { ready: true, runtime: "containerd", hub: null, names: ["store-042"] },
+  );
   const { kubeconfig, mqtt, gateway, shop, pid, uplink } = world.store;
   assert.ok(kubeconfig.startsWith("/") && existsSync(kubeconfig));
   assert.match(mqtt, /^mqtt:\/\/127\.0\.0\.1:\d+$/);
@@ -39,30 +46,51 @@ test("the node is Ready at v1.36 and the shop's pods run in containerd", { skip 
   const nodes = await world.mustKubectl("get", "nodes", "-o", "wide", "--no-headers");
   assert.match(nodes, /^store-042\s+Ready\s.*v1\.36\.\d+\S*\s.*containerd:\/\//);
   const pods = await world.mustKubectl("get", "pods", "-n", "coffee-shop", "--no-headers");
-  for (const name of ["order", "payment", "inventory"]) assert.match(pods, new RegExp(`^${name}-\\S+\\s+1/1\\s+Running`, "m"));
+  for (const name of ["order", "payment", "inventory"])
+    assert.match(pods, new RegExp(`^${name}-\\S+\\s+1/1\\s+Running`, "m"));
   const { out } = await run("ip", ["netns", "pids", `cortado-${world.id}-store-042`]);
   assert.ok(out.trim().split("\n").length >= 2, "our process and containerd live in the store's network");
 });
 
-test("an order is taken once: 201, then 200 with the same order, 409 with another body; stock falls", { skip }, async () => {
-  const before = await milk();
-  const id = randomUUID();
-  const first = await world.order(1, id);
-  assert.equal(first.status, 201, first.text);
-  const again = await world.order(1, id);
-  assert.equal(again.status, 200);
-  assert.deepEqual(again.json(), first.json());
-  assert.equal((await world.order(2, id)).status, 409);
-  await until("stock to fall once", async () => (await milk()) === before - 200, 5_000);
-  assert.equal((await call(`${world.store.shop}/api/orders/${id}`)).json()["id"], id);
-  assert.equal((await call(`${world.store.shop}/api/orders/${randomUUID()}`)).status, 404);
-});
+test(
+  "an order is taken once: 201, then 200 with the same order, 409 with another body; stock falls",
+  { skip },
+  async () => {
+    const before = await milk();
+    const id = randomUUID();
+    const first = await world.order(1, id);
+    assert.equal(first.status, 201, first.text);
+    const again = await world.order(1, id);
+    assert.equal(again.status, 200);
+    assert.deepEqual(again.json(), first.json());
+    assert.equal((await world.order(2, id)).status, 409);
+    await until("stock to fall once", async () => (await milk()) === before - 200, 5_000);
+    assert.equal((await call(`${world.store.shop}/api/orders/${id}`)).json()["id"], id);
+    assert.equal((await call(`${world.store.shop}/api/orders/${randomUUID()}`)).status, 404);
+  },
+);
 
 for (const { name, body, says } of [
   { name: "without an id", body: { items: [], payment: {} }, says: /UUID/ },
-  { name: "of something unknown", body: { id: randomUUID(), items: [{ sku: "beer", quantity: 1 }], payment: { method: "cash" } }, says: /beer.*menu/ },
-  { name: "of nothing", body: { id: randomUUID(), items: [{ sku: "tea", quantity: 0 }], payment: { method: "cash" } }, says: /quantity/ },
-  { name: "with a card number", body: { id: randomUUID(), items: [{ sku: "tea", quantity: 1 }], payment: { method: "card", token: "4242 4242 4242 4242" } }, says: /card number/ },
+  {
+    name: "of something unknown",
+    body: { id: randomUUID(), items: [{ sku: "beer", quantity: 1 }], payment: { method: "cash" } },
+    says: /beer.*menu/,
+  },
+  {
+    name: "of nothing",
+    body: { id: randomUUID(), items: [{ sku: "tea", quantity: 0 }], payment: { method: "cash" } },
+    says: /quantity/,
+  },
+  {
+    name: "with a card number",
+    body: {
+      id: randomUUID(),
+      items: [{ sku: "tea", quantity: 1 }],
+      payment: { method: "card", token: "4242 4242 4242 4242" },
+    },
+    says: /card number/,
+  },
 ])
   test(`an order ${name} is refused by name`, { skip }, async () => {
     const reply = await call(`${world.store.shop}/api/orders`, body);
@@ -71,7 +99,11 @@ for (const { name, body, says } of [
   });
 
 test("a declined card is a 402, and the same order paid anew is taken", { skip }, async () => {
-  const body = (id: string, token: string) => ({ id, items: [{ sku: "tea", quantity: 1 }], payment: { method: "card", token } });
+  const body = (id: string, token: string) => ({
+    id,
+    items: [{ sku: "tea", quantity: 1 }],
+    payment: { method: "card", token },
+  });
   const declined = await call(`${world.store.shop}/api/orders`, body(randomUUID(), "tok_declined"));
   assert.equal(declined.status, 402);
   assert.equal((await call(`${world.store.shop}/api/orders`, body(randomUUID(), "tok_visa"))).status, 201);
@@ -81,7 +113,11 @@ test("a warm fridge raises one alert; normal readings raise none", { skip }, asy
   const before = (await alerts()).length;
   assert.equal((await world.publish("/store104/fridge/temp", '{"temp": 38.1, "unit": "F"}')).code, 0);
   assert.equal((await world.publish("/store104/fridge/temp", '{"temp": 97.4, "unit": "F"}')).code, 0);
-  const found = await until("the alert", async () => ((await alerts()).length > before ? alerts() : undefined), 10_000);
+  const found = await until(
+    "the alert",
+    async () => ((await alerts()).length > before ? alerts() : undefined),
+    10_000,
+  );
   assert.equal(found.length, before + 1);
   const alert = found.find(({ spec }) => spec["payload"] === '{"temp": 97.4, "unit": "F"}');
   assert.equal(alert?.spec["topic"], "/store104/fridge/temp");
@@ -118,15 +154,31 @@ test("with the uplink cut the store sells, stores payments up to its cap, and al
   const before = (await alerts()).length;
   assert.equal((await world.publish("/store104/fridge/temp", "99")).code, 0);
   await until("an alert", async () => (await alerts()).length === before + 1, 10_000);
-  const taken = await until("the cap", async () => ((await world.order(20)).status === 402 ? true : undefined), 60_000);
+  const taken = await until(
+    "the cap",
+    async () => ((await world.order(20)).status === 402 ? true : undefined),
+    60_000,
+  );
   assert.ok(taken);
   await world.demo("plug");
   assert.equal(world.store.uplink, "up");
-  await until("the line to be found again", async () => ((await world.order()).json()["payment"] as { state: string } | undefined)?.state === "paid", 15_000);
+  await until(
+    "the line to be found again",
+    async () => ((await world.order()).json()["payment"] as { state: string } | undefined)?.state === "paid",
+    15_000,
+  );
 });
 
 test("a killed process leaves its containers running, and boot adopts them", { skip }, async () => {
-  const pods = async (): Promise<string> => world.mustKubectl("get", "pods", "-n", "coffee-shop", "-o", "jsonpath={range .items[*]}{.metadata.uid} {.status.containerStatuses[*].containerID}{\"\\n\"}{end}");
+  const pods = async (): Promise<string> =>
+    world.mustKubectl(
+      "get",
+      "pods",
+      "-n",
+      "coffee-shop",
+      "-o",
+      'jsonpath={range .items[*]}{.metadata.uid} {.status.containerStatuses[*].containerID}{"\\n"}{end}',
+    );
   const before = await pods();
   const id = randomUUID();
   assert.equal((await world.order(1, id)).status, 201);

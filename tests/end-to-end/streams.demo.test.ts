@@ -20,13 +20,21 @@ before(async () => {
   if (missing !== undefined) return;
   await world.start();
   await tell("create namespace streams");
-  await until("the namespace's account", async () => (await ask("get serviceaccount default")).code === 0, 5_000);
+  await until(
+    "the namespace's account",
+    async () => (await ask("get serviceaccount default")).code === 0,
+    5_000,
+  );
   await tell(["apply", "-f", join(import.meta.dirname, "manifests", "talker.yaml")]);
 });
 after(() => world.end());
 
 test("logs -f shows lines as they come and ends with the container", { skip }, async () => {
-  await until("the pod's container", async () => !/ContainerCreating|PodInitializing/.test((await ask("logs brief")).err), 20_000);
+  await until(
+    "the pod's container",
+    async () => !/ContainerCreating|PodInitializing/.test((await ask("logs brief")).err),
+    20_000,
+  );
   const { code, out } = await ask("logs -f brief", { timeoutMs: 20_000 });
   assert.equal(code, 0);
   assert.equal(out, "step 1\nstep 2\nstep 3\nstep 4\nstep 5\n");
@@ -35,24 +43,51 @@ test("logs -f shows lines as they come and ends with the container", { skip }, a
   await tell("wait --for=jsonpath={.status.phase}=Succeeded pod/brief --timeout=10s");
 });
 
-test("logs: by container, with stamps, since a time, of all of a label, of the life before", { skip }, async () => {
-  await tell("wait --for=condition=ready pod/talker --timeout=30s");
-  assert.match(await tell("logs talker -c main --timestamps --tail=2"), /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z line \d+\n){2}$/);
-  assert.match(await tell("logs talker -c main"), /^to stderr$/m);
-  await until("three lines", async () => /line 12/.test(await tell("logs talker -c main")), 15_000);
-  const recent = (await tell("logs talker -c main --since=1s")).trim().split("\n");
-  assert.ok(recent.length >= 1 && recent.length <= 8, recent.join());
-  assert.match(await tell("logs -l app=talker --all-containers --prefix --tail=1"), /^\[pod\/talker\/main\] line \d+$/m);
-  assert.match((await ask("logs talker -c nope")).err, /container nope is not valid for pod talker/);
-  assert.match((await ask("logs talker --previous -c main")).err, /previous terminated container "main" in pod "talker" not found/);
-  await until("a second life", async () => Number(await tell("get pod crasher -o jsonpath={.status.containerStatuses[0].restartCount}")) >= 1, 20_000);
-  assert.match(await tell("logs crasher --previous"), /^life \d+\n$/);
-  await using follow = world.running("streams", "logs -f talker -c main --tail=1");
-  await until("lines as they come", () => (follow.said.match(/line/g)?.length ?? 0) >= 3, 5_000);
-});
+test(
+  "logs: by container, with stamps, since a time, of all of a label, of the life before",
+  { skip },
+  async () => {
+    await tell("wait --for=condition=ready pod/talker --timeout=30s");
+    assert.match(
+      await tell("logs talker -c main --timestamps --tail=2"),
+      /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z line \d+\n){2}$/,
+    );
+    assert.match(await tell("logs talker -c main"), /^to stderr$/m);
+    await until("three lines", async () => /line 12/.test(await tell("logs talker -c main")), 15_000);
+    const recent = (await tell("logs talker -c main --since=1s")).trim().split("\n");
+    assert.ok(recent.length >= 1 && recent.length <= 8, recent.join());
+    assert.match(
+      await tell("logs -l app=talker --all-containers --prefix --tail=1"),
+      /^\[pod\/talker\/main\] line \d+$/m,
+    );
+    assert.match((await ask("logs talker -c nope")).err, /container nope is not valid for pod talker/);
+    assert.match(
+      (await ask("logs talker --previous -c main")).err,
+      /previous terminated container "main" in pod "talker" not found/,
+    );
+    await until(
+      "a second life",
+      async () =>
+        Number(await tell("get pod crasher -o jsonpath={.status.containerStatuses[0].restartCount}")) >= 1,
+      20_000,
+    );
+    assert.match(await tell("logs crasher --previous"), /^life \d+\n$/);
+    await using follow = world.running("streams", "logs -f talker -c main --tail=1");
+    await until("lines as they come", () => (follow.said.match(/line/g)?.length ?? 0) >= 3, 5_000);
+  },
+);
 
 test("exec: exit codes, both outputs, input, a terminal", { skip }, async () => {
-  const run7 = await ask(["exec", "talker", "-c", "main", "--", "sh", "-c", "echo out; echo err >&2; exit 7"]);
+  const run7 = await ask([
+    "exec",
+    "talker",
+    "-c",
+    "main",
+    "--",
+    "sh",
+    "-c",
+    "echo out; echo err >&2; exit 7",
+  ]);
   assert.deepEqual({ code: run7.code, out: run7.out }, { code: 7, out: "out\n" });
   assert.match(run7.err, /^err\n/);
   assert.equal(await tell("exec -i talker -c main -- cat", { input: "data\n" }), "data\n");
@@ -69,10 +104,14 @@ test("exec: exit codes, both outputs, input, a terminal", { skip }, async () => 
 
 test("attach hears a container and speaks to it", { skip }, async () => {
   await using attached = world.running("streams", "attach -i talker -c echo");
-  await until("the attached container", () => {
-    attached.type("you\n");
-    return /heard you/.test(attached.said);
-  }, 10_000);
+  await until(
+    "the attached container",
+    () => {
+      attached.type("you\n");
+      return /heard you/.test(attached.said);
+    },
+    10_000,
+  );
 });
 
 test("cp goes both ways, folders too, and bytes stay what they are", { skip }, async () => {
@@ -91,10 +130,18 @@ test("cp goes both ways, folders too, and bytes stay what they are", { skip }, a
 
 for (const target of ["pod/talker", "service/talker"])
   test(`port-forward to a ${target.split("/")[0]} carries calls, many at once`, { skip }, async () => {
-    await using forward = world.running("streams", `port-forward ${target} :${target.startsWith("pod") ? 8000 : 80}`);
+    await using forward = world.running(
+      "streams",
+      `port-forward ${target} :${target.startsWith("pod") ? 8000 : 80}`,
+    );
     const [, port] = await until("the port", () => /127\.0\.0\.1:(\d+) -> 8000/.exec(forward.said), 10_000);
-    const replies = await Promise.all(Array.from({ length: 20 }, (_none, at) => call(`http://127.0.0.1:${port}/${at}`)));
-    assert.deepEqual(replies.map(({ text }) => text), replies.map((_reply, at) => `at /${at}`));
+    const replies = await Promise.all(
+      Array.from({ length: 20 }, (_none, at) => call(`http://127.0.0.1:${port}/${at}`)),
+    );
+    assert.deepEqual(
+      replies.map(({ text }) => text),
+      replies.map((_reply, at) => `at /${at}`),
+    );
   });
 
 test("port-forward says when nobody listens in the pod", { skip }, async () => {
@@ -118,12 +165,18 @@ test("run --rm -i runs a command, gives its code, and leaves no pod", { skip }, 
 test("proxy and top", { skip }, async () => {
   await using proxy = world.running("streams", "proxy --port=0");
   const [, port] = await until("the proxy", () => /127\.0\.0\.1:(\d+)/.exec(proxy.said), 5_000);
-  const list = (await call(`http://127.0.0.1:${port}/api/v1/namespaces/streams/pods`)).json() as unknown as { items: object[] };
+  const list = (await call(`http://127.0.0.1:${port}/api/v1/namespaces/streams/pods`)).json() as unknown as {
+    items: object[];
+  };
   assert.equal(list.items.length, 3);
-  const top = await until("the pod's usage", async () => {
-    const { code, out } = await ask("top pod talker --containers --no-headers");
-    return code === 0 ? out : undefined;
-  }, 30_000);
+  const top = await until(
+    "the pod's usage",
+    async () => {
+      const { code, out } = await ask("top pod talker --containers --no-headers");
+      return code === 0 ? out : undefined;
+    },
+    30_000,
+  );
   assert.match(top, /^talker\s+main\s+\d+m\s+\d+Mi/m);
   await world.isWell();
 });

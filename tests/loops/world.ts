@@ -22,7 +22,12 @@ export class LoopWorld implements AsyncDisposable {
 
   private constructor(clock: HeldClock, server: ApiServer, stack: AsyncDisposableStack) {
     this.clock = clock;
-    this.client = newClient(inProcessTransport(server, { name: "system:admin", groups: ["system:masters", "system:authenticated"] }));
+    this.client = newClient(
+      inProcessTransport(server, {
+        name: "system:admin",
+        groups: ["system:masters", "system:authenticated"],
+      }),
+    );
     this.#stack = stack;
   }
 
@@ -44,7 +49,17 @@ export class LoopWorld implements AsyncDisposable {
     };
     const localPath = { folder: "/var/lib/cortado/storage", removeFolder };
     const { client } = world;
-    world.#stack.use(startControllers({ client, clock, random, log, loopMetrics, clusterCa: () => "the authority", localPath }));
+    world.#stack.use(
+      startControllers({
+        client,
+        clock,
+        random,
+        log,
+        loopMetrics,
+        clusterCa: () => "the authority",
+        localPath,
+      }),
+    );
     world.#stack.use(startScheduler({ client, clock, random, log, loopMetrics }));
     await settle();
     return world;
@@ -59,13 +74,27 @@ export class LoopWorld implements AsyncDisposable {
       allocatable: { cpu: "2", memory: "4Gi", pods: "110" },
       conditions: [{ type: "Ready", status: "True", reason: "KubeletReady", message: "ready" }],
     };
-    await this.client.create(nodes, { metadata: { name, labels: { "kubernetes.io/hostname": name } } }, { signal: this.signal });
-    await this.client.patch(nodes, { name, type: "merge", body: { status }, subresource: "status", signal: this.signal });
+    await this.client.create(
+      nodes,
+      { metadata: { name, labels: { "kubernetes.io/hostname": name } } },
+      { signal: this.signal },
+    );
+    await this.client.patch(nodes, {
+      name,
+      type: "merge",
+      body: { status },
+      subresource: "status",
+      signal: this.signal,
+    });
   }
 
   /** Lets held time pass in small steps until the look succeeds. */
-  async until<Found>(what: string, look: () => Promise<Found | undefined | false>, withinMs = 30_000): Promise<Found> {
-    for (let passedMs = 0; passedMs <= withinMs; ) {
+  async until<Found>(
+    what: string,
+    look: () => Promise<Found | undefined | false>,
+    withinMs = 30_000,
+  ): Promise<Found> {
+    for (let passedMs = 0; passedMs <= withinMs;) {
       const found = await look();
       if (found !== undefined && found !== false) return found;
       const stepMs = Math.min(Math.max(this.clock.nextMs ?? 50, 50), 2_000);

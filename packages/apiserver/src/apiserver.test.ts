@@ -186,9 +186,13 @@ test("services get addresses and node ports, each once", async () => {
 
 test("ephemeral containers are refused by name, so that nobody waits for one", async () => {
   await using world = await startApiWorld();
-  await world.send("POST", "/api/v1/namespaces/default/serviceaccounts", { body: { metadata: { name: "default" } } });
+  await world.send("POST", "/api/v1/namespaces/default/serviceaccounts", {
+    body: { metadata: { name: "default" } },
+  });
   const pods = "/api/v1/namespaces/default/pods";
-  await world.send("POST", pods, { body: { metadata: { name: "p" }, spec: { containers: [{ name: "c", image: "i" }] } } });
+  await world.send("POST", pods, {
+    body: { metadata: { name: "p" }, spec: { containers: [{ name: "c", image: "i" }] } },
+  });
   const body = { spec: { ephemeralContainers: [{ name: "debugger", image: "i" }] } };
   const headers = { "content-type": "application/strategic-merge-patch+json" };
   const refused = await world.send("PATCH", `${pods}/p/ephemeralcontainers`, { body, headers });

@@ -9,7 +9,11 @@ const golden = join(import.meta.dirname, "testing", "help.txt");
 
 type Asked = { readonly role: string; readonly with: unknown };
 
-function fakeRoles(): { readonly roles: CliRoles; readonly asked: Asked[]; said: () => { out: string; err: string } } {
+function fakeRoles(): {
+  readonly roles: CliRoles;
+  readonly asked: Asked[];
+  said: () => { out: string; err: string };
+} {
   const asked: Asked[] = [];
   let out = "";
   let err = "";
@@ -29,7 +33,9 @@ function fakeRoles(): { readonly roles: CliRoles; readonly asked: Asked[]; said:
     runDemo: note("demo"),
     askDemo: (folder, action, store) => {
       asked.push({ role: "ask", with: { folder, action, store } });
-      return store === "nobody" ? Promise.reject(new StatusError("NotFound", "there is no store nobody; it has store-042")) : Promise.resolve();
+      return store === "nobody"
+        ? Promise.reject(new StatusError("NotFound", "there is no store nobody; it has store-042"))
+        : Promise.resolve();
     },
     readToken: () => Promise.resolve("K10abc::server:secret"),
     runKubectl: note("kubectl"),
@@ -40,7 +46,13 @@ function fakeRoles(): { readonly roles: CliRoles; readonly asked: Asked[]; said:
 
 test("help teaches, and changes only on purpose", async () => {
   const texts: string[] = [];
-  for (const words of [["--help"], ["server", "--help"], ["demo", "--help"], ["demo", "start", "--help"], ["token", "--help"]]) {
+  for (const words of [
+    ["--help"],
+    ["server", "--help"],
+    ["demo", "--help"],
+    ["demo", "start", "--help"],
+    ["token", "--help"],
+  ]) {
     const { roles, said } = fakeRoles();
     assert.equal(await runCli(words, roles), 0);
     texts.push(`$ cortado ${words.join(" ")}\n${said().out}`);
@@ -51,11 +63,27 @@ test("help teaches, and changes only on purpose", async () => {
 });
 
 for (const { words, role, given } of [
-  { words: ["server", "--data-dir", "/d", "--tls-san", "a", "--tls-san", "b"], role: "server", given: { settings: { "data-dir": "/d", "tls-san": ["a", "b"] } } },
+  {
+    words: ["server", "--data-dir", "/d", "--tls-san", "a", "--tls-san", "b"],
+    role: "server",
+    given: { settings: { "data-dir": "/d", "tls-san": ["a", "b"] } },
+  },
   { words: ["server", "-c", "/f"], role: "server", given: { config: "/f", settings: {} } },
-  { words: ["demo", "cut-power", "store-042"], role: "ask", given: { folder: "/here/.cortado", action: "cut-power", store: "store-042" } },
-  { words: ["demo", "start", "--fresh"], role: "demo", given: { folder: "/here/.cortado", fresh: true, simulated: false } },
-  { words: ["kubectl", "get", "pods", "-A"], role: "kubectl", given: { kubeconfig: undefined, words: ["get", "pods", "-A"] } },
+  {
+    words: ["demo", "cut-power", "store-042"],
+    role: "ask",
+    given: { folder: "/here/.cortado", action: "cut-power", store: "store-042" },
+  },
+  {
+    words: ["demo", "start", "--fresh"],
+    role: "demo",
+    given: { folder: "/here/.cortado", fresh: true, simulated: false },
+  },
+  {
+    words: ["kubectl", "get", "pods", "-A"],
+    role: "kubectl",
+    given: { kubeconfig: undefined, words: ["get", "pods", "-A"] },
+  },
 ])
   test(`cortado ${words.join(" ")}`, async () => {
     const { roles, asked } = fakeRoles();
@@ -67,7 +95,11 @@ for (const { words, code, says } of [
   { words: ["serve"], code: 2, says: /unknown command 'serve'/ },
   { words: ["server", "--no-such"], code: 2, says: /unknown option '--no-such'/ },
   { words: ["demo", "unplug"], code: 2, says: /missing required argument 'store'/ },
-  { words: ["demo", "kill", "nobody"], code: 1, says: /^cortado: there is no store nobody; it has store-042/ },
+  {
+    words: ["demo", "kill", "nobody"],
+    code: 1,
+    says: /^cortado: there is no store nobody; it has store-042/,
+  },
 ])
   test(`cortado ${words.join(" ")} ends with ${code} and says why`, async () => {
     const { roles, said } = fakeRoles();

@@ -31,13 +31,24 @@ export async function runCli(words: readonly string[], roles: CliRoles): Promise
 
 function newCli(roles: CliRoles): Command {
   const program = new Command("cortado")
-    .description("Runs a store: a small Kubernetes with containers, an MQTT broker, functions, and the coffee shop.")
+    .description(
+      "Runs a store: a small Kubernetes with containers, an MQTT broker, functions, and the coffee shop.",
+    )
     .exitOverride()
     .enablePositionalOptions()
     .showHelpAfterError("(see cortado --help)")
     .configureOutput({ writeOut: roles.out, writeErr: roles.err });
-  program.addHelpText("after", "\nExamples:\n  cortado server --node-name store-042\n  cortado demo unplug store-042\n  cortado kubectl get pods -A\n");
-  for (const command of [serverCommand(roles), demoCommand(roles), tokenCommand(roles), kubectlCommand(roles), versionCommand(roles)])
+  program.addHelpText(
+    "after",
+    "\nExamples:\n  cortado server --node-name store-042\n  cortado demo unplug store-042\n  cortado kubectl get pods -A\n",
+  );
+  for (const command of [
+    serverCommand(roles),
+    demoCommand(roles),
+    tokenCommand(roles),
+    kubectlCommand(roles),
+    versionCommand(roles),
+  ])
     program.addCommand(command);
   inherit(program);
   return program;

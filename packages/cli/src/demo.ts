@@ -4,7 +4,11 @@ export type DemoAction = "unplug" | "plug" | "kill" | "cut-power" | "boot";
 
 export type DemoRoles = {
   /** Brings the demo up in the foreground, until Ctrl-C. */
-  readonly runDemo: (options: { readonly folder: string; readonly fresh: boolean; readonly simulated: boolean }) => Promise<void>;
+  readonly runDemo: (options: {
+    readonly folder: string;
+    readonly fresh: boolean;
+    readonly simulated: boolean;
+  }) => Promise<void>;
   readonly askDemo: (folder: string, action: DemoAction, store: string) => Promise<void>;
   /** `.cortado` of the folder that we were started in. */
   readonly demoFolder: string;
@@ -29,8 +33,13 @@ export function demoCommand(roles: DemoRoles): Command {
   start.action(() => roles.runDemo(start.opts()));
   demo.addCommand(start);
   for (const { action, help } of words) {
-    const command = new Command(action).description(help).argument("<store>", "such as store-042").option("--folder <path>", "The demo's folder", roles.demoFolder);
-    command.action((store: string) => roles.askDemo(command.opts<{ folder: string }>().folder, action, store));
+    const command = new Command(action)
+      .description(help)
+      .argument("<store>", "such as store-042")
+      .option("--folder <path>", "The demo's folder", roles.demoFolder);
+    command.action((store: string) =>
+      roles.askDemo(command.opts<{ folder: string }>().folder, action, store),
+    );
     demo.addCommand(command);
   }
   return demo;

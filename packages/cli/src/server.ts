@@ -1,11 +1,19 @@
 import { Command } from "commander";
 
-export type ServerSetting = { readonly name: string; readonly help: string; readonly isList: boolean; readonly fallback?: string };
+export type ServerSetting = {
+  readonly name: string;
+  readonly help: string;
+  readonly isList: boolean;
+  readonly fallback?: string;
+};
 
 export type ServerRoles = {
   readonly serverSettings: readonly ServerSetting[];
   /** Runs a store until it is told to stop. */
-  readonly runServer: (words: { readonly config?: string; readonly settings: Readonly<Record<string, unknown>> }) => Promise<void>;
+  readonly runServer: (words: {
+    readonly config?: string;
+    readonly settings: Readonly<Record<string, unknown>>;
+  }) => Promise<void>;
 };
 
 /** `cortado server`: all of a store in one process. */
@@ -15,14 +23,20 @@ export function serverCommand(roles: ServerRoles): Command {
     .option("-c, --config <file>", "Settings as name: value, by the names below", undefined);
   for (const { name, help, isList, fallback } of roles.serverSettings) {
     const text = fallback === undefined ? help : `${help} (default: ${fallback})`;
-    if (isList) command.option(`--${name} <value>`, text, (value: string, all: string[] = []) => [...all, value]);
+    if (isList)
+      command.option(`--${name} <value>`, text, (value: string, all: string[] = []) => [...all, value]);
     else command.option(`--${name} <value>`, text);
   }
-  command.addHelpText("after", "\nSettings may also stand in /etc/cortado/config.yaml; the command line goes before the file.\n");
+  command.addHelpText(
+    "after",
+    "\nSettings may also stand in /etc/cortado/config.yaml; the command line goes before the file.\n",
+  );
   return command.action(async () => {
     const given = command.opts<Record<string, unknown>>();
     const settings = Object.fromEntries(
-      roles.serverSettings.map(({ name }) => [name, given[camel(name)]] as const).filter(([, value]) => value !== undefined),
+      roles.serverSettings
+        .map(({ name }) => [name, given[camel(name)]] as const)
+        .filter(([, value]) => value !== undefined),
     );
     const config = given["config"] as string | undefined;
     await roles.runServer({ ...(config === undefined ? {} : { config }), settings });

@@ -22,7 +22,11 @@ export type Subresource = { readonly subresource?: string };
 export type FieldManager = { readonly fieldManager?: string };
 export type Page = { readonly limit?: number; readonly continue?: string };
 
-export type ListOf<Kind extends KubeObject> = { readonly items: readonly Stored<Kind>[]; readonly resourceVersion: string; readonly continue?: string };
+export type ListOf<Kind extends KubeObject> = {
+  readonly items: readonly Stored<Kind>[];
+  readonly resourceVersion: string;
+  readonly continue?: string;
+};
 
 export const patchTypes = {
   json: "application/json-patch+json",
@@ -48,10 +52,14 @@ export type DeleteOptions = Where &
     readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
   };
 
-export type WatchOptions = Selection & Waiting & { readonly resourceVersion: string; readonly timeoutSeconds?: number };
+export type WatchOptions = Selection &
+  Waiting & { readonly resourceVersion: string; readonly timeoutSeconds?: number };
 
 /** A typed change seen by a watch; BOOKMARK carries only the new resourceVersion. */
-export type Change<Kind extends KubeObject> = { readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK"; readonly object: Stored<Kind> };
+export type Change<Kind extends KubeObject> = {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
+  readonly object: Stored<Kind>;
+};
 
 /**
  * The typed client. Every call rejects with the server's Status as a StatusError ("NotFound", "Conflict", "Invalid", …), or with
@@ -59,19 +67,33 @@ export type Change<Kind extends KubeObject> = { readonly type: "ADDED" | "MODIFI
  */
 export interface Client {
   get<Kind extends KubeObject>(type: ResourceType<Kind>, options: Where & Waiting): Promise<Stored<Kind>>;
-  list<Kind extends KubeObject>(type: ResourceType<Kind>, options: Selection & Page & Waiting): Promise<ListOf<Kind>>;
+  list<Kind extends KubeObject>(
+    type: ResourceType<Kind>,
+    options: Selection & Page & Waiting,
+  ): Promise<ListOf<Kind>>;
   create<Kind extends KubeObject>(
     type: ResourceType<Kind>,
     object: Unkinded<Kind>,
     options: Waiting & FieldManager & { readonly namespace?: string },
   ): Promise<Stored<Kind>>;
   /** POSTs to a subresource of an object: "token", "eviction", "binding". */
-  createSub<Answer>(type: ResourceType, body: unknown, options: Where & Waiting & { readonly subresource: string }): Promise<Answer>;
-  update<Kind extends KubeObject>(type: ResourceType<Kind>, object: Unkinded<Kind>, options: Waiting & Subresource & FieldManager): Promise<Stored<Kind>>;
+  createSub<Answer>(
+    type: ResourceType,
+    body: unknown,
+    options: Where & Waiting & { readonly subresource: string },
+  ): Promise<Answer>;
+  update<Kind extends KubeObject>(
+    type: ResourceType<Kind>,
+    object: Unkinded<Kind>,
+    options: Waiting & Subresource & FieldManager,
+  ): Promise<Stored<Kind>>;
   patch<Kind extends KubeObject>(type: ResourceType<Kind>, options: PatchOptions): Promise<Stored<Kind>>;
   delete(type: ResourceType, options: DeleteOptions): Promise<void>;
   deleteCollection(type: ResourceType, options: Selection & Waiting): Promise<void>;
-  watch<Kind extends KubeObject>(type: ResourceType<Kind>, options: WatchOptions): AsyncIterable<Change<Kind>>;
+  watch<Kind extends KubeObject>(
+    type: ResourceType<Kind>,
+    options: WatchOptions,
+  ): AsyncIterable<Change<Kind>>;
   /** Any other path of the server. */
   raw(request: TransportRequest): Promise<unknown>;
 }
@@ -84,9 +106,17 @@ export function newClient(transport: Transport): Client {
   };
   return {
     async get<Kind extends KubeObject>(type: ResourceType<Kind>, { signal, ...where }: Where & Waiting) {
-      return (await send({ method: "GET", path: objectPath(type, where), query: {}, signal })) as Stored<Kind>;
+      return (await send({
+        method: "GET",
+        path: objectPath(type, where),
+        query: {},
+        signal,
+      })) as Stored<Kind>;
     },
-    async list<Kind extends KubeObject>(type: ResourceType<Kind>, { signal, namespace, ...query }: Selection & Page & Waiting) {
+    async list<Kind extends KubeObject>(
+      type: ResourceType<Kind>,
+      { signal, namespace, ...query }: Selection & Page & Waiting,
+    ) {
       const path = collectionPath(type, namespace);
       return toList<Kind>(await send({ method: "GET", path, query: toQuery(query), signal }));
     },
@@ -99,7 +129,11 @@ export function newClient(transport: Transport): Client {
       const body = withKind(type, object);
       return (await send({ method: "POST", path, query: toQuery(query), body, signal })) as Stored<Kind>;
     },
-    async createSub<Answer>(type: ResourceType, body: unknown, options: Where & Waiting & { readonly subresource: string }) {
+    async createSub<Answer>(
+      type: ResourceType,
+      body: unknown,
+      options: Where & Waiting & { readonly subresource: string },
+    ) {
       const path = objectPath(type, options);
       return (await send({ method: "POST", path, query: {}, body, signal: options.signal })) as Answer;
     },
@@ -108,8 +142,17 @@ export function newClient(transport: Transport): Client {
       object: Unkinded<Kind>,
       { signal, subresource, ...query }: Waiting & Subresource & FieldManager,
     ) {
-      const path = objectPath(type, { ...whereOf(object), ...(subresource === undefined ? {} : { subresource }) });
-      return (await send({ method: "PUT", path, query: toQuery(query), body: withKind(type, object), signal })) as Stored<Kind>;
+      const path = objectPath(type, {
+        ...whereOf(object),
+        ...(subresource === undefined ? {} : { subresource }),
+      });
+      return (await send({
+        method: "PUT",
+        path,
+        query: toQuery(query),
+        body: withKind(type, object),
+        signal,
+      })) as Stored<Kind>;
     },
     async patch<Kind extends KubeObject>(type: ResourceType<Kind>, options: PatchOptions) {
       const { fieldManager, force, signal, body } = options;
@@ -119,13 +162,20 @@ export function newClient(transport: Transport): Client {
       return (await send({ method: "PATCH", path, query, contentType, body, signal })) as Stored<Kind>;
     },
     async delete(type, { signal, gracePeriodSeconds, propagationPolicy, preconditions, ...where }) {
-      const body = { kind: "DeleteOptions", apiVersion: "v1", gracePeriodSeconds, propagationPolicy, preconditions };
+      const body = {
+        kind: "DeleteOptions",
+        apiVersion: "v1",
+        gracePeriodSeconds,
+        propagationPolicy,
+        preconditions,
+      };
       await send({ method: "DELETE", path: objectPath(type, where), query: {}, body, signal });
     },
     async deleteCollection(type, { signal, namespace, ...query }) {
       await send({ method: "DELETE", path: collectionPath(type, namespace), query: toQuery(query), signal });
     },
-    watch: <Kind extends KubeObject>(type: ResourceType<Kind>, options: WatchOptions) => watch<Kind>(transport, type, options),
+    watch: <Kind extends KubeObject>(type: ResourceType<Kind>, options: WatchOptions) =>
+      watch<Kind>(transport, type, options),
     raw: send,
   };
 }
@@ -137,7 +187,12 @@ async function* watch<Kind extends KubeObject>(
 ): AsyncIterable<Change<Kind>> {
   const timeout = timeoutSeconds === undefined ? {} : { timeoutSeconds: String(timeoutSeconds) };
   const query = toQuery({ ...rest, ...timeout, watch: "true", allowWatchBookmarks: "true" });
-  for await (const event of transport.watch({ method: "GET", path: collectionPath(type, namespace), query, signal }))
+  for await (const event of transport.watch({
+    method: "GET",
+    path: collectionPath(type, namespace),
+    query,
+    signal,
+  }))
     yield toChange<Kind>(event);
 }
 
@@ -149,7 +204,11 @@ function toChange<Kind extends KubeObject>(event: WatchEvent): Change<Kind> {
 function toList<Kind extends KubeObject>(body: unknown): ListOf<Kind> {
   const list = body as { items?: Stored<Kind>[]; metadata?: { resourceVersion?: string; continue?: string } };
   const { resourceVersion = "", continue: next } = list.metadata ?? {};
-  return { items: list.items ?? [], resourceVersion, ...(next === undefined || next === "" ? {} : { continue: next }) };
+  return {
+    items: list.items ?? [],
+    resourceVersion,
+    ...(next === undefined || next === "" ? {} : { continue: next }),
+  };
 }
 
 // Lists leave out the kind of their items, and callers build objects without it; the server wants it in a body.
@@ -157,16 +216,20 @@ function withKind<Kind extends KubeObject>(type: ResourceType<Kind>, object: Unk
   return { ...object, apiVersion: apiVersionOf(type), kind: type.kind };
 }
 
-function whereOf(object: { readonly metadata: { readonly name?: string; readonly namespace?: string } }): Where {
+function whereOf(object: {
+  readonly metadata: { readonly name?: string; readonly namespace?: string };
+}): Where {
   const { name, namespace } = object.metadata;
-  if (name === undefined) throw new StatusError("BadRequest", "an update needs metadata.name; create the object instead");
+  if (name === undefined)
+    throw new StatusError("BadRequest", "an update needs metadata.name; create the object instead");
   return { name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
 /** The path of a collection; of a namespaced kind without a namespace: of all namespaces. */
 export function collectionPath(type: ResourceType, namespace: string | undefined): string {
   const root = type.group === "" ? `/api/${type.version}` : `/apis/${type.group}/${type.version}`;
-  const inside = type.namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : "";
+  const inside =
+    type.namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : "";
   return `${root}${inside}/${type.plural}`;
 }
 

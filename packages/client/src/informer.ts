@@ -11,7 +11,9 @@ import { RELIST_FIRST_MS, RELIST_MAX_MS, SEEN_MAX_MS } from "./limits.ts";
 /** "namespace/name", or "name" of a kind without namespaces. */
 export type Key = string;
 
-export function keyOf(object: { readonly metadata?: { readonly name?: string; readonly namespace?: string } }): Key {
+export function keyOf(object: {
+  readonly metadata?: { readonly name?: string; readonly namespace?: string };
+}): Key {
   const { name = "", namespace } = object.metadata ?? {};
   return namespace === undefined || namespace === "" ? name : `${namespace}/${name}`;
 }
@@ -29,7 +31,11 @@ export type InformerOptions<Kind extends KubeObject> = Selection & {
   readonly indexes?: Readonly<Record<string, (object: Stored<Kind>) => readonly string[]>>;
 };
 
-export type Notice<Kind extends KubeObject> = { readonly key: Key; readonly old: Stored<Kind> | undefined; readonly now: Stored<Kind> | undefined };
+export type Notice<Kind extends KubeObject> = {
+  readonly key: Key;
+  readonly old: Stored<Kind> | undefined;
+  readonly now: Stored<Kind> | undefined;
+};
 
 /**
  * A cache of one kind, kept true by list and watch. What it hands out is shared and frozen; a reader copies before changing.
@@ -53,7 +59,11 @@ export interface Informer<Kind extends KubeObject> {
   subscribe(listener: (notice: Notice<Kind>) => void): Disposable;
 }
 
-export function startInformer<Kind extends KubeObject>(client: Client, type: ResourceType<Kind>, options: InformerOptions<Kind>): Informer<Kind> {
+export function startInformer<Kind extends KubeObject>(
+  client: Client,
+  type: ResourceType<Kind>,
+  options: InformerOptions<Kind>,
+): Informer<Kind> {
   const cache = new Cache<Kind>(options.indexes ?? {});
   let isSynced = false;
   const synced = new Promise<void>((resolve, reject) => {
@@ -94,10 +104,12 @@ async function follow<Kind extends KubeObject>(
       let resourceVersion = await relist(client, type, options, cache);
       onSynced();
       failures = 0;
-      while (!signal.aborted) resourceVersion = await watchOnce(client, type, { ...options, resourceVersion }, cache);
+      while (!signal.aborted)
+        resourceVersion = await watchOnce(client, type, { ...options, resourceVersion }, cache);
     } catch (error) {
       if (signal.aborted) return;
-      if (!hasReason(error, "Expired", "Gone")) log.warn("informer lists again", { resource: type.plural, error });
+      if (!hasReason(error, "Expired", "Gone"))
+        log.warn("informer lists again", { resource: type.plural, error });
       const waitMs = backoffMs(failures, { firstMs: RELIST_FIRST_MS, maxMs: RELIST_MAX_MS });
       failures += 1;
       await clock.sleep(waitMs, { signal }).catch(() => undefined);
@@ -196,7 +208,8 @@ class Cache<Kind extends KubeObject> {
     for (const item of items) {
       const key = keyOf(item);
       listed.add(key);
-      if (this.objects.get(key)?.metadata.resourceVersion !== item.metadata.resourceVersion) this.#set(key, item);
+      if (this.objects.get(key)?.metadata.resourceVersion !== item.metadata.resourceVersion)
+        this.#set(key, item);
     }
     for (const key of [...this.objects.keys()]) if (!listed.has(key)) this.#set(key, undefined);
   }

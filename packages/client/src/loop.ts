@@ -36,12 +36,19 @@ export type LoopOptions = {
 };
 
 /** Upstream's workqueue metrics, declared once for all loops of a process. */
-export type LoopMetrics = { readonly rounds: Counter; readonly retries: Counter; readonly seconds: Histogram };
+export type LoopMetrics = {
+  readonly rounds: Counter;
+  readonly retries: Counter;
+  readonly seconds: Histogram;
+};
 
 export function newLoopMetrics(metrics: Metrics): LoopMetrics {
   return {
     rounds: metrics.counter("workqueue_adds_total", { help: "Rounds asked for, by loop.", labels: ["name"] }),
-    retries: metrics.counter("workqueue_retries_total", { help: "Rounds that failed and back off, by loop.", labels: ["name"] }),
+    retries: metrics.counter("workqueue_retries_total", {
+      help: "Rounds that failed and back off, by loop.",
+      labels: ["name"],
+    }),
     seconds: metrics.histogram("workqueue_work_duration_seconds", {
       help: "How long a round took, by loop.",
       labels: ["name"],
@@ -78,7 +85,10 @@ class ReconcileLoop implements Loop {
     this.#options = options;
     this.#isReady = options.ready === undefined;
     // Readiness only fails when the signal aborts, and then nothing begins anyway.
-    options.ready?.then(() => this.#begin(), () => undefined);
+    options.ready?.then(
+      () => this.#begin(),
+      () => undefined,
+    );
     options.signal.addEventListener("abort", () => this.#stop(), { once: true });
     this.#armFullScan();
   }
@@ -149,7 +159,8 @@ class ReconcileLoop implements Loop {
     this.#failures.set(key, failures + 1);
     metrics.retries.add(1, { name });
     // A conflict is the usual end of a race: the next round plans anew from the newer object.
-    if (!hasReason(error, "Conflict", "AlreadyExists")) log.warn("round failed", { loop: name, key, failures, error });
+    if (!hasReason(error, "Conflict", "AlreadyExists"))
+      log.warn("round failed", { loop: name, key, failures, error });
     this.addAfter(key, backoffMs(failures, { firstMs: LOOP_BACKOFF_FIRST_MS, maxMs: LOOP_BACKOFF_MAX_MS }));
   }
 

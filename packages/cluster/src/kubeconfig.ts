@@ -17,7 +17,9 @@ export function kubeconfig({ name, server, serverCa, admin }: KubeconfigOptions)
     kind: "Config",
     "current-context": name,
     clusters: [{ name, cluster: { server, "certificate-authority-data": base64(serverCa) } }],
-    users: [{ name, user: { "client-certificate-data": base64(admin.cert), "client-key-data": base64(admin.key) } }],
+    users: [
+      { name, user: { "client-certificate-data": base64(admin.cert), "client-key-data": base64(admin.key) } },
+    ],
     contexts: [{ name, context: { cluster: name, user: name } }],
     preferences: {},
   };

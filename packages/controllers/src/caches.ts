@@ -1,7 +1,24 @@
 import type { Client } from "@cortado/client";
 import { startInformer, type Informer } from "@cortado/client/informer";
-import type { CronJob, DaemonSet, Deployment, Endpoints, EndpointSlice, Job, Lease, Namespace, Node } from "@cortado/kinds";
-import type { ControllerRevision, KubeObject, PersistentVolume, PersistentVolumeClaim, Pod, ReplicaSet } from "@cortado/kinds";
+import type {
+  CronJob,
+  DaemonSet,
+  Deployment,
+  Endpoints,
+  EndpointSlice,
+  Job,
+  Lease,
+  Namespace,
+  Node,
+} from "@cortado/kinds";
+import type {
+  ControllerRevision,
+  KubeObject,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  ReplicaSet,
+} from "@cortado/kinds";
 import type { ConfigMap, Service, ServiceAccount, StatefulSet, StorageClass } from "@cortado/kinds";
 import * as types from "@cortado/kinds/resources";
 import type { Clock } from "@cortado/std/clock";
@@ -37,7 +54,10 @@ export const byController = "controller";
 export const byNamespace = "namespace";
 
 export function startCaches(client: Client, options: CachesOptions): Caches {
-  const start = <Kind extends KubeObject>(type: types.ResourceType<Kind>, fieldSelector?: string): Informer<Kind> =>
+  const start = <Kind extends KubeObject>(
+    type: types.ResourceType<Kind>,
+    fieldSelector?: string,
+  ): Informer<Kind> =>
     startInformer(client, type, {
       ...options,
       ...(fieldSelector === undefined ? {} : { fieldSelector }),
@@ -71,5 +91,7 @@ export function startCaches(client: Client, options: CachesOptions): Caches {
 }
 
 function controllerUids(object: KubeObject): readonly string[] {
-  return (object.metadata.ownerReferences ?? []).filter((owner) => owner.controller === true).map((owner) => owner.uid);
+  return (object.metadata.ownerReferences ?? [])
+    .filter((owner) => owner.controller === true)
+    .map((owner) => owner.uid);
 }

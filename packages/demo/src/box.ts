@@ -63,15 +63,28 @@ export class Box implements Store {
     await this.#ensureNetwork();
     const init = await this.#ensureInit();
     if ((await this.pid()) !== undefined) return;
-    const enter = ["nsenter", "--target", String(init), "--mount", "--pid", "--net", "--", ...this.#options.command];
+    const enter = [
+      "nsenter",
+      "--target",
+      String(init),
+      "--mount",
+      "--pid",
+      "--net",
+      "--",
+      ...this.#options.command,
+    ];
     // Who enters a box is counted and limited with it, and so is the containerd that it starts.
     this.#server = await this.#spawn("sh", ["-c", `${await this.#joinCgroup()} exec "$@"`, "box", ...enter]);
-    await waitFor("the start of our process", () => childOf(this.#server ?? 0), { withinMs: START_WITHIN_MS, everyMs: 10 });
+    await waitFor("the start of our process", () => childOf(this.#server ?? 0), {
+      withinMs: START_WITHIN_MS,
+      everyMs: 10,
+    });
   }
 
   async kill(): Promise<void> {
     const pid = await this.pid();
-    if (pid === undefined) throw new StatusError("Conflict", `store ${this.name} is not running; boot it first`);
+    if (pid === undefined)
+      throw new StatusError("Conflict", `store ${this.name} is not running; boot it first`);
     killNow(pid);
     await gone(pid);
   }
@@ -120,7 +133,21 @@ export class Box implements Store {
     const wan = wanOf(demoId);
     await run("ip", "netns", "add", this.#namespace);
     await run("ip", "-n", this.#namespace, "link", "set", "lo", "up");
-    await run("ip", "link", "add", "up0", "netns", this.#namespace, "type", "veth", "peer", "name", this.#wanEnd(), "netns", wan);
+    await run(
+      "ip",
+      "link",
+      "add",
+      "up0",
+      "netns",
+      this.#namespace,
+      "type",
+      "veth",
+      "peer",
+      "name",
+      this.#wanEnd(),
+      "netns",
+      wan,
+    );
     await run("ip", "-n", wan, "link", "set", this.#wanEnd(), "master", "wan0");
     await run("ip", "-n", wan, "link", "set", this.#wanEnd(), "up");
     await run("ip", "-n", this.#namespace, "address", "add", `${WAN_PREFIX}.${host}/24`, "dev", "up0");
@@ -139,7 +166,10 @@ export class Box implements Store {
     const enter = `exec nsenter --net=/run/netns/${this.#namespace} unshare -m -p -f --kill-child --propagation private sh -c "$1"`;
     this.#shell = await this.#spawn("sh", ["-c", `${join} ${enter}`, "box", init]);
     const shell = this.#shell;
-    const first = await waitFor("the box's first process", () => childOf(shell), { withinMs: START_WITHIN_MS, everyMs: 5 });
+    const first = await waitFor("the box's first process", () => childOf(shell), {
+      withinMs: START_WITHIN_MS,
+      everyMs: 5,
+    });
     // Its /run is there when its mounts are done; entering earlier would see the host's.
     await waitFor("the box's mounts", () => hasOwnRun(first), { withinMs: START_WITHIN_MS, everyMs: 5 });
     return first;
@@ -165,13 +195,16 @@ export class Box implements Store {
 }
 
 async function hasOwnRun(pid: number): Promise<true | undefined> {
-  const entered = await run("nsenter", "--target", String(pid), "--mount", "test", "-d", "/run/netns").catch(() => undefined);
+  const entered = await run("nsenter", "--target", String(pid), "--mount", "test", "-d", "/run/netns").catch(
+    () => undefined,
+  );
   const sleeping = await childOf(pid);
   return entered !== undefined && sleeping !== undefined ? true : undefined;
 }
 
 /** Waits until a killed process is really gone, reaped by its parent too: a script may look for it in /proc. */
 export async function gone(pid: number): Promise<void> {
-  const look = (): Promise<true | undefined> => Promise.resolve(existsSync(`/proc/${pid}`) ? undefined : true);
+  const look = (): Promise<true | undefined> =>
+    Promise.resolve(existsSync(`/proc/${pid}`) ? undefined : true);
   await waitFor(`the end of process ${pid}`, look, { withinMs: 10_000, everyMs: 5 });
 }

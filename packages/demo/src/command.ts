@@ -7,7 +7,14 @@ export function run(program: string, ...words: readonly string[]): Promise<strin
   return new Promise((resolve, reject) => {
     execFile(program, words, { maxBuffer: 16 * 1024 * 1024 }, (cause, stdout, stderr) => {
       if (cause === null) resolve(stdout);
-      else reject(new StatusError("InternalError", `${program} ${words.join(" ")}: ${stderr.trim() || cause.message}`, { cause }));
+      else
+        reject(
+          new StatusError(
+            "InternalError",
+            `${program} ${words.join(" ")}: ${stderr.trim() || cause.message}`,
+            { cause },
+          ),
+        );
     });
   });
 }
@@ -57,7 +64,8 @@ export async function waitFor<Found>(
   for (;;) {
     const found = await look();
     if (found !== undefined) return found;
-    if (performance.now() > endMs) throw new StatusError("Timeout", `${what} took longer than ${options.withinMs / 1_000} s`);
+    if (performance.now() > endMs)
+      throw new StatusError("Timeout", `${what} took longer than ${options.withinMs / 1_000} s`);
     await new Promise((resolve) => setTimeout(resolve, options.everyMs));
   }
 }

@@ -19,7 +19,10 @@ export async function serveControl(
       () => response.end("{}"),
       (error: unknown) => {
         // The one who asks is the one who runs the demo: nothing needs to be kept from him.
-        const known = error instanceof StatusError ? error : new StatusError("InternalError", messageOf(error), { cause: error });
+        const known =
+          error instanceof StatusError
+            ? error
+            : new StatusError("InternalError", messageOf(error), { cause: error });
         const status = known.toStatus();
         response.statusCode = status.code ?? 500;
         response.end(JSON.stringify(status));
@@ -45,12 +48,17 @@ export async function serveControl(
  */
 export function askDemo(path: string, action: Action | "ping", store = ""): Promise<void> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ socketPath: path, path: `/${action}/${encodeURIComponent(store)}`, method: "POST" }, (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (part: string) => (text += part));
-      response.on("end", () => (response.statusCode === 200 ? resolve() : reject(fromStatus(JSON.parse(text)))));
-    });
+    const outgoing = request(
+      { socketPath: path, path: `/${action}/${encodeURIComponent(store)}`, method: "POST" },
+      (response) => {
+        let text = "";
+        response.setEncoding("utf8");
+        response.on("data", (part: string) => (text += part));
+        response.on("end", () =>
+          response.statusCode === 200 ? resolve() : reject(fromStatus(JSON.parse(text))),
+        );
+      },
+    );
     outgoing.on("error", (cause) => {
       reject(new StatusError("NotFound", "no demo runs here; start one with npm start", { cause }));
     });

@@ -9,7 +9,14 @@ import { freePorts, openDoor } from "./doors.ts";
 import { ACQUIRER_PORT, BOOT_MS_MAX, LOOK_MS, READY_MS_MAX, STOP_MS_MAX, WAN_PREFIX } from "./limits.ts";
 import { PlainStore } from "./plain-store.ts";
 import { allPodsReady, answers, answersReady } from "./questions.ts";
-import { readState, replaceFile, type DemoFile, type DemoState, type StoreEntry, type StorePorts } from "./state.ts";
+import {
+  readState,
+  replaceFile,
+  type DemoFile,
+  type DemoState,
+  type StoreEntry,
+  type StorePorts,
+} from "./state.ts";
 import { removeNamespaces, startWan } from "./wan.ts";
 
 /** What `cortado server` is told for one store of the demo. */
@@ -45,13 +52,21 @@ export type DemoOptions = {
   readonly signal: AbortSignal;
 };
 
-type Running = { readonly store: Store; readonly plan: StorePlan; readonly ports: StorePorts; uplink: "up" | "down" };
+type Running = {
+  readonly store: Store;
+  readonly plan: StorePlan;
+  readonly ports: StorePorts;
+  uplink: "up" | "down";
+};
 
 /** Brings a demo up, keeps `demo.json` true while it runs, and ends it when the signal aborts. */
 export async function runDemo(options: DemoOptions): Promise<void> {
   const found = await readState(options.folder);
   if (found !== undefined) await sweep(options, found);
-  const demo = new Demo(options, found ?? { format: 1, id: options.newId(), ports: {}, uplinks: {}, processes: [] });
+  const demo = new Demo(
+    options,
+    found ?? { format: 1, id: options.newId(), ports: {}, uplinks: {}, processes: [] },
+  );
   try {
     await demo.start();
     await demo.watch();
@@ -61,13 +76,17 @@ export async function runDemo(options: DemoOptions): Promise<void> {
 }
 
 /** Removes all of an earlier demo of this folder but its data. @throws StatusError "Conflict" when it still runs */
-export async function sweep(options: Pick<DemoOptions, "folder" | "socketsRoot">, state: DemoState): Promise<void> {
+export async function sweep(
+  options: Pick<DemoOptions, "folder" | "socketsRoot">,
+  state: DemoState,
+): Promise<void> {
   const sockets = join(options.socketsRoot, `cortado-${state.id}`);
   const alive = await askDemo(join(sockets, "control.sock"), "ping").then(
     () => true,
     () => false,
   );
-  if (alive) throw new StatusError("Conflict", `a demo already runs in ${options.folder}; end it with Ctrl-C first`);
+  if (alive)
+    throw new StatusError("Conflict", `a demo already runs in ${options.folder}; end it with Ctrl-C first`);
   await removeLeftovers(state, sockets);
   await rm(join(options.folder, "demo.json"), { force: true });
 }
@@ -80,7 +99,8 @@ async function removeLeftovers(state: DemoState, sockets: string): Promise<void>
     return true;
   };
   // A killed process leaves its cgroup a moment later.
-  for (let round = 0; round < 10; round += 1) await emptied().then(() => new Promise((resolve) => setTimeout(resolve, 20)));
+  for (let round = 0; round < 10; round += 1)
+    await emptied().then(() => new Promise((resolve) => setTimeout(resolve, 20)));
   await rm(sockets, { recursive: true, force: true });
 }
 
@@ -106,11 +126,14 @@ class Demo {
 
   async start(): Promise<void> {
     const { folder, runtime, stores, say } = this.#options;
-    if (runtime === "simulated") say(`The runtime is simulated: ${this.#options.because ?? "asked for"}. Containers are not real.`);
+    if (runtime === "simulated")
+      say(`The runtime is simulated: ${this.#options.because ?? "asked for"}. Containers are not real.`);
     await mkdir(join(folder, "logs"), { recursive: true, mode: 0o700 });
     await mkdir(this.#sockets, { mode: 0o700 });
     await this.#save();
-    this.#open.use(await serveControl(join(this.#sockets, "control.sock"), (action, store) => this.#act(action, store)));
+    this.#open.use(
+      await serveControl(join(this.#sockets, "control.sock"), (action, store) => this.#act(action, store)),
+    );
     if (runtime === "containerd") await this.#startWan();
     for (const [at, name] of stores.entries()) this.#stores.push(await this.#prepare(name, at + 2));
     await Promise.all(this.#stores.map((running) => this.#bring(running)));
@@ -141,20 +164,28 @@ class Demo {
   async end(): Promise<void> {
     const { folder, say } = this.#options;
     await Promise.allSettled([this.#looking, this.#saving]);
-    await rm(join(folder, "demo.json"), { force: true }).catch((error: unknown) => say(`demo.json could not be removed: ${messageOf(error)}`));
+    await rm(join(folder, "demo.json"), { force: true }).catch((error: unknown) =>
+      say(`demo.json could not be removed: ${messageOf(error)}`),
+    );
     await this.#open.disposeAsync();
     await Promise.all(this.#stores.map(({ store }) => endStore(store)));
     if (this.#acquirer !== undefined) killNow(this.#acquirer);
     await removeLeftovers(this.#state, this.#sockets);
     this.#state.processes.splice(0);
     // Nothing of it runs on, whether or not that could be written.
-    await replaceFile(join(folder, "state.json"), this.#state).catch((error: unknown) => say(`state.json is not up to date: ${messageOf(error)}`));
+    await replaceFile(join(folder, "state.json"), this.#state).catch((error: unknown) =>
+      say(`state.json is not up to date: ${messageOf(error)}`),
+    );
   }
 
   async #startWan(): Promise<void> {
     const { folder, acquirerCommand } = this.#options;
     const acquirer = acquirerCommand({ host: `${WAN_PREFIX}.1`, port: ACQUIRER_PORT });
-    this.#acquirer = await startWan({ demoId: this.#state.id, acquirer, logFile: join(folder, "logs", "acquirer.log") });
+    this.#acquirer = await startWan({
+      demoId: this.#state.id,
+      acquirer,
+      logFile: join(folder, "logs", "acquirer.log"),
+    });
     await this.#save();
   }
 
@@ -197,17 +228,24 @@ class Demo {
   async #untilServing(plan: StorePlan): Promise<void> {
     const look = async (): Promise<true | undefined> =>
       this.#options.signal.aborted || (await answersReady(`${plan.apiUrl}/readyz`)) ? true : undefined;
-    await waitFor(`store ${plan.name}; its log is ${join(this.#options.folder, "logs", `${plan.name}.log`)} and`, look, {
-      withinMs: BOOT_MS_MAX,
-      everyMs: 100,
-    });
+    await waitFor(
+      `store ${plan.name}; its log is ${join(this.#options.folder, "logs", `${plan.name}.log`)} and`,
+      look,
+      {
+        withinMs: BOOT_MS_MAX,
+        everyMs: 100,
+      },
+    );
   }
 
   async #act(action: Action, name: string): Promise<void> {
     const running = this.#stores.find(({ store }) => store.name === name);
     if (running === undefined) {
       const known = this.#stores.map(({ store }) => store.name).join(", ");
-      throw new StatusError("NotFound", `there is no store ${JSON.stringify(name)} in this demo; it has ${known}`);
+      throw new StatusError(
+        "NotFound",
+        `there is no store ${JSON.stringify(name)} in this demo; it has ${known}`,
+      );
     }
     const { store, plan } = running;
     if (action === "unplug" || action === "plug") {
@@ -245,14 +283,22 @@ class Demo {
       // The stores' disk is ours too: one that is full or read-only must not end what still sells.
       const problem = await replaceFile(join(folder, "demo.json"), file).then(() => undefined, messageOf);
       if (problem === undefined) this.#written = text;
-      else if (problem !== this.#problem) say(`demo.json is not up to date: ${problem}; it is written again when the disk allows it`);
+      else if (problem !== this.#problem)
+        say(`demo.json is not up to date: ${problem}; it is written again when the disk allows it`);
       this.#problem = problem;
     }
-    const parts = stores.map(({ name, pid, uplink }) => `${name}: ${pid === null ? "dead" : `pid ${pid}`}, uplink ${uplink}`);
+    const parts = stores.map(
+      ({ name, pid, uplink }) => `${name}: ${pid === null ? "dead" : `pid ${pid}`}, uplink ${uplink}`,
+    );
     status(`${this.#isReady ? "selling" : "not selling"} | ${parts.join(" | ")}`);
   }
 
-  async #entry({ store, plan, ports, uplink }: Running): Promise<{ readonly entry: StoreEntry; readonly sells: boolean }> {
+  async #entry({
+    store,
+    plan,
+    ports,
+    uplink,
+  }: Running): Promise<{ readonly entry: StoreEntry; readonly sells: boolean }> {
     const local = (port: number): string => `127.0.0.1:${port}`;
     const real = plan.runtime === "containerd";
     const pid = (await store.pid()) ?? null;
@@ -277,7 +323,9 @@ class Demo {
   }
 
   async #saveNow(): Promise<void> {
-    const pids = [...this.#stores.flatMap(({ store }) => store.processes()), this.#acquirer].filter((pid) => pid !== undefined);
+    const pids = [...this.#stores.flatMap(({ store }) => store.processes()), this.#acquirer].filter(
+      (pid) => pid !== undefined,
+    );
     this.#state.processes.splice(0);
     for (const pid of pids) {
       const startTime = await startTimeOf(pid);
@@ -297,8 +345,10 @@ class Demo {
       say(`  kubeconfig  ${plan.kubeconfig}`);
       say("Try:");
       say(`  kubectl --kubeconfig ${plan.kubeconfig} get pods -A`);
-      const order = '{"id":"\'$(cat /proc/sys/kernel/random/uuid)\'","items":[{"sku":"latte","quantity":1}],"payment":{"method":"card","token":"tok_visa"}}';
-      if (plan.runtime === "containerd") say(`  curl -i ${shop}/api/orders -H 'content-type: application/json' -d '${order}'`);
+      const order =
+        '{"id":"\'$(cat /proc/sys/kernel/random/uuid)\'","items":[{"sku":"latte","quantity":1}],"payment":{"method":"card","token":"tok_visa"}}';
+      if (plan.runtime === "containerd")
+        say(`  curl -i ${shop}/api/orders -H 'content-type: application/json' -d '${order}'`);
       const reading = '{"temp": 97.4, "unit": "F"}';
       say(`  mosquitto_pub -L mqtt://127.0.0.1:${ports.mqtt}//store104/fridge/temp -m '${reading}' -q 1`);
       say(`  then: kubectl --kubeconfig ${plan.kubeconfig} get alerts -A`);
@@ -309,7 +359,8 @@ class Demo {
 
 async function endStore(store: Store): Promise<void> {
   await store.stop();
-  const stopped = async (): Promise<true | undefined> => ((await store.pid()) === undefined ? true : undefined);
+  const stopped = async (): Promise<true | undefined> =>
+    (await store.pid()) === undefined ? true : undefined;
   await waitFor(store.name, stopped, { withinMs: STOP_MS_MAX, everyMs: 50 }).catch(() => undefined);
   await store.cutPower();
   for (const pid of store.processes()) {

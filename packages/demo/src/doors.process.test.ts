@@ -54,7 +54,10 @@ test("while nobody answers behind it a door closes at once, and opens again with
 test("a port in use is told by its number, with what to do", async () => {
   const [port = 0] = await freePorts(1);
   await using _first = await openDoor({ port, socket: join(folder, "a.sock") });
-  await assert.rejects(openDoor({ port, socket: join(folder, "b.sock") }), (error) => hasReason(error, "Conflict") && error.message.includes(String(port)));
+  await assert.rejects(
+    openDoor({ port, socket: join(folder, "b.sock") }),
+    (error) => hasReason(error, "Conflict") && error.message.includes(String(port)),
+  );
 });
 
 test("the control socket carries an action and its refusal", async () => {
@@ -71,7 +74,10 @@ test("the control socket carries an action and its refusal", async () => {
 });
 
 test("asking a demo that does not run says how to start one", async () => {
-  await assert.rejects(askDemo(join(folder, "none.sock"), "boot", "store-042"), (error) => hasReason(error, "NotFound") && /npm start/.test(error.message));
+  await assert.rejects(
+    askDemo(join(folder, "none.sock"), "boot", "store-042"),
+    (error) => hasReason(error, "NotFound") && /npm start/.test(error.message),
+  );
 });
 
 test("state is replaced whole and readable by its owner only; what cannot be read is said", async () => {
@@ -82,5 +88,8 @@ test("state is replaced whole and readable by its owner only; what cannot be rea
   assert.equal((await readState(folder))?.id, "abc");
   assert.equal(JSON.parse(await readFile(path, "utf8")).id, "abc");
   await writeFile(path, "{");
-  await assert.rejects(readState(folder), (error) => hasReason(error, "ServiceUnavailable") && /--fresh/.test(error.message));
+  await assert.rejects(
+    readState(folder),
+    (error) => hasReason(error, "ServiceUnavailable") && /--fresh/.test(error.message),
+  );
 });

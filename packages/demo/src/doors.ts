@@ -2,7 +2,10 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { StatusError } from "@cortado/std/status";
 
 /** Copies connections to 127.0.0.1:port on to a Unix socket; while nobody answers there, they are closed. */
-export function openDoor(options: { readonly port: number; readonly socket: string }): Promise<AsyncDisposable> {
+export function openDoor(options: {
+  readonly port: number;
+  readonly socket: string;
+}): Promise<AsyncDisposable> {
   const open = new Set<Socket>();
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (outer) => {
     const inner = connect({ path: options.socket, allowHalfOpen: true });

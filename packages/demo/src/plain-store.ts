@@ -10,7 +10,11 @@ export class PlainStore implements Store {
   readonly #options: { readonly command: readonly string[]; readonly logFile: string };
   #server: number | undefined;
 
-  constructor(options: { readonly name: string; readonly command: readonly string[]; readonly logFile: string }) {
+  constructor(options: {
+    readonly name: string;
+    readonly command: readonly string[];
+    readonly logFile: string;
+  }) {
     this.name = options.name;
     this.#options = options;
   }
@@ -27,7 +31,8 @@ export class PlainStore implements Store {
 
   async kill(): Promise<void> {
     const pid = await this.pid();
-    if (pid === undefined) throw new StatusError("Conflict", `store ${this.name} is not running; boot it first`);
+    if (pid === undefined)
+      throw new StatusError("Conflict", `store ${this.name} is not running; boot it first`);
     killNow(pid);
     await gone(pid);
   }

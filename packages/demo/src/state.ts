@@ -3,7 +3,12 @@ import { join } from "node:path";
 import { StatusError } from "@cortado/std/status";
 
 /** Ports on 127.0.0.1 that a store is reached by; picked free at the first start and kept. */
-export type StorePorts = { readonly api: number; readonly mqtt: number; readonly gateway: number; readonly shop: number };
+export type StorePorts = {
+  readonly api: number;
+  readonly mqtt: number;
+  readonly gateway: number;
+  readonly shop: number;
+};
 
 /** A process as a killed demo left it: the start time tells it from a later one with the same number. */
 export type RecordedProcess = { readonly pid: number; readonly startTime: string };
@@ -44,7 +49,10 @@ export async function readState(folder: string): Promise<DemoState | undefined> 
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
   }
-  throw new StatusError("ServiceUnavailable", `${path} cannot be read; run npm start -- --fresh to begin anew`);
+  throw new StatusError(
+    "ServiceUnavailable",
+    `${path} cannot be read; run npm start -- --fresh to begin anew`,
+  );
 }
 
 /** Replaces a file in one step; only its owner may read it. */

@@ -54,13 +54,17 @@ async function serve(handle: HttpHandler, request: IncomingMessage, response: Se
 function toRequest(request: IncomingMessage, signal: AbortSignal): HttpRequest {
   const [path = "/", query = ""] = splitOnce(request.url ?? "/", "?");
   const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(request.headers)) headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? "");
+  for (const [name, value] of Object.entries(request.headers))
+    headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? "");
   return {
     method: request.method ?? "GET",
     path,
     query: new URLSearchParams(query),
     headers,
-    remote: request.socket.remoteAddress === undefined ? "local" : `${request.socket.remoteAddress}:${request.socket.remotePort}`,
+    remote:
+      request.socket.remoteAddress === undefined
+        ? "local"
+        : `${request.socket.remoteAddress}:${request.socket.remotePort}`,
     body: (options) => readBody(request, options.bytesMax),
     signal,
   };
@@ -76,7 +80,8 @@ async function readBody(request: IncomingMessage, bytesMax: number): Promise<Uin
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.byteLength;
-    if (bytes > bytesMax) throw new StatusError("RequestEntityTooLarge", `the body is over ${bytesMax} bytes; send less`);
+    if (bytes > bytesMax)
+      throw new StatusError("RequestEntityTooLarge", `the body is over ${bytesMax} bytes; send less`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
@@ -90,6 +95,7 @@ async function send(response: ServerResponse, answer: HttpAnswer): Promise<void>
     return;
   }
   for await (const part of body)
-    if (!response.write(part) && !response.destroyed) await new Promise<void>((resolve) => response.once("drain", resolve).once("close", resolve));
+    if (!response.write(part) && !response.destroyed)
+      await new Promise<void>((resolve) => response.once("drain", resolve).once("close", resolve));
   response.end();
 }

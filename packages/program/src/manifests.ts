@@ -31,7 +31,9 @@ export function followManifests(options: ManifestsOptions): AsyncDisposable {
   let running: Promise<void> | undefined;
   const look = (): void => {
     running ??= lookOnce(options, known, stop.signal)
-      .catch((error: unknown) => log.warn("manifests could not be looked at", { folder: options.folder, error }))
+      .catch((error: unknown) =>
+        log.warn("manifests could not be looked at", { folder: options.folder, error }),
+      )
       .finally(() => (running = undefined));
   };
   look();
@@ -45,9 +47,15 @@ export function followManifests(options: ManifestsOptions): AsyncDisposable {
   };
 }
 
-async function lookOnce(options: ManifestsOptions, known: Map<string, Applied>, signal: AbortSignal): Promise<void> {
+async function lookOnce(
+  options: ManifestsOptions,
+  known: Map<string, Applied>,
+  signal: AbortSignal,
+): Promise<void> {
   const { folder, log } = options;
-  const names = (await readdir(folder).catch(() => [])).filter((name) => /\.(yaml|yml|json)$/.test(name)).toSorted();
+  const names = (await readdir(folder).catch(() => []))
+    .filter((name) => /\.(yaml|yml|json)$/.test(name))
+    .toSorted();
   for (const name of names) {
     const path = join(folder, name);
     const { mtimeMs, size } = await stat(path);
@@ -61,7 +69,11 @@ async function lookOnce(options: ManifestsOptions, known: Map<string, Applied>, 
   }
 }
 
-async function applyFile({ client }: ManifestsOptions, path: string, signal: AbortSignal): Promise<readonly string[]> {
+async function applyFile(
+  { client }: ManifestsOptions,
+  path: string,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   const problems: string[] = [];
   let documents: readonly unknown[];
   try {
@@ -86,16 +98,30 @@ export async function applyObject(client: Client, object: KubeObject, signal: Ab
   const type = await findType(client, object, signal);
   const { name, namespace = "default" } = object.metadata;
   const where = type.namespaced ? { name, namespace } : { name };
-  await client.patch(type, { ...where, type: "apply", body: object, fieldManager: "cortado-manifests", force: true, signal });
+  await client.patch(type, {
+    ...where,
+    type: "apply",
+    body: object,
+    fieldManager: "cortado-manifests",
+    force: true,
+    signal,
+  });
 }
 
 async function findType(client: Client, object: KubeObject, signal: AbortSignal): Promise<ResourceType> {
-  const [group = "", version = ""] = object.apiVersion.includes("/") ? object.apiVersion.split("/") : ["", object.apiVersion];
+  const [group = "", version = ""] = object.apiVersion.includes("/")
+    ? object.apiVersion.split("/")
+    : ["", object.apiVersion];
   const path = group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
   const answer = (await client.raw({ method: "GET", path, query: {}, signal })) as {
-    readonly resources: readonly { readonly name: string; readonly kind: string; readonly namespaced: boolean }[];
+    readonly resources: readonly {
+      readonly name: string;
+      readonly kind: string;
+      readonly namespaced: boolean;
+    }[];
   };
   const found = answer.resources.find(({ kind, name }) => kind === object.kind && !name.includes("/"));
-  if (found === undefined) throw new StatusError("NotFound", `the server has no kind ${object.kind} in ${object.apiVersion}`);
+  if (found === undefined)
+    throw new StatusError("NotFound", `the server has no kind ${object.kind} in ${object.apiVersion}`);
   return { group, version, plural: found.name, kind: found.kind, namespaced: found.namespaced };
 }

@@ -2,7 +2,10 @@ import { connect, createServer, type Socket } from "node:net";
 import { rm } from "node:fs/promises";
 
 /** Copies connections to a Unix socket on to a local TCP port: for a listener that only knows TCP. */
-export async function relaySocket(options: { readonly path: string; readonly port: number }): Promise<AsyncDisposable> {
+export async function relaySocket(options: {
+  readonly path: string;
+  readonly port: number;
+}): Promise<AsyncDisposable> {
   await rm(options.path, { force: true });
   const open = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (outer) => {

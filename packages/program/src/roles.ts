@@ -18,7 +18,12 @@ export const roles: CliRoles = {
   err: (text) => void process.stderr.write(text),
   serverSettings: settingNames.map((name) => {
     const { help, kind, fallback } = serverSettings[name];
-    return { name, help, isList: kind === "list" || kind === "pairs", ...(fallback === undefined ? {} : { fallback }) };
+    return {
+      name,
+      help,
+      isList: kind === "list" || kind === "pairs",
+      ...(fallback === undefined ? {} : { fallback }),
+    };
   }),
   async runServer(words) {
     const config = readServerConfig(words as Parameters<typeof readServerConfig>[0]);
@@ -51,7 +56,11 @@ async function readOrExplain(path: string, dataDir: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    throw new StatusError("NotFound", `${path} cannot be read; is ${dataDir} the data folder of a server that has run?`, { cause });
+    throw new StatusError(
+      "NotFound",
+      `${path} cannot be read; is ${dataDir} the data folder of a server that has run?`,
+      { cause },
+    );
   }
 }
 

@@ -3,9 +3,13 @@ import { closeSync, existsSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { writeLine } from "./standard-output.ts";
 
-test("a log on a full disk loses lines and ends nothing", { skip: existsSync("/dev/full") ? false : "needs /dev/full" }, () => {
-  const full = openSync("/dev/full", "w");
-  assert.doesNotThrow(() => writeLine(full, "lost"));
-  assert.doesNotThrow(() => writeLine(full, "lost too"));
-  closeSync(full);
-});
+test(
+  "a log on a full disk loses lines and ends nothing",
+  { skip: existsSync("/dev/full") ? false : "needs /dev/full" },
+  () => {
+    const full = openSync("/dev/full", "w");
+    assert.doesNotThrow(() => writeLine(full, "lost"));
+    assert.doesNotThrow(() => writeLine(full, "lost too"));
+    closeSync(full);
+  },
+);

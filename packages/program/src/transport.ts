@@ -6,7 +6,10 @@ import { StatusError } from "@cortado/std/status";
 /** The direct call into a server of the same process: no TLS and no JSON, but the same authorization and admission. */
 export function inProcessTransport(server: ApiServer, user: User): Transport {
   const ask = ({ contentType, ...request }: TransportRequest): ReturnType<ApiServer["handle"]> => {
-    const headers = { "user-agent": `cortado/${user.name}`, ...(contentType === undefined ? {} : { "content-type": contentType }) };
+    const headers = {
+      "user-agent": `cortado/${user.name}`,
+      ...(contentType === undefined ? {} : { "content-type": contentType }),
+    };
     return server.handle({ ...request, headers, user, form: "objects" });
   };
   return {

@@ -57,7 +57,8 @@ export function startScheduler(options: SchedulerOptions): AsyncDisposable {
     signal,
   });
   caches.pods.subscribe(({ old, now }) => {
-    if (now === undefined || (now.spec?.nodeName ?? "") !== "") caches.assumed.delete((now ?? old)?.metadata.uid ?? "");
+    if (now === undefined || (now.spec?.nodeName ?? "") !== "")
+      caches.assumed.delete((now ?? old)?.metadata.uid ?? "");
     if (now === undefined || isWaiting(now)) loop.add(everything);
   });
   caches.nodes.subscribe(() => loop.add(everything));
@@ -72,12 +73,22 @@ export function startScheduler(options: SchedulerOptions): AsyncDisposable {
 
 function isWaiting(pod: Stored<Pod>): boolean {
   if ((pod.spec?.nodeName ?? "") !== "" || pod.metadata.deletionTimestamp !== undefined) return false;
-  if ((pod.spec?.schedulingGates ?? []).length > 0 || pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed") return false;
+  if (
+    (pod.spec?.schedulingGates ?? []).length > 0 ||
+    pod.status?.phase === "Succeeded" ||
+    pod.status?.phase === "Failed"
+  )
+    return false;
   return (pod.spec?.schedulerName ?? schedulerName) === schedulerName;
 }
 
-async function schedule(caches: Caches, options: SchedulerOptions & { readonly signal: AbortSignal }): Promise<Outcome> {
-  const waiting = [...caches.pods.list()].filter((pod) => isWaiting(pod) && !caches.assumed.has(pod.metadata.uid));
+async function schedule(
+  caches: Caches,
+  options: SchedulerOptions & { readonly signal: AbortSignal },
+): Promise<Outcome> {
+  const waiting = [...caches.pods.list()].filter(
+    (pod) => isWaiting(pod) && !caches.assumed.has(pod.metadata.uid),
+  );
   if (waiting.length === 0) return done;
   let unplaced = 0;
   for (const decision of planPods(waiting, snapshotOf(caches))) {

@@ -40,7 +40,8 @@ export function jsonLog(options: LogOptions, fields: LogFields = {}): Log {
 
 function toLine(record: LogFields): string {
   return JSON.stringify(record, (_key, value: unknown) => {
-    if (value instanceof Error) return { name: value.name, message: value.message, stack: value.stack, cause: value.cause };
+    if (value instanceof Error)
+      return { name: value.name, message: value.message, stack: value.stack, cause: value.cause };
     return typeof value === "bigint" ? value.toString() : value;
   });
 }

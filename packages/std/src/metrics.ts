@@ -85,7 +85,8 @@ function newSeries(options: MetricOptions): Series {
 }
 
 function* plainLines(name: string, values: ReadonlyMap<string, number>): Iterable<string> {
-  for (const [labels, value] of values) yield `${name}${labels === "" ? "" : `{${labels}}`} ${numberText(value)}`;
+  for (const [labels, value] of values)
+    yield `${name}${labels === "" ? "" : `{${labels}}`} ${numberText(value)}`;
 }
 
 function newHistogram(name: string, options: HistogramOptions): Histogram & { lines(): Iterable<string> } {

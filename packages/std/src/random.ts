@@ -65,5 +65,7 @@ export function uuidFrom(bytes: Uint8Array): string {
   })
     .map((byte) => byte.toString(16).padStart(2, "0"))
     .join("");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join("-");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
+    "-",
+  );
 }

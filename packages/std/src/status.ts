@@ -98,7 +98,9 @@ export function hasReason(error: unknown, ...reasons: readonly StatusReason[]): 
 /** Any thrown thing as a StatusError; what is not one becomes an InternalError whose text tells nothing of its cause. */
 export function toStatusError(error: unknown): StatusError {
   if (error instanceof StatusError) return error;
-  return new StatusError("InternalError", "an internal error occurred; the server's log has its cause", { cause: error });
+  return new StatusError("InternalError", "an internal error occurred; the server's log has its cause", {
+    cause: error,
+  });
 }
 
 /** Reads a Status from the wire back into the error it was. */
@@ -109,7 +111,11 @@ export function fromStatus(status: unknown): StatusError {
     ...(read.details === undefined ? {} : { details: read.details }),
     ...(read.metadata === undefined ? {} : { metadata: read.metadata }),
   };
-  return new StatusError(reason, read.message ?? `the server answered ${read.code ?? "with an error"}`, options);
+  return new StatusError(
+    reason,
+    read.message ?? `the server answered ${read.code ?? "with an error"}`,
+    options,
+  );
 }
 
 function reasonOf(status: Partial<Status>): StatusReason {

@@ -37,11 +37,13 @@ export class History {
     assert(event.revision > this.#compacted, "no event is older than what is forgotten");
     this.#events.push(event);
     this.#bytes += event.value.byteLength;
-    while (this.#length > this.#limits.eventsMax || (this.#bytes > this.#limits.bytesMax && this.#length > 1)) this.#forgetOldest();
+    while (this.#length > this.#limits.eventsMax || (this.#bytes > this.#limits.bytesMax && this.#length > 1))
+      this.#forgetOldest();
   }
 
   compact(revision: Revision): void {
-    while (this.#length > 0 && (this.#events[this.#start] as StoreEvent).revision <= revision) this.#forgetOldest();
+    while (this.#length > 0 && (this.#events[this.#start] as StoreEvent).revision <= revision)
+      this.#forgetOldest();
     if (revision > this.#compacted) this.#compacted = revision;
   }
 

@@ -111,7 +111,12 @@ class LogStore implements Store {
 
   compact(revision: Revision): Promise<void> {
     if (revision > this.#revision)
-      return Promise.reject(new StatusError("BadRequest", `revision ${revision} is in the future; the newest is ${this.#revision}`));
+      return Promise.reject(
+        new StatusError(
+          "BadRequest",
+          `revision ${revision} is in the future; the newest is ${this.#revision}`,
+        ),
+      );
     this.#history.compact(revision);
     return Promise.resolve();
   }
@@ -122,7 +127,9 @@ class LogStore implements Store {
     await this.#flushing;
     // Leases kept in memory reach the disk at a clean end, and the reserve shrinks to what was used.
     if (this.#volatile.size > 0 || this.#reserved !== this.#revision)
-      await this.#durability.commit({ changes: this.#volatile, reserved: (this.#next - 1) as Revision }).catch(() => undefined);
+      await this.#durability
+        .commit({ changes: this.#volatile, reserved: (this.#next - 1) as Revision })
+        .catch(() => undefined);
     for (const wake of this.#sleepers) wake();
     await this.#durability[Symbol.asyncDispose]();
   }
@@ -130,12 +137,20 @@ class LogStore implements Store {
   #refusal(write: Write): StatusError | undefined {
     assert(write.key.startsWith("/"), "keys are absolute");
     if (this.#closed) return new StatusError("ServiceUnavailable", "the store is closed");
-    if (write.key.length > KEY_LENGTH_MAX) return new StatusError("BadRequest", `a key is over ${KEY_LENGTH_MAX} characters`);
+    if (write.key.length > KEY_LENGTH_MAX)
+      return new StatusError("BadRequest", `a key is over ${KEY_LENGTH_MAX} characters`);
     if (write.kind === "put" && write.value.byteLength > VALUE_BYTES_MAX)
-      return new StatusError("RequestEntityTooLarge", `${write.key} is over ${VALUE_BYTES_MAX} bytes; split it or make it smaller`);
+      return new StatusError(
+        "RequestEntityTooLarge",
+        `${write.key} is over ${VALUE_BYTES_MAX} bytes; split it or make it smaller`,
+      );
     if (this.#pending.length < PENDING_WRITES_MAX) return undefined;
     const details = { retryAfterSeconds: 1 };
-    return new StatusError("TooManyRequests", "the disk does not keep up with writes; try again in a second", { details });
+    return new StatusError(
+      "TooManyRequests",
+      "the disk does not keep up with writes; try again in a second",
+      { details },
+    );
   }
 
   #list({ prefix, after, limit, at }: ListQuery): ListResult {
@@ -143,9 +158,12 @@ class LogStore implements Store {
     if (at !== undefined && at > now)
       throw new StatusError("Timeout", `revision ${at} is in the future; the newest is ${now}`);
     const past = at === undefined || at === now ? undefined : this.#history.before(at);
-    const keys = past === undefined ? this.#keys.slice(prefix, after) : this.#keysThen(past, { prefix, after });
+    const keys =
+      past === undefined ? this.#keys.slice(prefix, after) : this.#keysThen(past, { prefix, after });
     const wanted = limit === undefined ? keys : keys.slice(0, limit);
-    const items = wanted.map((key) => (past?.has(key) === true ? past.get(key) : this.#values.get(key)) as KeyValue);
+    const items = wanted.map(
+      (key) => (past?.has(key) === true ? past.get(key) : this.#values.get(key)) as KeyValue,
+    );
     return { items, revision: at ?? now, remaining: keys.length - items.length };
   }
 
@@ -192,7 +210,9 @@ class LogStore implements Store {
       return;
     }
     for (const key of this.#doubtful) if (!changes.has(key)) changes.set(key, this.#values.get(key));
-    const reserved = (batch.volatile.size > 0 ? newest + VOLATILE_RESERVE : Math.max(newest, this.#reserved)) as Revision;
+    const reserved = (
+      batch.volatile.size > 0 ? newest + VOLATILE_RESERVE : Math.max(newest, this.#reserved)
+    ) as Revision;
     await this.#durability.commit({ changes, reserved });
     this.#doubtful.clear();
     this.#reserved = reserved;
@@ -245,7 +265,8 @@ class Batch {
   take(write: Write): WriteResult {
     const { key } = write;
     const current = this.#seen.has(key) ? this.#seen.get(key) : this.#committed.get(key);
-    if (!holds(write.expect, current) || (write.kind === "delete" && current === undefined)) return { written: false, current };
+    if (!holds(write.expect, current) || (write.kind === "delete" && current === undefined))
+      return { written: false, current };
     const revision = this.next as Revision;
     this.next += 1;
     assert(Number.isSafeInteger(this.next), "revisions stay exact");

@@ -13,7 +13,10 @@ export const noRevision = 0 as Revision;
 export function parseRevision(text: string): Revision {
   const value = Number(text);
   if (!/^\d{1,16}$/.test(text) || !Number.isSafeInteger(value))
-    throw new StatusError("BadRequest", `resourceVersion ${JSON.stringify(text)} is not a revision; use one that the server gave out`);
+    throw new StatusError(
+      "BadRequest",
+      `resourceVersion ${JSON.stringify(text)} is not a revision; use one that the server gave out`,
+    );
   return value as Revision;
 }
 
@@ -38,7 +41,13 @@ export type Expectation =
  * node leases of a single server, nothing else. They take revisions like any other write.
  */
 export type Write =
-  | { readonly kind: "put"; readonly key: string; readonly value: Uint8Array; readonly expect: Expectation; readonly volatile?: boolean }
+  | {
+      readonly kind: "put";
+      readonly key: string;
+      readonly value: Uint8Array;
+      readonly expect: Expectation;
+      readonly volatile?: boolean;
+    }
   | { readonly kind: "delete"; readonly key: string; readonly expect: Expectation };
 
 export type WriteResult =

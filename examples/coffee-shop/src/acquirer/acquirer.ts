@@ -24,7 +24,11 @@ const server = createServer((request, response) => {
   request.setEncoding("utf8");
   request.on("data", (part: string) => (text += part));
   request.on("end", () => {
-    const { reference: id, amountCents, token } = JSON.parse(text) as { reference: string; amountCents: number; token: string };
+    const {
+      reference: id,
+      amountCents,
+      token,
+    } = JSON.parse(text) as { reference: string; amountCents: number; token: string };
     const charge = charges.get(id) ?? decide(amountCents, token);
     charges.set(id, charge);
     if (charges.size > CHARGES_MAX) charges.delete(charges.keys().next().value as string);
@@ -33,7 +37,8 @@ const server = createServer((request, response) => {
 });
 
 function decide(amountCents: number, token: string): Charge {
-  if (token === "tok_declined" || token === "tok_late_declined") return { amountCents, approved: false, reason: "card_declined" };
+  if (token === "tok_declined" || token === "tok_late_declined")
+    return { amountCents, approved: false, reason: "card_declined" };
   return { amountCents, approved: true };
 }
 

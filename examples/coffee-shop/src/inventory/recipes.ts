@@ -21,7 +21,14 @@ export type Ingredient = {
 };
 
 export const ingredients: readonly Ingredient[] = [
-  { sku: "beans", name: "Coffee beans", unit: "g", initial: 50_000, reorderBelow: 5_000, reorderQuantity: 50_000 },
+  {
+    sku: "beans",
+    name: "Coffee beans",
+    unit: "g",
+    initial: 50_000,
+    reorderBelow: 5_000,
+    reorderQuantity: 50_000,
+  },
   { sku: "milk", name: "Milk", unit: "ml", initial: 100_000, reorderBelow: 10_000, reorderQuantity: 100_000 },
   { sku: "cups", name: "Cups", unit: "piece", initial: 2_000, reorderBelow: 200, reorderQuantity: 2_000 },
   { sku: "tea", name: "Tea bags", unit: "piece", initial: 500, reorderBelow: 50, reorderQuantity: 500 },

@@ -101,12 +101,22 @@ export class Stock {
     if (quantity >= reorderBelow) flag.run(0, sku, 0);
     else if (flag.run(1, sku, 1).changes === 1) {
       const at = new Date().toISOString();
-      this.#outbox.add("telemetry", { kind: "event", event: "reorder", store: this.#store, at, sku, left: quantity, quantity: reorderQuantity });
+      this.#outbox.add("telemetry", {
+        kind: "event",
+        event: "reorder",
+        store: this.#store,
+        at,
+        sku,
+        left: quantity,
+        quantity: reorderQuantity,
+      });
     }
     return { sku, quantity, minimum: reorderBelow };
   }
 
   #quantity(sku: string): number {
-    return (this.#database.prepare("SELECT quantity FROM stock WHERE sku = ?").get(sku) as { quantity: number }).quantity;
+    return (
+      this.#database.prepare("SELECT quantity FROM stock WHERE sku = ?").get(sku) as { quantity: number }
+    ).quantity;
   }
 }

@@ -20,7 +20,9 @@ function tick(): void {
   cycles += 1;
   hours += 0.01;
   broker.publish(`/${store}/espresso/cycles`, JSON.stringify({ cycles }), { qos: 1 });
-  broker.publish(`/${store}/grinder/hours`, JSON.stringify({ hours: Math.round(hours * 100) / 100 }), { qos: 1 });
+  broker.publish(`/${store}/grinder/hours`, JSON.stringify({ hours: Math.round(hours * 100) / 100 }), {
+    qos: 1,
+  });
 }
 
 broker.on("connect", () => broker.publish(`/${store}/machines/state`, "online", { qos: 1, retain: true }));

@@ -34,23 +34,31 @@ async function place({ body }: Call): Promise<Answer> {
 
 async function pay(request: OrderRequest, order: Order): Promise<Answer> {
   const body = { id: order.id, amountCents: order.totalCents, currency, ...request.payment };
-  const reply = await callService(`${paymentUrl}/payments`, { method: "POST", body, timeoutMs: 8_000 }).catch(() => undefined);
-  if (reply === undefined) throw new Refusal(503, "payments do not answer; the order is not placed, send it again with the same id");
+  const reply = await callService(`${paymentUrl}/payments`, { method: "POST", body, timeoutMs: 8_000 }).catch(
+    () => undefined,
+  );
+  if (reply === undefined)
+    throw new Refusal(503, "payments do not answer; the order is not placed, send it again with the same id");
   const { state, error } = reply.body as { state?: string; error?: string };
   if (reply.status === 402) throw new Refusal(402, error ?? "the payment was declined");
   if (reply.status >= 300 || (state !== "paid" && state !== "stored"))
-    throw new Refusal(503, error ?? "payments failed; the order is not placed, send it again with the same id");
+    throw new Refusal(
+      503,
+      error ?? "payments failed; the order is not placed, send it again with the same id",
+    );
   return { status: 201, body: orders.accept(order.id, state) };
 }
 
 function advance({ params, body }: Call): Answer {
   const { state } = (body ?? {}) as { state?: string };
-  if (!stages.includes(state as Stage)) throw new Refusal(422, `state: one of ${stages.join(", ")} is needed`);
+  if (!stages.includes(state as Stage))
+    throw new Refusal(422, `state: one of ${stages.join(", ")} is needed`);
   return { status: 200, body: orders.advance(params["id"] ?? "", state as Stage) };
 }
 
 function settle({ body }: Call): Answer {
-  for (const { order, state } of body as { order: string; state: "paid" | "owed" }[]) orders.settle(order, state);
+  for (const { order, state } of body as { order: string; state: "paid" | "owed" }[])
+    orders.settle(order, state);
   return { status: 200, body: {} };
 }
 
@@ -64,9 +72,13 @@ function find({ params }: Call): Answer {
 async function health(): Promise<Answer> {
   orders.check();
   const urls = [`${paymentUrl}/livez`, `${inventoryUrl}/livez`];
-  const replies = await Promise.all(urls.map((url) => callService(url, { method: "GET", timeoutMs: 1_500 }).catch(() => undefined)));
+  const replies = await Promise.all(
+    urls.map((url) => callService(url, { method: "GET", timeoutMs: 1_500 }).catch(() => undefined)),
+  );
   const away = urls.filter((_url, at) => replies[at]?.status !== 200);
-  return away.length === 0 ? { status: 200, body: { status: "selling" } } : { status: 503, body: { status: "not selling", away } };
+  return away.length === 0
+    ? { status: 200, body: { status: "selling" } }
+    : { status: 503, body: { status: "not selling", away } };
 }
 
 serve("order", {
@@ -78,8 +90,16 @@ serve("order", {
     { method: "GET", path: "/api/queue", handle: () => ({ status: 200, body: { orders: orders.queue() } }) },
     { method: "GET", path: "/api/menu", handle: () => ({ status: 200, body: { currency, items: menu } }) },
     { method: "POST", path: "/settlements", handle: settle },
-    { method: "GET", path: "/", handle: () => ({ status: 200, body: kioskPage, type: "text/html; charset=utf-8" }) },
-    { method: "GET", path: "/barista", handle: () => ({ status: 200, body: baristaPage, type: "text/html; charset=utf-8" }) },
+    {
+      method: "GET",
+      path: "/",
+      handle: () => ({ status: 200, body: kioskPage, type: "text/html; charset=utf-8" }),
+    },
+    {
+      method: "GET",
+      path: "/barista",
+      handle: () => ({ status: 200, body: baristaPage, type: "text/html; charset=utf-8" }),
+    },
     { method: "GET", path: "/healthz", handle: health },
     { method: "GET", path: "/livez", handle: () => ({ status: 200, body: {} }) },
   ],

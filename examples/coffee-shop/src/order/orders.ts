@@ -61,8 +61,14 @@ export class Orders {
     this.#database = openDatabase(path, schema);
     this.#store = store;
     this.#outbox = new Outbox({ service: "order", database: this.#database, targets });
-    this.#database.prepare("INSERT OR IGNORE INTO secret (name, value) VALUES ('fingerprint', ?)").run(randomBytes(32));
-    this.#key = (this.#database.prepare("SELECT value FROM secret WHERE name = 'fingerprint'").get() as { value: Uint8Array }).value;
+    this.#database
+      .prepare("INSERT OR IGNORE INTO secret (name, value) VALUES ('fingerprint', ?)")
+      .run(randomBytes(32));
+    this.#key = (
+      this.#database.prepare("SELECT value FROM secret WHERE name = 'fingerprint'").get() as {
+        value: Uint8Array;
+      }
+    ).value;
   }
 
   /** The order of this request, made when its id is new. @throws Refusal 409 when the id is known with another body */
@@ -74,7 +80,8 @@ export class Orders {
     const at = new Date().toISOString();
     this.#database.prepare(insert).run(id, print, at, JSON.stringify(items), totalCents, payment.method);
     const row = this.#row(id);
-    if (row?.fingerprint !== print) throw new Refusal(409, `order ${id} is known with another body; use a new id for a new order`);
+    if (row?.fingerprint !== print)
+      throw new Refusal(409, `order ${id} is known with another body; use a new id for a new order`);
     return toOrder(row);
   }
 
@@ -86,7 +93,9 @@ export class Orders {
   /** Accepts an order whose payment is settled: durable, with its messages, when this returns. */
   accept(id: string, payment: "paid" | "stored"): Order {
     const order = inTransaction(this.#database, () => {
-      const accepted = this.#database.prepare("UPDATE orders SET payment = ?, state = 'queued' WHERE id = ? AND payment = 'new'");
+      const accepted = this.#database.prepare(
+        "UPDATE orders SET payment = ?, state = 'queued' WHERE id = ? AND payment = 'new'",
+      );
       // A second caller with the same id came first: its messages are written already.
       if (accepted.run(payment, id).changes === 0) return toOrder(this.#row(id) as Row);
       const now = toOrder(this.#row(id) as Row);
@@ -101,7 +110,9 @@ export class Orders {
   /** A stored payment was settled or declined later. Telling it twice changes nothing. */
   settle(id: string, payment: "paid" | "owed"): void {
     inTransaction(this.#database, () => {
-      const settled = this.#database.prepare("UPDATE orders SET payment = ? WHERE id = ? AND payment = 'stored'").run(payment, id);
+      const settled = this.#database
+        .prepare("UPDATE orders SET payment = ? WHERE id = ? AND payment = 'stored'")
+        .run(payment, id);
       if (settled.changes > 0) this.#tell(toOrder(this.#row(id) as Row), payment);
     });
     this.#outbox.flush();
@@ -126,21 +137,36 @@ export class Orders {
 
   /** What the barista sees: paid for and not yet handed over, oldest first. */
   queue(): readonly Order[] {
-    const rows = this.#database.prepare("SELECT * FROM orders WHERE state IN ('queued', 'making', 'ready') ORDER BY sequence LIMIT 200").all();
+    const rows = this.#database
+      .prepare(
+        "SELECT * FROM orders WHERE state IN ('queued', 'making', 'ready') ORDER BY sequence LIMIT 200",
+      )
+      .all();
     return rows.map((row) => toOrder(row as Row));
   }
 
   /** Throws when the disk does not take a write. */
   check(): void {
     inTransaction(this.#database, () =>
-      this.#database.prepare("INSERT INTO secret (name, value) VALUES ('alive', x'00') ON CONFLICT (name) DO NOTHING").run(),
+      this.#database
+        .prepare("INSERT INTO secret (name, value) VALUES ('alive', x'00') ON CONFLICT (name) DO NOTHING")
+        .run(),
     );
   }
 
   /** One line per change of state; never a token. */
   #tell({ id, totalCents, at }: Order, state: string): void {
     const now = new Date().toISOString();
-    this.#outbox.add("telemetry", { kind: "order", store: this.#store, at: now, order: id, amount: totalCents, currency, state, placedAt: at });
+    this.#outbox.add("telemetry", {
+      kind: "order",
+      store: this.#store,
+      at: now,
+      order: id,
+      amount: totalCents,
+      currency,
+      state,
+      placedAt: at,
+    });
   }
 
   #row(id: string): Row | undefined {
@@ -151,5 +177,14 @@ export class Orders {
 function toOrder(row: Row): Order {
   const items = JSON.parse(row.items) as Line[];
   const payment = { method: row.method, state: row.payment };
-  return { id: row.id, sequence: row.sequence, at: row.at, items, totalCents: row.total_cents, currency, payment, state: row.state };
+  return {
+    id: row.id,
+    sequence: row.sequence,
+    at: row.at,
+    items,
+    totalCents: row.total_cents,
+    currency,
+    payment,
+    state: row.state,
+  };
 }

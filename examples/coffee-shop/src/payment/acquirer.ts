@@ -1,6 +1,11 @@
 import { callService } from "../service/call.ts";
 
-export type Charge = { readonly reference: string; readonly amountCents: number; readonly currency: string; readonly token: string };
+export type Charge = {
+  readonly reference: string;
+  readonly amountCents: number;
+  readonly currency: string;
+  readonly token: string;
+};
 
 export type ChargeResult =
   | { readonly kind: "approved" }
@@ -23,12 +28,18 @@ const ANSWER_MS_MAX = 1_500;
 export function fakeAcquirer(url: string): Acquirer {
   return {
     async charge(charge) {
-      const reply = await callService(`${url}/charges`, { method: "POST", body: charge, timeoutMs: ANSWER_MS_MAX }).catch(() => undefined);
+      const reply = await callService(`${url}/charges`, {
+        method: "POST",
+        body: charge,
+        timeoutMs: ANSWER_MS_MAX,
+      }).catch(() => undefined);
       return toResult(reply);
     },
     async lookUp(reference) {
       const path = `${url}/charges/${encodeURIComponent(reference)}`;
-      const reply = await callService(path, { method: "GET", timeoutMs: ANSWER_MS_MAX }).catch(() => undefined);
+      const reply = await callService(path, { method: "GET", timeoutMs: ANSWER_MS_MAX }).catch(
+        () => undefined,
+      );
       return reply?.status === 404 ? { kind: "unknown" } : toResult(reply);
     },
   };

@@ -6,11 +6,16 @@ import { Vault } from "./vault.ts";
 const env = process.env;
 const vault = new Vault({
   path: env["DATABASE"] ?? "/data/payments.db",
-  caps: { perPaymentCents: Number(env["OFFLINE_PAYMENT_CENTS"] ?? 10_000), storedCents: Number(env["OFFLINE_STORED_CENTS"] ?? 50_000) },
+  caps: {
+    perPaymentCents: Number(env["OFFLINE_PAYMENT_CENTS"] ?? 10_000),
+    storedCents: Number(env["OFFLINE_STORED_CENTS"] ?? 50_000),
+  },
   orderUrl: env["ORDER_URL"] ?? "http://order:8080",
 });
 const acquirer: Acquirer =
-  env["ACQUIRER"] === "stripe" ? stripeAcquirer(env["STRIPE_KEY"] ?? "") : fakeAcquirer(env["ACQUIRER_URL"] ?? "http://100.64.0.1:9090");
+  env["ACQUIRER"] === "stripe"
+    ? stripeAcquirer(env["STRIPE_KEY"] ?? "")
+    : fakeAcquirer(env["ACQUIRER_URL"] ?? "http://100.64.0.1:9090");
 
 /** After a line was found dead, tills do not wait for it again until the forwarder has reached somebody. */
 let lineIsUp = true;
@@ -20,11 +25,13 @@ const RETRY_MS = 2_000;
 async function pay({ body }: Call): Promise<Answer> {
   const { method, ...charge } = parse(body);
   const payment = vault.open(charge, method);
-  if (payment.amountCents !== charge.amountCents) throw new Refusal(409, `payment ${payment.id} is known with another amount`);
+  if (payment.amountCents !== charge.amountCents)
+    throw new Refusal(409, `payment ${payment.id} is known with another amount`);
   if (payment.state === "paid" || payment.state === "stored") return { status: 200, body: payment };
   if (payment.state === "owed") return { status: 200, body: { ...payment, state: "paid" } };
   if (method === "cash") return finish(charge, { kind: "approved" });
-  if (payment.state === "declined") throw new Refusal(402, "the card was declined; use another one or pay in cash");
+  if (payment.state === "declined")
+    throw new Refusal(402, "the card was declined; use another one or pay in cash");
   return finish(charge, lineIsUp ? await acquirer.charge(charge) : { kind: "unreachable" });
 }
 
@@ -44,7 +51,12 @@ function finish(charge: Charge, result: ChargeResult): Answer {
 
 function parse(body: unknown): Charge & { readonly method: string } {
   const { id, amountCents, currency, method, token = "" } = (body ?? {}) as Record<string, unknown>;
-  if (typeof id !== "string" || typeof amountCents !== "number" || typeof currency !== "string" || typeof method !== "string")
+  if (
+    typeof id !== "string" ||
+    typeof amountCents !== "number" ||
+    typeof currency !== "string" ||
+    typeof method !== "string"
+  )
     throw new Refusal(422, "id, amountCents, currency and method are needed");
   return { reference: id, amountCents, currency, method, token: String(token) };
 }
@@ -54,7 +66,8 @@ async function forward(): Promise<never> {
   for (;;) {
     const charge = vault.nextStored();
     const outcome = charge === undefined ? await probe() : await forwardOne(charge);
-    if (outcome === "line is down" || charge === undefined) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    if (outcome === "line is down" || charge === undefined)
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
 }
 
@@ -81,7 +94,11 @@ serve("payment", {
   routes: [
     { method: "POST", path: "/payments", handle: pay },
     { method: "GET", path: "/payments/:id", handle: ({ params }) => found(vault.get(params["id"] ?? "")) },
-    { method: "GET", path: "/exposure", handle: () => ({ status: 200, body: { lineIsUp, ...vault.exposure() } }) },
+    {
+      method: "GET",
+      path: "/exposure",
+      handle: () => ({ status: 200, body: { lineIsUp, ...vault.exposure() } }),
+    },
     { method: "GET", path: "/livez", handle: () => ({ status: 200, body: {} }) },
   ],
 });

@@ -6,7 +6,11 @@ import type { Acquirer, Charge, ChargeResult } from "./acquirer.ts";
  * keys after 24 hours.
  */
 export function stripeAcquirer(secretKey: string): Acquirer {
-  const call = async (path: string, form?: Record<string, string>, idempotencyKey?: string): Promise<ChargeResult | StripeObject> => {
+  const call = async (
+    path: string,
+    form?: Record<string, string>,
+    idempotencyKey?: string,
+  ): Promise<ChargeResult | StripeObject> => {
     try {
       const response = await fetch(`https://api.stripe.com/v1/${path}`, {
         method: form === undefined ? "GET" : "POST",
@@ -18,7 +22,8 @@ export function stripeAcquirer(secretKey: string): Acquirer {
         signal: AbortSignal.timeout(5_000),
       });
       const body = (await response.json()) as StripeObject;
-      if (response.status === 402) return { kind: "declined", reason: body.error?.decline_code ?? body.error?.code ?? "declined" };
+      if (response.status === 402)
+        return { kind: "declined", reason: body.error?.decline_code ?? body.error?.code ?? "declined" };
       // 409 and 429 mean "again later", as a broken line does.
       return response.ok ? body : { kind: "unreachable" };
     } catch {
@@ -56,5 +61,7 @@ type StripeObject = {
 
 function toResult(answer: ChargeResult | StripeObject): ChargeResult {
   if ("kind" in answer) return answer;
-  return answer.status === "succeeded" ? { kind: "approved" } : { kind: "declined", reason: answer.status ?? "declined" };
+  return answer.status === "succeeded"
+    ? { kind: "approved" }
+    : { kind: "declined", reason: answer.status ?? "declined" };
 }

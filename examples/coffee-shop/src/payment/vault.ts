@@ -36,7 +36,11 @@ export class Vault {
   constructor(options: { readonly path: string; readonly caps: Caps; readonly orderUrl: string }) {
     this.#database = openDatabase(options.path, schema);
     this.#caps = options.caps;
-    this.#outbox = new Outbox({ service: "payment", database: this.#database, targets: { order: `${options.orderUrl}/settlements` } });
+    this.#outbox = new Outbox({
+      service: "payment",
+      database: this.#database,
+      targets: { order: `${options.orderUrl}/settlements` },
+    });
   }
 
   /** The payment of an order, made when it is new. */
@@ -48,7 +52,9 @@ export class Vault {
 
   get(id: string): Payment | undefined {
     const columns = "id, amount_cents AS amountCents, currency, method, state, stored_at AS storedAt";
-    return this.#database.prepare(`SELECT ${columns} FROM payments WHERE id = ?`).get(id) as Payment | undefined;
+    return this.#database.prepare(`SELECT ${columns} FROM payments WHERE id = ?`).get(id) as
+      | Payment
+      | undefined;
   }
 
   mark(id: string, state: "paid" | "declined"): void {
@@ -56,14 +62,24 @@ export class Vault {
   }
 
   /** Takes a payment offline if the caps allow; says why not. The check and the write are one transaction. */
-  store({ reference, amountCents, token }: Charge): { readonly stored: true } | { readonly stored: false; readonly why: string } {
+  store({
+    reference,
+    amountCents,
+    token,
+  }: Charge): { readonly stored: true } | { readonly stored: false; readonly why: string } {
     return inTransaction(this.#database, () => {
       const { cents } = this.exposure();
       const { perPaymentCents, storedCents } = this.#caps;
       if (amountCents > perPaymentCents)
-        return { stored: false, why: `the line is down and ${amountCents} cents is over the offline limit of ${perPaymentCents} a payment` };
+        return {
+          stored: false,
+          why: `the line is down and ${amountCents} cents is over the offline limit of ${perPaymentCents} a payment`,
+        };
       if (cents + amountCents > storedCents)
-        return { stored: false, why: `the line is down and the offline limit of ${storedCents} cents in all is reached; pay in cash` };
+        return {
+          stored: false,
+          why: `the line is down and the offline limit of ${storedCents} cents in all is reached; pay in cash`,
+        };
       const update = "UPDATE payments SET state = 'stored', stored_at = ?, token = ? WHERE id = ?";
       this.#database.prepare(update).run(new Date().toISOString(), token, reference);
       return { stored: true };
@@ -71,21 +87,26 @@ export class Vault {
   }
 
   exposure(): Exposure {
-    const sum = "SELECT count(*) AS count, coalesce(sum(amount_cents), 0) AS cents, min(stored_at) AS oldest FROM payments WHERE state = 'stored'";
+    const sum =
+      "SELECT count(*) AS count, coalesce(sum(amount_cents), 0) AS cents, min(stored_at) AS oldest FROM payments WHERE state = 'stored'";
     return this.#database.prepare(sum).get() as Exposure;
   }
 
   /** The oldest stored payment with its token. */
   nextStored(): Charge | undefined {
     const columns = "id AS reference, amount_cents AS amountCents, currency, token";
-    const next = this.#database.prepare(`SELECT ${columns} FROM payments WHERE state = 'stored' ORDER BY stored_at, id LIMIT 1`);
+    const next = this.#database.prepare(
+      `SELECT ${columns} FROM payments WHERE state = 'stored' ORDER BY stored_at, id LIMIT 1`,
+    );
     return next.get() as Charge | undefined;
   }
 
   /** What became of a stored payment; the order service is told in the same transaction. */
   settle(id: string, state: "paid" | "owed"): void {
     inTransaction(this.#database, () => {
-      const settled = this.#database.prepare("UPDATE payments SET state = ?, token = NULL WHERE id = ? AND state = 'stored'").run(state, id);
+      const settled = this.#database
+        .prepare("UPDATE payments SET state = ?, token = NULL WHERE id = ? AND state = 'stored'")
+        .run(state, id);
       if (settled.changes > 0) this.#outbox.add("order", { order: id, state });
     });
     this.#outbox.flush();

@@ -31,12 +31,16 @@ export class Refusal extends Error {
 const BODY_BYTES_MAX = 256 * 1024;
 
 /** Serves the routes on all addresses of the pod, and says so in one line. */
-export function serve(service: string, options: { readonly port: number; readonly routes: readonly Route[] }): void {
+export function serve(
+  service: string,
+  options: { readonly port: number; readonly routes: readonly Route[] },
+): void {
   const server = createServer((request, response) => {
     answer(request, options.routes).then(
       (reply) => send(response, reply),
       (error: unknown) => {
-        if (!(error instanceof Refusal)) log(service, "request failed", { path: request.url, error: String(error) });
+        if (!(error instanceof Refusal))
+          log(service, "request failed", { path: request.url, error: String(error) });
         const status = error instanceof Refusal ? error.status : 500;
         const message = error instanceof Refusal ? error.message : "the service failed; try again";
         send(response, { status, body: { error: message } });
@@ -55,7 +59,9 @@ async function answer(request: IncomingMessage, routes: readonly Route[]): Promi
   const url = new URL(request.url ?? "/", "http://service");
   const found = routes.filter((route) => match(route.path, url.pathname) !== undefined);
   if (found.length === 0) throw new Refusal(404, `there is nothing at ${url.pathname}`);
-  const route = found.find(({ method }) => method === request.method || (method === "GET" && request.method === "HEAD"));
+  const route = found.find(
+    ({ method }) => method === request.method || (method === "GET" && request.method === "HEAD"),
+  );
   if (route === undefined) throw new Refusal(405, `${url.pathname} does not take ${request.method}`);
   const params = match(route.path, url.pathname) ?? {};
   return route.handle({ params, query: url.searchParams, body: await readJson(request) });

@@ -57,15 +57,23 @@ export class Outbox {
 
   async #deliver(target: string): Promise<void> {
     const { database, targets, service } = this.#options;
-    const next = database.prepare("SELECT sequence, body FROM outbox WHERE target = ? ORDER BY sequence LIMIT ?");
+    const next = database.prepare(
+      "SELECT sequence, body FROM outbox WHERE target = ? ORDER BY sequence LIMIT ?",
+    );
     for (;;) {
       const rows = next.all(target, BATCH_MAX) as { sequence: number; body: string }[];
       if (rows.length === 0) return;
       try {
         const body = rows.map((row) => JSON.parse(row.body) as unknown);
-        const { status } = await callService(targets[target] as string, { method: "POST", body, timeoutMs: 5_000 });
+        const { status } = await callService(targets[target] as string, {
+          method: "POST",
+          body,
+          timeoutMs: 5_000,
+        });
         if (status >= 300) throw new Error(`answered ${status}`);
-        database.prepare("DELETE FROM outbox WHERE target = ? AND sequence <= ?").run(target, rows.at(-1)?.sequence ?? 0);
+        database
+          .prepare("DELETE FROM outbox WHERE target = ? AND sequence <= ?")
+          .run(target, rows.at(-1)?.sequence ?? 0);
         this.#retryMs.delete(target);
       } catch (error) {
         const waitMs = this.#retryMs.get(target) ?? RETRY_FIRST_MS;

@@ -81,7 +81,13 @@ function mergeField(target: Tree, { key, value, below, order, lookup }: Merging)
       mergeKey === undefined
         ? mergeValues(list, value)
         : mergeItems(list, value, { mergeKey, items: below?.items, lookup });
-    setField(target, key, Array.isArray(order) ? inOrder(merged, order, mergeKey) : inPatchOrder(merged, { list, patch: value, mergeKey }));
+    setField(
+      target,
+      key,
+      Array.isArray(order)
+        ? inOrder(merged, order, mergeKey)
+        : inPatchOrder(merged, { list, patch: value, mergeKey }),
+    );
   } else setField(target, key, copyTree(value));
 }
 
@@ -164,10 +170,7 @@ type PatchOrder = {
 
 // Without an order given, what the patch names comes in the patch's order, before what it does not name, unless the list had it
 // behind (strategicpatch, normalizeElementOrder and mergeSortedSlice): a new container comes first.
-function inPatchOrder(
-  merged: readonly unknown[],
-  { list, patch, mergeKey }: PatchOrder,
-): unknown[] {
+function inPatchOrder(merged: readonly unknown[], { list, patch, mergeKey }: PatchOrder): unknown[] {
   const keyOf = (item: unknown): unknown => (mergeKey === undefined ? item : fieldOf(item, mergeKey));
   const rankIn = (items: readonly unknown[], item: unknown): number =>
     items.findIndex((one) => sameTree(keyOf(one), keyOf(item)));

@@ -21,7 +21,8 @@ export function httpTransport(options: HttpTransportOptions): Transport & Dispos
     const query = new URLSearchParams(request.query).toString();
     const url = new URL(`${options.server}${request.path}${query === "" ? "" : `?${query}`}`);
     const body = request.body === undefined ? undefined : JSON.stringify(request.body);
-    const contentType = body === undefined ? {} : { "content-type": request.contentType ?? "application/json" };
+    const contentType =
+      body === undefined ? {} : { "content-type": request.contentType ?? "application/json" };
     const init: RequestOptions = {
       agent,
       method: request.method,
@@ -79,5 +80,7 @@ function parseBody(text: string): unknown {
 }
 
 function unreachable(server: string, cause: Error): StatusError {
-  return new StatusError("ServiceUnavailable", `the server at ${server} does not answer: ${cause.message}`, { cause });
+  return new StatusError("ServiceUnavailable", `the server at ${server} does not answer: ${cause.message}`, {
+    cause,
+  });
 }

@@ -11,7 +11,14 @@ const dayMs = 24 * 3_600_000;
 
 function world(): CertificatesOptions & { readonly clock: HeldClock } {
   const serverNames = { dns: ["kubernetes", "localhost"], ips: ["127.0.0.1", "10.43.0.1"] };
-  return { folder: "/tls", files: new MemoryFiles(), clock: new HeldClock(), random: seededRandom(7), log: silentLog, serverNames };
+  return {
+    folder: "/tls",
+    files: new MemoryFiles(),
+    clock: new HeldClock(),
+    random: seededRandom(7),
+    log: silentLog,
+    serverNames,
+  };
 }
 
 test("a first start makes authorities for 20 years and leaves for one", async () => {
@@ -27,7 +34,10 @@ test("a first start makes authorities for 20 years and leaves for one", async ()
   assert.match(serving.subjectAltName ?? "", /DNS:kubernetes.*IP Address:10\.43\.0\.1/);
   const admin = new X509Certificate(certificates.admin.cert);
   assert.deepEqual(admin.subject.split("\n"), ["O=system:masters", "CN=system:admin"]);
-  assert.ok(!admin.verify(new X509Certificate(certificates.serverCa).publicKey), "clients have an authority of their own");
+  assert.ok(
+    !admin.verify(new X509Certificate(certificates.serverCa).publicKey),
+    "clients have an authority of their own",
+  );
 });
 
 test("a second start finds what the first made", async () => {

@@ -3,7 +3,16 @@ import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
 import { RENEW_LOOK_MS, RENEW_SHARE } from "../limits.ts";
-import { isCurrent, issueAuthority, issueLeaf, newKeyPem, publicPem, validity, type KeyPair, type LeafRequest } from "./issue.ts";
+import {
+  isCurrent,
+  issueAuthority,
+  issueLeaf,
+  newKeyPem,
+  publicPem,
+  validity,
+  type KeyPair,
+  type LeafRequest,
+} from "./issue.ts";
 
 export type { KeyPair } from "./issue.ts";
 
@@ -47,10 +56,23 @@ export async function openCertificates(options: CertificatesOptions): Promise<Ce
   const clientCa = await folder.authority("client-ca");
   const accountKey = await folder.key("service-account");
   const { dns, ips } = options.serverNames;
-  const servingRequest: LeafRequest = { commonName: "cortado", usage: "server", dnsNames: dns, ipAddresses: ips };
-  const adminRequest: LeafRequest = { commonName: "system:admin", organizations: ["system:masters"], usage: "client" };
+  const servingRequest: LeafRequest = {
+    commonName: "cortado",
+    usage: "server",
+    dnsNames: dns,
+    ipAddresses: ips,
+  };
+  const adminRequest: LeafRequest = {
+    commonName: "system:admin",
+    organizations: ["system:masters"],
+    usage: "client",
+  };
   let serving = await folder.leaf("serving-kube-apiserver", servingRequest, serverCa);
-  const ingressRequest: LeafRequest = { commonName: "cortado ingress", usage: "server", dnsNames: ["ingress.local", "*.ingress.local"] };
+  const ingressRequest: LeafRequest = {
+    commonName: "cortado ingress",
+    usage: "server",
+    dnsNames: ["ingress.local", "*.ingress.local"],
+  };
   let ingress = await folder.leaf("serving-ingress", ingressRequest, serverCa);
   let admin = await folder.leaf("client-admin", adminRequest, clientCa);
   const listeners: (() => void)[] = [];
@@ -97,7 +119,10 @@ class Folder {
     if (found !== undefined) return found;
     const { random, clock } = this.#options;
     const nowMs = clock.nowMs();
-    return this.#write(name, await issueAuthority(`cortado-${name}@${Math.floor(nowMs / 1_000)}`, { random, nowMs }));
+    return this.#write(
+      name,
+      await issueAuthority(`cortado-${name}@${Math.floor(nowMs / 1_000)}`, { random, nowMs }),
+    );
   }
 
   /** A leaf with at least a third of its life left, that names all it should. */
@@ -105,7 +130,8 @@ class Folder {
     const { random, clock } = this.#options;
     const nowMs = clock.nowMs();
     const found = await this.#read(name);
-    if (found !== undefined && !isDue(found.cert, nowMs) && isCurrent(found.cert, request, authority.cert)) return found;
+    if (found !== undefined && !isDue(found.cert, nowMs) && isCurrent(found.cert, request, authority.cert))
+      return found;
     return this.#write(name, await issueLeaf(authority, request, { random, nowMs }));
   }
 

@@ -1,4 +1,10 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, webcrypto, X509Certificate } from "node:crypto";
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  webcrypto,
+  X509Certificate,
+} from "node:crypto";
 import type { Random } from "@cortado/std/random";
 import { BACKDATE_MS, CA_LIFE_MS, LEAF_LIFE_MS } from "../limits.ts";
 
@@ -40,7 +46,10 @@ export async function issueAuthority(commonName: string, { random, nowMs }: Maki
     keys,
     extensions: [
       new x509.BasicConstraintsExtension(true, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.cRLSign, true),
+      new x509.KeyUsagesExtension(
+        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.cRLSign,
+        true,
+      ),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
@@ -48,13 +57,18 @@ export async function issueAuthority(commonName: string, { random, nowMs }: Maki
 }
 
 /** A certificate for one server or one client, signed by `authority`. */
-export async function issueLeaf(authority: KeyPair, request: LeafRequest, { random, nowMs }: Making): Promise<KeyPair> {
+export async function issueLeaf(
+  authority: KeyPair,
+  request: LeafRequest,
+  { random, nowMs }: Making,
+): Promise<KeyPair> {
   const x509 = await library();
   const key = newKeyPem();
   const { publicKey } = await importKeys(key);
   const issuer = new x509.X509Certificate(authority.cert);
   const signer = await importKeys(authority.key);
-  const usage = request.usage === "server" ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth;
+  const usage =
+    request.usage === "server" ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth;
   const names = [
     ...(request.dnsNames ?? []).map((value) => ({ type: "dns" as const, value })),
     ...(request.ipAddresses ?? []).map((value) => ({ type: "ip" as const, value })),
@@ -116,6 +130,9 @@ export function validity(cert: string): { readonly fromMs: number; readonly toMs
 export function isCurrent(cert: string, request: LeafRequest, authorityCert: string): boolean {
   const read = new X509Certificate(cert);
   const named = new Set((read.subjectAltName ?? "").split(", "));
-  const wanted = [...(request.dnsNames ?? []).map((name) => `DNS:${name}`), ...(request.ipAddresses ?? []).map((ip) => `IP Address:${ip}`)];
+  const wanted = [
+    ...(request.dnsNames ?? []).map((name) => `DNS:${name}`),
+    ...(request.ipAddresses ?? []).map((ip) => `IP Address:${ip}`),
+  ];
   return wanted.every((name) => named.has(name)) && read.verify(new X509Certificate(authorityCert).publicKey);
 }

@@ -42,7 +42,13 @@ async function reconcile(key: string, context: Context): Promise<Outcome> {
   }
   const times = scheduleOf(cron, clock.nowMs());
   if ("problem" in times) {
-    context.recorder({ object: cron, ...kind, type: "Warning", reason: "InvalidSchedule", message: times.problem });
+    context.recorder({
+      object: cron,
+      ...kind,
+      type: "Warning",
+      reason: "InvalidSchedule",
+      message: times.problem,
+    });
     return { kind: "stalled", reason: times.problem };
   }
   const started = times.dueMs === undefined ? undefined : await start(cron, times.dueMs, context);
@@ -50,7 +56,9 @@ async function reconcile(key: string, context: Context): Promise<Outcome> {
   return times.nextMs === undefined ? done : again(Math.max(1, times.nextMs - clock.nowMs()));
 }
 
-type Times = { readonly dueMs: number | undefined; readonly nextMs: number | undefined } | { readonly problem: string };
+type Times =
+  | { readonly dueMs: number | undefined; readonly nextMs: number | undefined }
+  | { readonly problem: string };
 
 /** The newest time that has come and was not run, and the next one. */
 function scheduleOf(cron: Stored<CronJob>, nowMs: number): Times {
@@ -72,7 +80,9 @@ function scheduleOf(cron: Stored<CronJob>, nowMs: number): Times {
     const previous = pattern.previousRuns(1, new Date(nowMs + 1))[0];
     return { dueMs: previous?.getTime() ?? dueMs, nextMs: pattern.nextRun(new Date(nowMs))?.getTime() };
   } catch (error) {
-    return { problem: `schedule ${JSON.stringify(schedule)} of ${cron.metadata.name} cannot be read: ${messageOf(error)}` };
+    return {
+      problem: `schedule ${JSON.stringify(schedule)} of ${cron.metadata.name} cannot be read: ${messageOf(error)}`,
+    };
   }
 }
 
@@ -96,13 +106,26 @@ async function start(cron: Stored<CronJob>, dueMs: number, context: Context): Pr
     name: `${name}-${Math.floor(dueMs / 60_000)}`,
     namespace,
     labels: template?.labels ?? {},
-    annotations: { ...template?.annotations, "batch.kubernetes.io/cronjob-scheduled-timestamp": toTime(dueMs) },
+    annotations: {
+      ...template?.annotations,
+      "batch.kubernetes.io/cronjob-scheduled-timestamp": toTime(dueMs),
+    },
     ownerReferences: [controllerReference(cron, kind)],
   };
   try {
-    const made = await client.create<Job>(jobs, { metadata, ...(spec === undefined ? {} : { spec }) }, { signal });
+    const made = await client.create<Job>(
+      jobs,
+      { metadata, ...(spec === undefined ? {} : { spec }) },
+      { signal },
+    );
     await caches.jobs.seen(made.metadata.resourceVersion);
-    recorder({ object: cron, ...kind, type: "Normal", reason: "SuccessfulCreate", message: `Created job ${metadata.name}` });
+    recorder({
+      object: cron,
+      ...kind,
+      type: "Normal",
+      reason: "SuccessfulCreate",
+      message: `Created job ${metadata.name}`,
+    });
   } catch (error) {
     if (!hasReason(error, "AlreadyExists")) throw error;
   }
@@ -113,7 +136,11 @@ function isFinished(job: Job): boolean {
   return conditionIs(job.status?.conditions, "Complete") || conditionIs(job.status?.conditions, "Failed");
 }
 
-async function forgetFinished(cron: Stored<CronJob>, owned: readonly Stored<Job>[], { client, signal }: Context): Promise<void> {
+async function forgetFinished(
+  cron: Stored<CronJob>,
+  owned: readonly Stored<Job>[],
+  { client, signal }: Context,
+): Promise<void> {
   const { successfulJobsHistoryLimit = 3, failedJobsHistoryLimit = 1 } = cron.spec ?? {};
   for (const { type, keep } of [
     { type: "Complete", keep: successfulJobsHistoryLimit },
@@ -129,12 +156,22 @@ async function forgetFinished(cron: Stored<CronJob>, owned: readonly Stored<Job>
   }
 }
 
-async function writeStatus(cron: Stored<CronJob>, more: { readonly lastScheduleTime?: string }, context: Context): Promise<void> {
+async function writeStatus(
+  cron: Stored<CronJob>,
+  more: { readonly lastScheduleTime?: string },
+  context: Context,
+): Promise<void> {
   const { caches, client, signal } = context;
   const owned = caches.jobs.byIndex(byController, cron.metadata.uid);
   const active = owned
     .filter((job) => !isFinished(job))
-    .map(({ metadata }) => ({ apiVersion: "batch/v1", kind: "Job", name: metadata.name, namespace: metadata.namespace, uid: metadata.uid }));
+    .map(({ metadata }) => ({
+      apiVersion: "batch/v1",
+      kind: "Job",
+      name: metadata.name,
+      namespace: metadata.namespace,
+      uid: metadata.uid,
+    }));
   const times = owned.map((job) => job.status?.completionTime ?? "").toSorted();
   const lastSuccessfulTime = times.at(-1) ?? "";
   const status = {
@@ -145,5 +182,12 @@ async function writeStatus(cron: Stored<CronJob>, more: { readonly lastScheduleT
   const before = { ...cron.status, active: cron.status?.active ?? null };
   if (canonical({ ...before, ...status }) === canonical(before)) return;
   const { name, namespace = "default" } = cron.metadata;
-  await client.patch(cronJobs, { name, namespace, type: "merge", body: { status }, subresource: "status", signal });
+  await client.patch(cronJobs, {
+    name,
+    namespace,
+    type: "merge",
+    body: { status },
+    subresource: "status",
+    signal,
+  });
 }

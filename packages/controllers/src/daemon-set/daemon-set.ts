@@ -68,7 +68,11 @@ const tolerations: readonly Toleration[] = [
 function podFor(set: Stored<DaemonSet>, node: string, hash: string): ReturnType<typeof podFromTemplate> {
   const { namespace = "default" } = set.metadata;
   const labels = { "controller-revision-hash": hash };
-  const pod = podFromTemplate(set.spec?.template ?? {}, { namespace, owner: controllerReference(set, kind), labels });
+  const pod = podFromTemplate(set.spec?.template ?? {}, {
+    namespace,
+    owner: controllerReference(set, kind),
+    labels,
+  });
   const here = { matchFields: [{ key: "metadata.name", operator: "In" as const, values: [node] }] };
   const affinity = {
     ...pod.spec?.affinity,
@@ -78,13 +82,19 @@ function podFor(set: Stored<DaemonSet>, node: string, hash: string): ReturnType<
   return { ...pod, spec } as typeof pod;
 }
 
-async function writeStatus(set: Stored<DaemonSet>, hash: string, { caches, client, clock, signal }: Context): Promise<void> {
+async function writeStatus(
+  set: Stored<DaemonSet>,
+  hash: string,
+  { caches, client, clock, signal }: Context,
+): Promise<void> {
   const nodes = [...caches.nodes.list()].filter((node) => shouldRun(set, node));
   const names = new Set(nodes.map((node) => node.metadata.name));
   const owned = caches.pods.byIndex(byController, set.metadata.uid).filter((pod) => !isTerminating(pod));
   const placed = owned.filter((pod) => names.has(nodeOf(pod) ?? ""));
   const minReadySeconds = set.spec?.minReadySeconds ?? 0;
-  const available = placed.filter((pod) => isAvailable(pod, { minReadySeconds, nowMs: clock.nowMs() })).length;
+  const available = placed.filter((pod) =>
+    isAvailable(pod, { minReadySeconds, nowMs: clock.nowMs() }),
+  ).length;
   const status = {
     observedGeneration: set.metadata.generation ?? 0,
     desiredNumberScheduled: nodes.length,
@@ -93,9 +103,17 @@ async function writeStatus(set: Stored<DaemonSet>, hash: string, { caches, clien
     numberReady: placed.filter(isReady).length,
     numberAvailable: available,
     numberUnavailable: nodes.length - available,
-    updatedNumberScheduled: placed.filter((pod) => pod.metadata.labels?.["controller-revision-hash"] === hash).length,
+    updatedNumberScheduled: placed.filter((pod) => pod.metadata.labels?.["controller-revision-hash"] === hash)
+      .length,
   };
   if (canonical({ ...set.status, ...status }) === canonical(set.status ?? {})) return;
   const { name, namespace = "default" } = set.metadata;
-  await client.patch(daemonSets, { name, namespace, type: "merge", body: { status }, subresource: "status", signal });
+  await client.patch(daemonSets, {
+    name,
+    namespace,
+    type: "merge",
+    body: { status },
+    subresource: "status",
+    signal,
+  });
 }

@@ -2,7 +2,9 @@ import type { Stored } from "@cortado/client";
 import type { DaemonSet, IntOrString, Node, Pod, Toleration } from "@cortado/kinds";
 import { isAvailable } from "../owned/owned.ts";
 
-export type DaemonAction = { readonly kind: "create"; readonly node: string } | { readonly kind: "delete"; readonly pod: Stored<Pod> };
+export type DaemonAction =
+  | { readonly kind: "create"; readonly node: string }
+  | { readonly kind: "delete"; readonly pod: Stored<Pod> };
 
 export type DaemonView = {
   readonly set: Stored<DaemonSet>;
@@ -28,23 +30,34 @@ export function planDaemonSet(view: DaemonView): readonly DaemonAction[] {
     const [, ...extra] = (byNode.get(node) ?? []).toSorted((one, other) =>
       (one.metadata.creationTimestamp ?? "").localeCompare(other.metadata.creationTimestamp ?? ""),
     );
-    for (const pod of extra) if (pod.metadata.deletionTimestamp === undefined) actions.push({ kind: "delete", pod });
+    for (const pod of extra)
+      if (pod.metadata.deletionTimestamp === undefined) actions.push({ kind: "delete", pod });
     if (!byNode.has(node)) actions.push({ kind: "create", node });
   }
   return [...actions, ...planUpdate(view, byNode, wanted.size)];
 }
 
-function planUpdate(view: DaemonView, byNode: ReadonlyMap<string, readonly Stored<Pod>[]>, wanted: number): readonly DaemonAction[] {
+function planUpdate(
+  view: DaemonView,
+  byNode: ReadonlyMap<string, readonly Stored<Pod>[]>,
+  wanted: number,
+): readonly DaemonAction[] {
   const { set, hash, nowMs } = view;
   if (set.spec?.updateStrategy?.type === "OnDelete") return [];
   const allowed = resolve(set.spec?.updateStrategy?.rollingUpdate?.maxUnavailable ?? 1, wanted);
   const minReadySeconds = set.spec?.minReadySeconds ?? 0;
   const placed = [...byNode.values()].flat();
-  const available = placed.filter((pod) => pod.metadata.deletionTimestamp === undefined && isAvailable(pod, { minReadySeconds, nowMs }));
+  const available = placed.filter(
+    (pod) => pod.metadata.deletionTimestamp === undefined && isAvailable(pod, { minReadySeconds, nowMs }),
+  );
   let room = allowed - (wanted - available.length);
   const actions: DaemonAction[] = [];
   for (const pod of placed) {
-    if (pod.metadata.labels?.["controller-revision-hash"] === hash || pod.metadata.deletionTimestamp !== undefined) continue;
+    if (
+      pod.metadata.labels?.["controller-revision-hash"] === hash ||
+      pod.metadata.deletionTimestamp !== undefined
+    )
+      continue;
     const broken = !available.includes(pod);
     if (!broken && room <= 0) continue;
     if (!broken) room -= 1;
@@ -61,14 +74,20 @@ function resolve(value: IntOrString, of: number): number {
 /** Does the template's node selector fit the node, and does it bear the node's taints? */
 export function shouldRun(set: DaemonSet, node: Node): boolean {
   const { nodeSelector = {}, tolerations = [] } = set.spec?.template.spec ?? {};
-  if (Object.entries(nodeSelector).some(([name, value]) => node.metadata.labels?.[name] !== value)) return false;
+  if (Object.entries(nodeSelector).some(([name, value]) => node.metadata.labels?.[name] !== value))
+    return false;
   return (node.spec?.taints ?? []).every(
     (taint) =>
-      taint.effect === "PreferNoSchedule" || taint.key.startsWith("node.kubernetes.io/") || tolerations.some((one) => bears(one, taint)),
+      taint.effect === "PreferNoSchedule" ||
+      taint.key.startsWith("node.kubernetes.io/") ||
+      tolerations.some((one) => bears(one, taint)),
   );
 }
 
-function bears(toleration: Toleration, taint: { readonly key: string; readonly value?: string; readonly effect: string }): boolean {
+function bears(
+  toleration: Toleration,
+  taint: { readonly key: string; readonly value?: string; readonly effect: string },
+): boolean {
   if (toleration.effect !== undefined && toleration.effect !== taint.effect) return false;
   if (toleration.key !== undefined && toleration.key !== taint.key) return false;
   return toleration.operator === "Exists" || (toleration.value ?? "") === (taint.value ?? "");
@@ -76,6 +95,7 @@ function bears(toleration: Toleration, taint: { readonly key: string; readonly v
 
 /** Where a daemon's pod is, or will be by its affinity. */
 export function nodeOf(pod: Pod): string | undefined {
-  const terms = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
+  const terms =
+    pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
   return pod.spec?.nodeName ?? terms?.[0]?.matchFields?.[0]?.values?.[0];
 }

@@ -32,7 +32,8 @@ export function startDeploymentLoop(context: Context): Loop {
   caches.pods.subscribe(({ old, now }) => {
     if (now !== undefined || old === undefined) return;
     const set = (old.metadata.ownerReferences ?? []).find((owner) => owner.kind === "ReplicaSet");
-    const owner = caches.replicaSets.get(`${old.metadata.namespace}/${set?.name}`)?.metadata.ownerReferences?.[0];
+    const owner = caches.replicaSets.get(`${old.metadata.namespace}/${set?.name}`)?.metadata
+      .ownerReferences?.[0];
     if (owner?.kind === kind.kind) loop.add(`${old.metadata.namespace}/${owner.name}`);
   });
   return loop;
@@ -47,8 +48,11 @@ async function reconcile(key: string, context: Context): Promise<Outcome> {
   const fresh = await freshSet(deployment, context);
   const sets = caches.replicaSets.byIndex(byController, deployment.metadata.uid);
   const old = sets.filter((set) => set.metadata.uid !== fresh.metadata.uid && !isTerminating(set));
-  const oldPods = old.flatMap((set) => caches.pods.byIndex(byController, set.metadata.uid)).filter((pod) => !isFinished(pod)).length;
-  for (const { name, replicas } of planRollout({ deployment, fresh, old, oldPods })) await scale(deployment, { name, replicas }, context);
+  const oldPods = old
+    .flatMap((set) => caches.pods.byIndex(byController, set.metadata.uid))
+    .filter((pod) => !isFinished(pod)).length;
+  for (const { name, replicas } of planRollout({ deployment, fresh, old, oldPods }))
+    await scale(deployment, { name, replicas }, context);
   await forgetOld(deployment, old, context);
   const status = deploymentStatus({ deployment, fresh, sets, nowMs: clock.nowMs() });
   await writeStatus(deployment, status, context);
@@ -60,12 +64,24 @@ function isFinished(pod: Pod): boolean {
   return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 }
 
-async function adoptOrphans(deployment: Stored<Deployment>, { caches, client, signal }: Context): Promise<void> {
+async function adoptOrphans(
+  deployment: Stored<Deployment>,
+  { caches, client, signal }: Context,
+): Promise<void> {
   const { namespace = "default" } = deployment.metadata;
   const owner = controllerReference(deployment, kind);
-  for (const orphan of orphansFor(caches.replicaSets.byIndex(byNamespace, namespace), deployment.spec?.selector)) {
+  for (const orphan of orphansFor(
+    caches.replicaSets.byIndex(byNamespace, namespace),
+    deployment.spec?.selector,
+  )) {
     const { name } = orphan.metadata;
-    const adopted = await client.patch(replicaSets, { name, namespace, type: "json", body: adoption(orphan, owner), signal });
+    const adopted = await client.patch(replicaSets, {
+      name,
+      namespace,
+      type: "json",
+      body: adoption(orphan, owner),
+      signal,
+    });
     await caches.replicaSets.seen(adopted.metadata.resourceVersion);
   }
 }
@@ -80,14 +96,29 @@ async function freshSet(deployment: Stored<Deployment>, context: Context): Promi
   if (found === undefined) return makeSet(deployment, newest + 1, context);
   const revision = Number(found.metadata.annotations?.[revisionKey] ?? 0);
   const isNewest = revision === newest && newest > 0;
-  const copied = Object.entries(carriedAnnotations(deployment)).filter(([key, value]) => found.metadata.annotations?.[key] !== value);
+  const copied = Object.entries(carriedAnnotations(deployment)).filter(
+    ([key, value]) => found.metadata.annotations?.[key] !== value,
+  );
   if (isNewest && copied.length === 0) return found;
-  const annotations = { ...Object.fromEntries(copied), [revisionKey]: String(isNewest ? revision : newest + 1) };
+  const annotations = {
+    ...Object.fromEntries(copied),
+    [revisionKey]: String(isNewest ? revision : newest + 1),
+  };
   const { name, namespace = "default" } = found.metadata;
-  return client.patch(replicaSets, { name, namespace, type: "merge", body: { metadata: { annotations } }, signal });
+  return client.patch(replicaSets, {
+    name,
+    namespace,
+    type: "merge",
+    body: { metadata: { annotations } },
+    signal,
+  });
 }
 
-async function makeSet(deployment: Stored<Deployment>, revision: number, context: Context): Promise<Stored<ReplicaSet>> {
+async function makeSet(
+  deployment: Stored<Deployment>,
+  revision: number,
+  context: Context,
+): Promise<Stored<ReplicaSet>> {
   const { caches, client, signal } = context;
   const { namespace = "default", name } = deployment.metadata;
   const template = deployment.spec?.template ?? {};
@@ -118,7 +149,14 @@ async function makeSet(deployment: Stored<Deployment>, revision: number, context
     // The name is taken by a set that is not this template's: count the collision, so that the next hash differs.
     if (hasReason(error, "AlreadyExists")) {
       const status = { collisionCount: (deployment.status?.collisionCount ?? 0) + 1 };
-      await client.patch(deployments, { name, namespace, type: "merge", body: { status }, subresource: "status", signal });
+      await client.patch(deployments, {
+        name,
+        namespace,
+        type: "merge",
+        body: { status },
+        subresource: "status",
+        signal,
+      });
     }
     throw error;
   }
@@ -126,7 +164,11 @@ async function makeSet(deployment: Stored<Deployment>, revision: number, context
 
 /** What a set repeats of its Deployment's annotations: `rollout history` reads the change cause there. */
 function carriedAnnotations(deployment: Stored<Deployment>): Readonly<Record<string, string>> {
-  const { ["kubectl.kubernetes.io/last-applied-configuration"]: _applied, [revisionKey]: _revision, ...carried } = deployment.metadata.annotations ?? {};
+  const {
+    ["kubectl.kubernetes.io/last-applied-configuration"]: _applied,
+    [revisionKey]: _revision,
+    ...carried
+  } = deployment.metadata.annotations ?? {};
   return carried;
 }
 
@@ -137,7 +179,13 @@ async function scale(
 ): Promise<void> {
   const { namespace = "default" } = deployment.metadata;
   const before = caches.replicaSets.get(`${namespace}/${name}`);
-  const scaled = await client.patch(replicaSets, { name, namespace, type: "merge", body: { spec: { replicas } }, signal });
+  const scaled = await client.patch(replicaSets, {
+    name,
+    namespace,
+    type: "merge",
+    body: { spec: { replicas } },
+    signal,
+  });
   await caches.replicaSets.seen(scaled.metadata.resourceVersion);
   const from = before === undefined ? 0 : replicasOf(before);
   const word = replicas > from ? "up" : "down";
@@ -145,12 +193,18 @@ async function scale(
   recorder({ object: deployment, ...kind, type: "Normal", reason: "ScalingReplicaSet", message });
 }
 
-async function forgetOld(deployment: Stored<Deployment>, old: readonly Stored<ReplicaSet>[], context: Context): Promise<void> {
+async function forgetOld(
+  deployment: Stored<Deployment>,
+  old: readonly Stored<ReplicaSet>[],
+  context: Context,
+): Promise<void> {
   const { client, signal } = context;
   const kept = deployment.spec?.revisionHistoryLimit ?? REVISIONS_KEPT;
   const empty = old.filter((set) => replicasOf(set) === 0 && (set.status?.replicas ?? 0) === 0);
   const byAge = empty.toSorted(
-    (one, other) => Number(one.metadata.annotations?.[revisionKey] ?? 0) - Number(other.metadata.annotations?.[revisionKey] ?? 0),
+    (one, other) =>
+      Number(one.metadata.annotations?.[revisionKey] ?? 0) -
+      Number(other.metadata.annotations?.[revisionKey] ?? 0),
   );
   for (const { metadata } of byAge.slice(0, Math.max(0, byAge.length - kept))) {
     const { name, namespace = "default", uid } = metadata;
@@ -167,7 +221,13 @@ async function writeStatus(
   const revision = status.revision;
   if (deployment.metadata.annotations?.[revisionKey] !== revision && revision !== undefined) {
     const annotations = { [revisionKey]: revision };
-    await client.patch(deployments, { name, namespace, type: "merge", body: { metadata: { annotations } }, signal });
+    await client.patch(deployments, {
+      name,
+      namespace,
+      type: "merge",
+      body: { metadata: { annotations } },
+      signal,
+    });
   }
   if (!status.changed) return;
   const body = { status: status.status };

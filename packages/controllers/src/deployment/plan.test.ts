@@ -7,7 +7,11 @@ import { limitsOf, planRollout } from "./plan.ts";
 type Set = { readonly name: string; readonly replicas: number; readonly available: number };
 
 function set({ name, replicas, available }: Set): Stored<ReplicaSet> {
-  return { metadata: { name }, spec: { replicas }, status: { availableReplicas: available } } as unknown as Stored<ReplicaSet>;
+  return {
+    metadata: { name },
+    spec: { replicas },
+    status: { availableReplicas: available },
+  } as unknown as Stored<ReplicaSet>;
 }
 
 function deployment(spec: object): Stored<Deployment> {
@@ -58,7 +62,10 @@ for (const { name, spec, fresh, old, oldPods = 0, want } of [
     name: "broken old pods go before healthy ones",
     spec: { replicas: 3, ...rolling(1, 1) },
     fresh: { name: "new", replicas: 1, available: 1 },
-    old: [{ name: "broken", replicas: 2, available: 0 }, { name: "old", replicas: 1, available: 1 }],
+    old: [
+      { name: "broken", replicas: 2, available: 0 },
+      { name: "old", replicas: 1, available: 1 },
+    ],
     want: { broken: 0 },
   },
   {
@@ -93,7 +100,12 @@ for (const { name, spec, fresh, old, oldPods = 0, want } of [
   },
 ] satisfies { name: string; spec: object; fresh: Set; old: Set[]; oldPods?: number; want: object }[])
   test(name, () => {
-    const steps = planRollout({ deployment: deployment(spec), fresh: set(fresh), old: old.map(set), oldPods });
+    const steps = planRollout({
+      deployment: deployment(spec),
+      fresh: set(fresh),
+      old: old.map(set),
+      oldPods,
+    });
     assert.deepEqual(Object.fromEntries(steps.map((step) => [step.name, step.replicas])), want);
   });
 

@@ -96,12 +96,19 @@ export function replicasOf(set: ReplicaSet): number {
 }
 
 /** Surge rounds up, unavailable rounds down, and they are never both zero (kubernetes, ResolveFenceposts). */
-export function limitsOf(deployment: Deployment): { readonly maxSurge: number; readonly maxUnavailable: number } {
+export function limitsOf(deployment: Deployment): {
+  readonly maxSurge: number;
+  readonly maxUnavailable: number;
+} {
   const wanted = deployment.spec?.replicas ?? 1;
-  const { maxSurge: surge = "25%", maxUnavailable: missing = "25%" } = deployment.spec?.strategy?.rollingUpdate ?? {};
+  const { maxSurge: surge = "25%", maxUnavailable: missing = "25%" } =
+    deployment.spec?.strategy?.rollingUpdate ?? {};
   const maxSurge = resolve(surge, wanted, Math.ceil);
   const maxUnavailable = resolve(missing, wanted, Math.floor);
-  return { maxSurge, maxUnavailable: maxSurge === 0 && maxUnavailable === 0 ? 1 : Math.min(maxUnavailable, wanted) };
+  return {
+    maxSurge,
+    maxUnavailable: maxSurge === 0 && maxUnavailable === 0 ? 1 : Math.min(maxUnavailable, wanted),
+  };
 }
 
 function resolve(value: IntOrString, of: number, round: (number: number) => number): number {

@@ -22,7 +22,8 @@ export type DeploymentStatusResult = {
 /** Sums up the sets of a Deployment. Pure. */
 export function deploymentStatus(view: StatusView): DeploymentStatusResult {
   const { deployment, fresh, sets } = view;
-  const sum = (count: (set: ReplicaSet) => number | undefined): number => sets.reduce((total, set) => total + (count(set) ?? 0), 0);
+  const sum = (count: (set: ReplicaSet) => number | undefined): number =>
+    sets.reduce((total, set) => total + (count(set) ?? 0), 0);
   const replicas = sum((set) => set.status?.replicas);
   const availableReplicas = sum((set) => set.status?.availableReplicas);
   const updatedReplicas = fresh.status?.replicas ?? 0;
@@ -42,8 +43,17 @@ export function deploymentStatus(view: StatusView): DeploymentStatusResult {
   const conditions = conditionsOf({ ...view, ...counts, progressed });
   const observedGeneration = deployment.metadata.generation ?? 0;
   const status = { observedGeneration, ...counts, conditions };
-  const comparable = { observedGeneration: 0, replicas: 0, updatedReplicas: 0, readyReplicas: 0, availableReplicas: 0, unavailableReplicas: 0 };
-  const changed = canonical({ ...comparable, ...before, ...status }) !== canonical({ ...comparable, conditions: [], ...before });
+  const comparable = {
+    observedGeneration: 0,
+    replicas: 0,
+    updatedReplicas: 0,
+    readyReplicas: 0,
+    availableReplicas: 0,
+    unavailableReplicas: 0,
+  };
+  const changed =
+    canonical({ ...comparable, ...before, ...status }) !==
+    canonical({ ...comparable, conditions: [], ...before });
   return { status, changed, revision: fresh.metadata.annotations?.["deployment.kubernetes.io/revision"] };
 }
 
@@ -60,7 +70,11 @@ function conditionsOf(view: ConditionView): readonly DeploymentCondition[] {
   const enough = availableReplicas >= (deployment.spec?.replicas ?? 1) - maxUnavailable;
   const text = enough
     ? { status: "True", reason: "MinimumReplicasAvailable", message: "Deployment has minimum availability." }
-    : { status: "False", reason: "MinimumReplicasUnavailable", message: "Deployment does not have minimum availability." };
+    : {
+        status: "False",
+        reason: "MinimumReplicasUnavailable",
+        message: "Deployment does not have minimum availability.",
+      };
   const available = withStamp(deployment.status?.conditions, { type: "Available", ...text }, nowMs);
   const progressing = progressOf(view);
   return progressing === undefined ? available : withStamp(available, progressing, nowMs, view.progressed);
@@ -73,18 +87,34 @@ function progressOf(view: ConditionView): Omit<DeploymentCondition, "lastTransit
   const { name } = fresh.metadata;
   const before = deployment.status?.conditions?.find((condition) => condition.type === "Progressing");
   if (updatedReplicas === wanted && replicas === wanted && availableReplicas >= wanted)
-    return { type: "Progressing", status: "True", reason: "NewReplicaSetAvailable", message: `ReplicaSet "${name}" has successfully progressed.` };
+    return {
+      type: "Progressing",
+      status: "True",
+      reason: "NewReplicaSetAvailable",
+      message: `ReplicaSet "${name}" has successfully progressed.`,
+    };
   if (deployment.spec?.paused === true)
-    return { type: "Progressing", status: "Unknown", reason: "DeploymentPaused", message: "Deployment is paused" };
+    return {
+      type: "Progressing",
+      status: "Unknown",
+      reason: "DeploymentPaused",
+      message: "Deployment is paused",
+    };
   const deadlineMs = (deployment.spec?.progressDeadlineSeconds ?? 600) * 1_000;
   const sinceMs = Date.parse(before?.lastUpdateTime ?? "");
-  const waited = before !== undefined && before.reason !== "NewReplicaSetAvailable" && nowMs - sinceMs >= deadlineMs;
+  const waited =
+    before !== undefined && before.reason !== "NewReplicaSetAvailable" && nowMs - sinceMs >= deadlineMs;
   // Once out of time it stays so until something moves, or the condition would flap with each round.
   if ((waited || before?.reason === "ProgressDeadlineExceeded") && !view.progressed) {
     const message = `ReplicaSet "${name}" has timed out progressing.`;
     return { type: "Progressing", status: "False", reason: "ProgressDeadlineExceeded", message };
   }
-  return { type: "Progressing", status: "True", reason: "ReplicaSetUpdated", message: `ReplicaSet "${name}" is progressing.` };
+  return {
+    type: "Progressing",
+    status: "True",
+    reason: "ReplicaSetUpdated",
+    message: `ReplicaSet "${name}" is progressing.`,
+  };
 }
 
 /** Sets a condition with its update time, which moves when the text does or when there was progress. */
@@ -101,7 +131,11 @@ function withStamp(
 }
 
 /** When to look again whether a rollout has run out of time; undefined when it is complete or has no deadline. */
-export function progressDeadlineMs(deployment: Deployment, result: DeploymentStatusResult, nowMs: number): number | undefined {
+export function progressDeadlineMs(
+  deployment: Deployment,
+  result: DeploymentStatusResult,
+  nowMs: number,
+): number | undefined {
   const progressing = result.status.conditions.find((condition) => condition.type === "Progressing");
   if (progressing?.reason !== "ReplicaSetUpdated") return undefined;
   const deadlineMs = (deployment.spec?.progressDeadlineSeconds ?? 600) * 1_000;

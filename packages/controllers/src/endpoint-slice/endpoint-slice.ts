@@ -29,7 +29,8 @@ export function startEndpointSliceLoop(context: Context): Loop {
   caches.pods.subscribe(({ old, now }) => {
     if (old !== undefined && now !== undefined && footprint(old) === footprint(now)) return;
     for (const service of caches.services.byIndex(byNamespace, (now ?? old)?.metadata.namespace ?? ""))
-      if ([old, now].some((pod) => pod !== undefined && isSelected(service, pod))) loop.add(serviceKey(service));
+      if ([old, now].some((pod) => pod !== undefined && isSelected(service, pod)))
+        loop.add(serviceKey(service));
   });
   return loop;
 }
@@ -38,7 +39,14 @@ export function startEndpointSliceLoop(context: Context): Loop {
 function footprint(pod: Stored<Pod>): string {
   const ready = pod.status?.conditions?.find(({ type }) => type === "Ready")?.status;
   const { labels, deletionTimestamp } = pod.metadata;
-  return canonical([labels, deletionTimestamp, pod.status?.podIP, pod.status?.phase, ready, pod.spec?.nodeName]);
+  return canonical([
+    labels,
+    deletionTimestamp,
+    pod.status?.podIP,
+    pod.status?.phase,
+    ready,
+    pod.spec?.nodeName,
+  ]);
 }
 
 function serviceKey(service: Service): string {
@@ -63,7 +71,11 @@ async function reconcile(key: string, context: Context): Promise<Outcome> {
   return done;
 }
 
-async function writeSlices(service: Stored<Service>, plans: readonly SlicePlan[], context: Context): Promise<void> {
+async function writeSlices(
+  service: Stored<Service>,
+  plans: readonly SlicePlan[],
+  context: Context,
+): Promise<void> {
   const { caches, client, signal } = context;
   const { namespace = "default" } = service.metadata;
   const have = caches.endpointSlices
@@ -75,8 +87,16 @@ async function writeSlices(service: Stored<Service>, plans: readonly SlicePlan[]
     const slice = have[at];
     const body = { endpoints: [...plan.endpoints], ports: [...plan.ports] };
     if (slice === undefined) await createSlice(service, body, context);
-    else if (canonical([slice.endpoints ?? [], slice.ports ?? []]) !== canonical([body.endpoints, body.ports]))
-      await client.patch(endpointSlices, { name: slice.metadata.name, namespace, type: "merge", body, signal });
+    else if (
+      canonical([slice.endpoints ?? [], slice.ports ?? []]) !== canonical([body.endpoints, body.ports])
+    )
+      await client.patch(endpointSlices, {
+        name: slice.metadata.name,
+        namespace,
+        type: "merge",
+        body,
+        signal,
+      });
   }
   for (const { metadata } of have.slice(wanted.length))
     await client.delete(endpointSlices, { name: metadata.name, namespace, signal });
@@ -95,18 +115,30 @@ async function createSlice(
     "endpointslice.kubernetes.io/managed-by": managedBy,
     ...headless,
   };
-  const metadata = { generateName: `${name}-`, namespace, labels, ownerReferences: [controllerReference(service, kind)] };
+  const metadata = {
+    generateName: `${name}-`,
+    namespace,
+    labels,
+    ownerReferences: [controllerReference(service, kind)],
+  };
   const made = await client.create(endpointSlices, { metadata, addressType: "IPv4", ...body }, { signal });
   await caches.endpointSlices.seen(made.metadata.resourceVersion);
 }
 
-async function writeEndpoints(service: Stored<Service>, plans: readonly SlicePlan[], context: Context): Promise<void> {
+async function writeEndpoints(
+  service: Stored<Service>,
+  plans: readonly SlicePlan[],
+  context: Context,
+): Promise<void> {
   const { caches, client, signal } = context;
   const { namespace = "default", name } = service.metadata;
   const subsets = plans.flatMap(toSubset);
   const found = caches.endpoints.get(`${namespace}/${name}`);
   if (found === undefined) {
-    const labels = { ...service.metadata.labels, "endpoints.kubernetes.io/managed-by": "endpoint-controller" };
+    const labels = {
+      ...service.metadata.labels,
+      "endpoints.kubernetes.io/managed-by": "endpoint-controller",
+    };
     await client.create(endpoints, { metadata: { name, namespace, labels }, subsets }, { signal });
   } else if (canonical(found.subsets ?? []) !== canonical(subsets))
     await client.patch(endpoints, { name, namespace, type: "merge", body: { subsets }, signal });
@@ -120,7 +152,9 @@ function toSubset({ ports, endpoints: all }: SlicePlan): NonNullable<Endpoints["
     ...(hostname === undefined ? {} : { hostname }),
   });
   const ready = all.filter(({ conditions }) => conditions?.ready === true).map(address);
-  const waiting = all.filter(({ conditions }) => conditions?.ready !== true && conditions?.terminating !== true).map(address);
+  const waiting = all
+    .filter(({ conditions }) => conditions?.ready !== true && conditions?.terminating !== true)
+    .map(address);
   if (ready.length + waiting.length === 0) return [];
   return [
     {

@@ -3,7 +3,12 @@ import type { Endpoint, Pod, Service, ServicePort } from "@cortado/kinds";
 import { SLICE_ENDPOINTS_MAX } from "../limits.ts";
 import { isReady } from "../owned/owned.ts";
 
-export type SlicePort = { readonly name: string; readonly port: number; readonly protocol: "TCP" | "UDP" | "SCTP"; readonly appProtocol?: string };
+export type SlicePort = {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: "TCP" | "UDP" | "SCTP";
+  readonly appProtocol?: string;
+};
 
 /** One EndpointSlice to be: pods of one set of port numbers. */
 export type SlicePlan = { readonly ports: readonly SlicePort[]; readonly endpoints: readonly Endpoint[] };
@@ -59,6 +64,8 @@ function resolvePort(port: ServicePort, pod: Pod): readonly SlicePort[] {
 }
 
 function namedPort(pod: Pod, name: string, protocol: string): number | undefined {
-  const all = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].flatMap((container) => container.ports ?? []);
+  const all = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].flatMap(
+    (container) => container.ports ?? [],
+  );
   return all.find((port) => port.name === name && (port.protocol ?? "TCP") === protocol)?.containerPort;
 }

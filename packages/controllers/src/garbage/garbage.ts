@@ -55,7 +55,8 @@ async function followKinds(context: Context, kinds: Map<string, Kept>, loop: Loo
       if (now === undefined && old !== undefined) wakeDependents(old.metadata.uid, kinds, loop);
       if (now?.metadata.deletionTimestamp !== undefined) wakeDependents(now.metadata.uid, kinds, loop);
       // An owner that waits for its dependents looks again when one of them is gone.
-      if (now === undefined) for (const owner of old?.metadata.ownerReferences ?? []) wakeOwner(owner, old, kinds, loop);
+      if (now === undefined)
+        for (const owner of old?.metadata.ownerReferences ?? []) wakeOwner(owner, old, kinds, loop);
     });
   }
 }
@@ -69,18 +70,29 @@ function idOf(resource: { readonly group: string; readonly plural: string }): st
 }
 
 function needsLook(object: KubeObject): boolean {
-  return (object.metadata.ownerReferences?.length ?? 0) > 0 || object.metadata.deletionTimestamp !== undefined;
+  return (
+    (object.metadata.ownerReferences?.length ?? 0) > 0 || object.metadata.deletionTimestamp !== undefined
+  );
 }
 
 function wakeDependents(uid: string, kinds: ReadonlyMap<string, Kept>, loop: Loop): void {
   for (const { id, object } of dependentsOf(uid, kinds)) loop.add(`${id}|${keyOf(object)}`);
 }
 
-function* dependentsOf(uid: string, kinds: ReadonlyMap<string, Kept>): Iterable<Kept & { id: string; object: Stored<KubeObject> }> {
-  for (const [id, kept] of kinds) for (const object of kept.cache.byIndex("owner", uid)) yield { ...kept, id, object };
+function* dependentsOf(
+  uid: string,
+  kinds: ReadonlyMap<string, Kept>,
+): Iterable<Kept & { id: string; object: Stored<KubeObject> }> {
+  for (const [id, kept] of kinds)
+    for (const object of kept.cache.byIndex("owner", uid)) yield { ...kept, id, object };
 }
 
-function wakeOwner(owner: OwnerReference, dependent: KubeObject | undefined, kinds: ReadonlyMap<string, Kept>, loop: Loop): void {
+function wakeOwner(
+  owner: OwnerReference,
+  dependent: KubeObject | undefined,
+  kinds: ReadonlyMap<string, Kept>,
+  loop: Loop,
+): void {
   const kept = findKind(owner, kinds);
   if (kept === undefined) return;
   const namespace = kept.resource.namespaced ? `${dependent?.metadata.namespace}/` : "";
@@ -89,7 +101,8 @@ function wakeOwner(owner: OwnerReference, dependent: KubeObject | undefined, kin
 
 function findKind(owner: OwnerReference, kinds: ReadonlyMap<string, Kept>): Kept | undefined {
   const group = owner.apiVersion.includes("/") ? owner.apiVersion.split("/")[0] : "";
-  for (const kept of kinds.values()) if (kept.resource.kind === owner.kind && kept.resource.group === group) return kept;
+  for (const kept of kinds.values())
+    if (kept.resource.kind === owner.kind && kept.resource.group === group) return kept;
   return undefined;
 }
 
@@ -123,7 +136,9 @@ async function endIfAbandoned(
   const propagationPolicy = waits ? "Foreground" : "Background";
   const { name, namespace, uid } = object.metadata;
   const where = { name, ...(namespace === undefined ? {} : { namespace }) };
-  await ignoringGone(() => client.delete(resource, { ...where, propagationPolicy, preconditions: { uid }, signal }));
+  await ignoringGone(() =>
+    client.delete(resource, { ...where, propagationPolicy, preconditions: { uid }, signal }),
+  );
 }
 
 type OwnerState = "there" | "waiting" | "gone" | "unknown";
@@ -137,11 +152,16 @@ async function stateOf(
   const kept = findKind(owner, kinds);
   if (kept === undefined) return "unknown"; // a kind that this server does not have: never delete on a guess
   const { namespace } = dependent.metadata;
-  const where = { name: owner.name, ...(kept.resource.namespaced && namespace !== undefined ? { namespace } : {}) };
+  const where = {
+    name: owner.name,
+    ...(kept.resource.namespaced && namespace !== undefined ? { namespace } : {}),
+  };
   try {
     const found = await client.get(kept.resource, { ...where, signal });
     if (found.metadata.uid !== owner.uid) return "gone";
-    const isWaiting = found.metadata.deletionTimestamp !== undefined && (found.metadata.finalizers ?? []).includes(foreground);
+    const isWaiting =
+      found.metadata.deletionTimestamp !== undefined &&
+      (found.metadata.finalizers ?? []).includes(foreground);
     return isWaiting ? "waiting" : "there";
   } catch (error) {
     if (hasReason(error, "NotFound")) return "gone";
@@ -158,8 +178,12 @@ async function letDependentsGo(
   const { client, signal } = context;
   for (const { object, resource: type } of dependentsOf(owner.metadata.uid, kinds)) {
     const { name, namespace, uid } = object.metadata;
-    const ownerReferences = (object.metadata.ownerReferences ?? []).filter((reference) => reference.uid !== owner.metadata.uid);
-    const body = { metadata: { uid, ownerReferences: ownerReferences.length === 0 ? null : ownerReferences } };
+    const ownerReferences = (object.metadata.ownerReferences ?? []).filter(
+      (reference) => reference.uid !== owner.metadata.uid,
+    );
+    const body = {
+      metadata: { uid, ownerReferences: ownerReferences.length === 0 ? null : ownerReferences },
+    };
     const where = { name, ...(namespace === undefined ? {} : { namespace }) };
     await ignoringGone(() => client.patch(type, { ...where, type: "merge", body, signal }));
   }
@@ -180,7 +204,9 @@ async function endDependents(
     if (object.metadata.deletionTimestamp !== undefined) continue;
     const { name, namespace, uid } = object.metadata;
     const where = { name, ...(namespace === undefined ? {} : { namespace }) };
-    await ignoringGone(() => client.delete(type, { ...where, propagationPolicy: "Foreground", preconditions: { uid }, signal }));
+    await ignoringGone(() =>
+      client.delete(type, { ...where, propagationPolicy: "Foreground", preconditions: { uid }, signal }),
+    );
   }
   if (blocking === 0) await dropFinalizer(owner, { resource, finalizer: foreground }, context);
 }

@@ -49,11 +49,19 @@ function isOver(job: Job): boolean {
 async function expire(job: Stored<Job>, { client, clock, signal }: Context): Promise<Outcome> {
   const { ttlSecondsAfterFinished: ttl } = job.spec ?? {};
   if (ttl === undefined) return done;
-  const over = job.status?.conditions?.find(({ type, status }) => (type === "Complete" || type === "Failed") && status === "True");
+  const over = job.status?.conditions?.find(
+    ({ type, status }) => (type === "Complete" || type === "Failed") && status === "True",
+  );
   const waitMs = Date.parse(over?.lastTransitionTime ?? "") + ttl * 1_000 - clock.nowMs();
   if (waitMs > 0) return again(waitMs);
   const { name, namespace = "default", uid } = job.metadata;
-  await client.delete(jobs, { name, namespace, preconditions: { uid }, propagationPolicy: "Background", signal });
+  await client.delete(jobs, {
+    name,
+    namespace,
+    preconditions: { uid },
+    propagationPolicy: "Background",
+    signal,
+  });
   return done;
 }
 
@@ -61,7 +69,12 @@ async function carryOut(job: Stored<Job>, plan: JobPlan, context: Context): Prom
   const { client, caches, signal, recorder } = context;
   const { namespace = "default", name } = job.metadata;
   for (const { metadata } of plan.end)
-    await client.delete(pods, { name: metadata.name, namespace, preconditions: { uid: metadata.uid }, signal });
+    await client.delete(pods, {
+      name: metadata.name,
+      namespace,
+      preconditions: { uid: metadata.uid },
+      signal,
+    });
   for (const index of plan.make) {
     const labels = {
       "batch.kubernetes.io/job-name": name,
@@ -72,15 +85,30 @@ async function carryOut(job: Stored<Job>, plan: JobPlan, context: Context): Prom
     };
     const owner = controllerReference(job, kind);
     const pod = podFromTemplate(job.spec?.template ?? {}, { namespace, owner, labels });
-    const made = await client.create(pods, index === undefined ? pod : withIndex(pod, name, index), { signal });
+    const made = await client.create(pods, index === undefined ? pod : withIndex(pod, name, index), {
+      signal,
+    });
     await caches.pods.seen(made.metadata.resourceVersion);
-    recorder({ object: job, ...kind, type: "Normal", reason: "SuccessfulCreate", message: `Created pod: ${made.metadata.name}` });
+    recorder({
+      object: job,
+      ...kind,
+      type: "Normal",
+      reason: "SuccessfulCreate",
+      message: `Created pod: ${made.metadata.name}`,
+    });
   }
 }
 
-function withIndex(pod: ReturnType<typeof podFromTemplate>, name: string, index: number): ReturnType<typeof podFromTemplate> {
+function withIndex(
+  pod: ReturnType<typeof podFromTemplate>,
+  name: string,
+  index: number,
+): ReturnType<typeof podFromTemplate> {
   const env = { name: "JOB_COMPLETION_INDEX", value: String(index) };
-  const containers = (pod.spec?.containers ?? []).map((container) => ({ ...container, env: [...(container.env ?? []), env] }));
+  const containers = (pod.spec?.containers ?? []).map((container) => ({
+    ...container,
+    env: [...(container.env ?? []), env],
+  }));
   const annotations = { ...pod.metadata.annotations, [indexAnnotation]: String(index) };
   const metadata = { ...pod.metadata, generateName: `${name}-${index}-`, annotations };
   return { ...pod, metadata, spec: { ...pod.spec, containers, hostname: `${name}-${index}` } } as typeof pod;
@@ -96,7 +124,10 @@ async function writeStatus(job: Stored<Job>, plan: JobPlan, context: Context): P
     active,
     succeeded,
     failed,
-    ready: over === undefined ? running.filter((pod) => pod.status?.phase === "Running" && isReady(pod)).length : 0,
+    ready:
+      over === undefined
+        ? running.filter((pod) => pod.status?.phase === "Running" && isReady(pod)).length
+        : 0,
     terminating: 0,
     uncountedTerminatedPods: {},
     ...(suspended ? { startTime: null } : { startTime: job.status?.startTime ?? toTime(nowMs) }),
@@ -107,16 +138,33 @@ async function writeStatus(job: Stored<Job>, plan: JobPlan, context: Context): P
   const zero = { active: 0, succeeded: 0, failed: 0, ready: 0, terminating: 0, conditions: [] };
   if (canonical({ ...zero, ...job.status, ...status }) === canonical({ ...zero, ...job.status })) return;
   const { name, namespace = "default" } = job.metadata;
-  await client.patch(jobs, { name, namespace, type: "merge", body: { status }, subresource: "status", signal });
+  await client.patch(jobs, {
+    name,
+    namespace,
+    type: "merge",
+    body: { status },
+    subresource: "status",
+    signal,
+  });
   if (over === undefined) return;
   const happened = over.type === "Complete" ? { reason: "Completed", message: "Job completed" } : over;
-  recorder({ object: job, ...kind, type: over.type === "Complete" ? "Normal" : "Warning", reason: happened.reason, message: happened.message });
+  recorder({
+    object: job,
+    ...kind,
+    type: over.type === "Complete" ? "Normal" : "Warning",
+    reason: happened.reason,
+    message: happened.message,
+  });
 }
 
 function conditionsOf(job: Job, { over }: JobPlan, nowMs: number): readonly JobCondition[] {
   const before = job.status?.conditions ?? [];
   const suspended = job.spec?.suspend === true;
-  const suspension = { type: "Suspended", status: suspended ? "True" : "False", reason: suspended ? "JobSuspended" : "JobResumed" } as const;
+  const suspension = {
+    type: "Suspended",
+    status: suspended ? "True" : "False",
+    reason: suspended ? "JobSuspended" : "JobResumed",
+  } as const;
   const known = before.some(({ type }) => type === "Suspended");
   const conditions = suspended || known ? withCondition(before, suspension, nowMs) : [...before];
   if (over === undefined) return conditions;

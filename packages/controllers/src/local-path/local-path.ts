@@ -25,7 +25,8 @@ export function startLocalPathLoop(context: Context, options: LocalPathOptions):
     name: "persistentvolume",
     metrics: context.loopMetrics,
     keys: () => keysOf(caches.persistentVolumeClaims),
-    reconcile: (key) => (key.startsWith("volume:") ? release(key.slice(7), context, options) : reconcile(key, context, options)),
+    reconcile: (key) =>
+      key.startsWith("volume:") ? release(key.slice(7), context, options) : reconcile(key, context, options),
   });
   caches.persistentVolumeClaims.subscribe(({ key, old }) => {
     loop.add(key);
@@ -59,10 +60,22 @@ async function reconcile(key: string, context: Context, options: LocalPathOption
   const node = claim.metadata.annotations?.[selectedNode];
   if (node === undefined && storageClass.volumeBindingMode !== "Immediate") {
     const message = "waiting for first consumer to be created before binding";
-    context.recorder({ object: claim, apiVersion: "v1", kind: "PersistentVolumeClaim", type: "Normal", reason: "WaitForFirstConsumer", message });
+    context.recorder({
+      object: claim,
+      apiVersion: "v1",
+      kind: "PersistentVolumeClaim",
+      type: "Normal",
+      reason: "WaitForFirstConsumer",
+      message,
+    });
     return done;
   }
-  return provide(claim, { storageClass, node: node ?? [...keysOf(context.caches.nodes)][0] }, context, options);
+  return provide(
+    claim,
+    { storageClass, node: node ?? [...keysOf(context.caches.nodes)][0] },
+    context,
+    options,
+  );
 }
 
 /** A claim in use must not go before its pods: the finalizer holds it. */
@@ -75,12 +88,19 @@ async function protect(claim: Stored<PersistentVolumeClaim>, { client, signal }:
 }
 
 /** A volume that a person made and that this claim fits. */
-function findVolume(claim: Stored<PersistentVolumeClaim>, { caches }: Context): Stored<PersistentVolume> | undefined {
+function findVolume(
+  claim: Stored<PersistentVolumeClaim>,
+  { caches }: Context,
+): Stored<PersistentVolume> | undefined {
   const wanted = claim.spec?.storageClassName ?? "";
   return [...caches.persistentVolumes.list()].find((volume) => {
     const { claimRef, storageClassName = "", accessModes = [] } = volume.spec ?? {};
-    if (claimRef !== undefined) return claimRef.namespace === claim.metadata.namespace && claimRef.name === claim.metadata.name;
-    return storageClassName === wanted && (claim.spec?.accessModes ?? []).every((mode) => accessModes.includes(mode));
+    if (claimRef !== undefined)
+      return claimRef.namespace === claim.metadata.namespace && claimRef.name === claim.metadata.name;
+    return (
+      storageClassName === wanted &&
+      (claim.spec?.accessModes ?? []).every((mode) => accessModes.includes(mode))
+    );
   });
 }
 
@@ -93,9 +113,19 @@ async function provide(
   if (node === undefined) return done; // comes again when a node does
   const { name: claimName, namespace = "default", uid } = claim.metadata;
   const name = `pvc-${uid}`;
-  const affinity = { nodeSelectorTerms: [{ matchExpressions: [{ key: "kubernetes.io/hostname", operator: "In" as const, values: [node] }] }] };
+  const affinity = {
+    nodeSelectorTerms: [
+      { matchExpressions: [{ key: "kubernetes.io/hostname", operator: "In" as const, values: [node] }] },
+    ],
+  };
   const volume = {
-    metadata: { name, annotations: { "pv.kubernetes.io/provisioned-by": provisioner, "local.path.provisioner/selected-node": node } },
+    metadata: {
+      name,
+      annotations: {
+        "pv.kubernetes.io/provisioned-by": provisioner,
+        "local.path.provisioner/selected-node": node,
+      },
+    },
     spec: {
       accessModes: claim.spec?.accessModes ?? ["ReadWriteOnce"],
       capacity: { storage: claim.spec?.resources?.requests?.["storage"] ?? "1Gi" },
@@ -113,36 +143,72 @@ async function provide(
     if (!hasReason(error, "AlreadyExists")) throw error;
   }
   const message = `Successfully provisioned volume ${name}`;
-  recorder({ object: claim, apiVersion: "v1", kind: "PersistentVolumeClaim", type: "Normal", reason: "ProvisioningSucceeded", message });
+  recorder({
+    object: claim,
+    apiVersion: "v1",
+    kind: "PersistentVolumeClaim",
+    type: "Normal",
+    reason: "ProvisioningSucceeded",
+    message,
+  });
   return done; // the volume's appearance binds the claim
 }
 
-async function bind(claim: Stored<PersistentVolumeClaim>, volumeName: string, { caches, client, signal }: Context): Promise<Outcome> {
+async function bind(
+  claim: Stored<PersistentVolumeClaim>,
+  volumeName: string,
+  { caches, client, signal }: Context,
+): Promise<Outcome> {
   const volume = caches.persistentVolumes.get(volumeName);
   if (volume === undefined) return done;
   const { name, namespace = "default", uid } = claim.metadata;
   const claimRef = { apiVersion: "v1", kind: "PersistentVolumeClaim", name, namespace, uid };
   if (volume.spec?.claimRef?.uid !== uid)
-    await client.patch(persistentVolumes, { name: volumeName, type: "merge", body: { spec: { claimRef } }, signal });
+    await client.patch(persistentVolumes, {
+      name: volumeName,
+      type: "merge",
+      body: { spec: { claimRef } },
+      signal,
+    });
   const bound = { status: { phase: "Bound" } };
-  await client.patch(persistentVolumes, { name: volumeName, type: "merge", body: bound, subresource: "status", signal });
+  await client.patch(persistentVolumes, {
+    name: volumeName,
+    type: "merge",
+    body: bound,
+    subresource: "status",
+    signal,
+  });
   if (claim.spec?.volumeName !== volumeName) {
-    const annotations = { "pv.kubernetes.io/bind-completed": "yes", "pv.kubernetes.io/bound-by-controller": "yes" };
+    const annotations = {
+      "pv.kubernetes.io/bind-completed": "yes",
+      "pv.kubernetes.io/bound-by-controller": "yes",
+    };
     const body = { metadata: { annotations }, spec: { volumeName } };
     await client.patch(persistentVolumeClaims, { name, namespace, type: "merge", body, signal });
   }
   const status = { phase: "Bound", accessModes: volume.spec?.accessModes, capacity: volume.spec?.capacity };
-  await client.patch(persistentVolumeClaims, { name, namespace, type: "merge", body: { status }, subresource: "status", signal });
+  await client.patch(persistentVolumeClaims, {
+    name,
+    namespace,
+    type: "merge",
+    body: { status },
+    subresource: "status",
+    signal,
+  });
   return done;
 }
 
-async function letClaimGo(claim: Stored<PersistentVolumeClaim>, { caches, client, signal }: Context): Promise<Outcome> {
+async function letClaimGo(
+  claim: Stored<PersistentVolumeClaim>,
+  { caches, client, signal }: Context,
+): Promise<Outcome> {
   const finalizers = claim.metadata.finalizers ?? [];
   if (!finalizers.includes(claimFinalizer)) return done;
   const { name, namespace = "default", resourceVersion } = claim.metadata;
   const inUse = [...caches.pods.list()].some(
     (pod) =>
-      pod.metadata.namespace === namespace && (pod.spec?.volumes ?? []).some((volume) => volume.persistentVolumeClaim?.claimName === name),
+      pod.metadata.namespace === namespace &&
+      (pod.spec?.volumes ?? []).some((volume) => volume.persistentVolumeClaim?.claimName === name),
   );
   if (inUse) return done;
   const left = finalizers.filter((one) => one !== claimFinalizer);
@@ -152,7 +218,11 @@ async function letClaimGo(claim: Stored<PersistentVolumeClaim>, { caches, client
 }
 
 /** A volume whose claim is gone: deleted with its data, or kept as Released, as its reclaim policy says. */
-async function release(name: string, { caches, client, signal }: Context, options: LocalPathOptions): Promise<Outcome> {
+async function release(
+  name: string,
+  { caches, client, signal }: Context,
+  options: LocalPathOptions,
+): Promise<Outcome> {
   const volume = caches.persistentVolumes.get(name);
   const claimRef = volume?.spec?.claimRef;
   if (volume === undefined || claimRef === undefined) return done;
@@ -161,7 +231,11 @@ async function release(name: string, { caches, client, signal }: Context, option
   if (volume.status?.phase !== "Bound" && volume.status?.phase !== "Released") return done; // made, but never bound
   const ours = volume.metadata.annotations?.["pv.kubernetes.io/provisioned-by"] === provisioner;
   const path = volume.spec?.hostPath?.path;
-  if (volume.spec?.persistentVolumeReclaimPolicy === "Delete" && ours && path?.startsWith(`${options.folder}/`) === true) {
+  if (
+    volume.spec?.persistentVolumeReclaimPolicy === "Delete" &&
+    ours &&
+    path?.startsWith(`${options.folder}/`) === true
+  ) {
     await options.removeFolder(path);
     await client.delete(persistentVolumes, { name, signal });
   } else if (volume.status?.phase !== "Released") {

@@ -34,7 +34,8 @@ async function reconcile(name: string, context: Context): Promise<Outcome> {
   if ((await empty(client, pods, { namespace: name, signal })) > 0) return again(250);
   let left = 0;
   for (const resource of await listedResources(client, signal))
-    if (resource.namespaced && resource.plural !== "pods") left += await empty(client, resource, { namespace: name, signal });
+    if (resource.namespaced && resource.plural !== "pods")
+      left += await empty(client, resource, { namespace: name, signal });
   if (left > 0) return again(500);
   await letGo(namespace, context);
   return done;
@@ -60,7 +61,11 @@ async function empty(
 async function letGo(namespace: Stored<Namespace>, { client, signal }: Context): Promise<void> {
   const { name, resourceVersion } = namespace.metadata;
   const finalizers = (namespace.spec?.finalizers ?? []).filter((one) => one !== finalizer);
-  const body = { apiVersion: "v1", kind: "Namespace", metadata: { name, resourceVersion }, spec: { finalizers } };
+  const body = {
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: { name, resourceVersion },
+    spec: { finalizers },
+  };
   await client.raw({ method: "PUT", path: `/api/v1/namespaces/${name}/finalize`, query: {}, body, signal });
 }
-

@@ -62,12 +62,22 @@ async function markLost(node: Stored<Node>, { client, clock, signal, recorder }:
   });
   if (canonical(conditions) === canonical(node.status?.conditions ?? [])) return;
   const body = { status: { conditions } };
-  await client.patch(nodes, { name: node.metadata.name, type: "strategic", body, subresource: "status", signal });
+  await client.patch(nodes, {
+    name: node.metadata.name,
+    type: "strategic",
+    body,
+    subresource: "status",
+    signal,
+  });
   const message = `Node ${node.metadata.name} status is now: NodeNotReady`;
   recorder({ object: node, apiVersion: "v1", kind: "Node", type: "Normal", reason: "NodeNotReady", message });
 }
 
-async function writeTaints(node: Stored<Node>, lost: boolean, { client, clock, signal }: Context): Promise<void> {
+async function writeTaints(
+  node: Stored<Node>,
+  lost: boolean,
+  { client, clock, signal }: Context,
+): Promise<void> {
   const ready = node.status?.conditions?.find(({ type }) => type === "Ready")?.status;
   const wanted = lost || ready === "Unknown" ? unreachable : ready === "False" ? notReady : undefined;
   const before = node.spec?.taints ?? [];
@@ -95,7 +105,12 @@ async function markPods(node: string, { caches, client, clock, signal }: Context
   for (const pod of podsOf(node, caches.pods.list())) {
     const conditions = pod.status?.conditions ?? [];
     if (!conditions.some(({ type, status }) => type === "Ready" && status === "True")) continue;
-    const ready = { type: "Ready", status: "False", reason: "NodeLost", lastTransitionTime: toTime(clock.nowMs()) };
+    const ready = {
+      type: "Ready",
+      status: "False",
+      reason: "NodeLost",
+      lastTransitionTime: toTime(clock.nowMs()),
+    };
     const body = { status: { conditions: [ready] } };
     const { name, namespace = "default" } = pod.metadata;
     await client.patch(pods, { name, namespace, type: "strategic", body, subresource: "status", signal });
@@ -111,17 +126,22 @@ async function endPodsOf(node: string, { caches, client, signal }: Context): Pro
   for (const { metadata, spec } of podsOf(node, caches.pods.list())) {
     const bears = (spec?.tolerations ?? []).some(
       ({ key, tolerationSeconds, effect }) =>
-        (key === undefined || key === unreachable) && tolerationSeconds === undefined && (effect === undefined || effect === "NoExecute"),
+        (key === undefined || key === unreachable) &&
+        tolerationSeconds === undefined &&
+        (effect === undefined || effect === "NoExecute"),
     );
     const isKept = bears && caches.nodes.get(node) !== undefined;
     const { name, namespace = "default", uid } = metadata;
-    if (!isKept) await client.delete(pods, { name, namespace, gracePeriodSeconds: 0, preconditions: { uid }, signal });
+    if (!isKept)
+      await client.delete(pods, { name, namespace, gracePeriodSeconds: 0, preconditions: { uid }, signal });
   }
 }
 
 /** Forgets the oldest finished pods that no controller keeps. */
 async function forgetFinished({ caches, client, signal }: Context): Promise<void> {
-  const finished = [...caches.pods.list()].filter(({ status }) => status?.phase === "Succeeded" || status?.phase === "Failed");
+  const finished = [...caches.pods.list()].filter(
+    ({ status }) => status?.phase === "Succeeded" || status?.phase === "Failed",
+  );
   if (finished.length <= FINISHED_PODS_KEPT) return;
   const oldest = finished.toSorted((one, other) =>
     (one.metadata.creationTimestamp ?? "").localeCompare(other.metadata.creationTimestamp ?? ""),

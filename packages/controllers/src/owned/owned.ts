@@ -3,7 +3,10 @@ import type { KubeObject, LabelSelector, OwnerReference, Pod, PodTemplateSpec } 
 import { selects } from "@cortado/kinds/label-selector";
 
 /** The reference that makes `owner` the one controller of an object. */
-export function controllerReference(owner: Stored<KubeObject>, of: { readonly apiVersion: string; readonly kind: string }): OwnerReference {
+export function controllerReference(
+  owner: Stored<KubeObject>,
+  of: { readonly apiVersion: string; readonly kind: string },
+): OwnerReference {
   const { name, uid } = owner.metadata;
   return { ...of, name, uid, controller: true, blockOwnerDeletion: true };
 }
@@ -11,7 +14,12 @@ export function controllerReference(owner: Stored<KubeObject>, of: { readonly ap
 /** A pod from a template, owned by `owner`; without `name` the server makes one up. */
 export function podFromTemplate(
   template: PodTemplateSpec,
-  options: { readonly namespace: string; readonly owner: OwnerReference; readonly name?: string; readonly labels?: Record<string, string> },
+  options: {
+    readonly namespace: string;
+    readonly owner: OwnerReference;
+    readonly name?: string;
+    readonly labels?: Record<string, string>;
+  },
 ): Unkinded<Pod> {
   const { owner, namespace, name } = options;
   const labels = { ...template.metadata?.labels, ...options.labels };
@@ -30,16 +38,25 @@ export function podFromTemplate(
 }
 
 export function isReady(pod: Pod): boolean {
-  return pod.status?.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") ?? false;
+  return (
+    pod.status?.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") ??
+    false
+  );
 }
 
 /** Ready, and for at least `minReadySeconds`. */
-export function isAvailable(pod: Pod, options: { readonly minReadySeconds: number; readonly nowMs: number }): boolean {
+export function isAvailable(
+  pod: Pod,
+  options: { readonly minReadySeconds: number; readonly nowMs: number },
+): boolean {
   return isReady(pod) && availableInMs(pod, options) <= 0;
 }
 
 /** Milliseconds until a ready pod becomes available. */
-export function availableInMs(pod: Pod, options: { readonly minReadySeconds: number; readonly nowMs: number }): number {
+export function availableInMs(
+  pod: Pod,
+  options: { readonly minReadySeconds: number; readonly nowMs: number },
+): number {
   const ready = pod.status?.conditions?.find((condition) => condition.type === "Ready");
   const sinceMs = Date.parse(ready?.lastTransitionTime ?? "") || options.nowMs;
   return sinceMs + options.minReadySeconds * 1_000 - options.nowMs;
@@ -82,7 +99,8 @@ export function byUselessness(one: Pod, other: Pod): number {
     if (pod.status?.phase !== "Running") return 1;
     return isReady(pod) ? 3 : 2;
   };
-  const cost = (pod: Pod): number => Number(pod.metadata.annotations?.["controller.kubernetes.io/pod-deletion-cost"] ?? 0);
+  const cost = (pod: Pod): number =>
+    Number(pod.metadata.annotations?.["controller.kubernetes.io/pod-deletion-cost"] ?? 0);
   return (
     rank(one) - rank(other) ||
     cost(one) - cost(other) ||

@@ -7,7 +7,8 @@ export function wakeOwners<Kind extends KubeObject>(cache: Informer<Kind>, kind:
   cache.subscribe(({ old, now }) => {
     for (const object of [old, now])
       for (const owner of object?.metadata.ownerReferences ?? [])
-        if (owner.kind === kind && owner.controller === true) loop.add(ownerKey(object?.metadata.namespace, owner.name));
+        if (owner.kind === kind && owner.controller === true)
+          loop.add(ownerKey(object?.metadata.namespace, owner.name));
   });
 }
 

@@ -49,7 +49,9 @@ async function reconcile(key: string, context: SetContext): Promise<Outcome> {
   await writeStatus(set, failure, context);
   if (failure !== undefined) throw failure;
   const minReadySeconds = set.spec?.minReadySeconds ?? 0;
-  const waits = owned.filter(isReady).map((pod) => availableInMs(pod, { minReadySeconds, nowMs: clock.nowMs() }));
+  const waits = owned
+    .filter(isReady)
+    .map((pod) => availableInMs(pod, { minReadySeconds, nowMs: clock.nowMs() }));
   const soonest = Math.min(...waits.filter((ms) => ms > 0));
   return Number.isFinite(soonest) ? again(soonest) : done;
 }
@@ -61,17 +63,28 @@ async function adoptOrphans(set: Stored<ReplicaSet>, { caches, client, signal }:
   for (const orphan of orphansFor(caches.pods.byIndex(byNamespace, namespace), set.spec?.selector)) {
     if (!isActive(orphan)) continue;
     const { name } = orphan.metadata;
-    const adopted = await client.patch(pods, { name, namespace, type: "json", body: adoption(orphan, owner), signal });
+    const adopted = await client.patch(pods, {
+      name,
+      namespace,
+      type: "json",
+      body: adoption(orphan, owner),
+      signal,
+    });
     await caches.pods.seen(adopted.metadata.resourceVersion);
   }
 }
 
 /** Makes or ends pods; answers what went wrong instead of throwing, so that the status says it. */
-async function scale(set: Stored<ReplicaSet>, active: readonly Stored<Pod>[], context: SetContext): Promise<Error | undefined> {
+async function scale(
+  set: Stored<ReplicaSet>,
+  active: readonly Stored<Pod>[],
+  context: SetContext,
+): Promise<Error | undefined> {
   const wanted = set.spec?.replicas ?? 1;
   try {
     if (active.length < wanted) await makePods(set, Math.min(wanted - active.length, BURST_PODS), context);
-    else if (active.length > wanted) await endPods(set, active.toSorted(byUselessness).slice(0, active.length - wanted), context);
+    else if (active.length > wanted)
+      await endPods(set, active.toSorted(byUselessness).slice(0, active.length - wanted), context);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error : new Error(messageOf(error));
@@ -86,35 +99,76 @@ async function makePods(set: Stored<ReplicaSet>, count: number, context: Context
   for (let made = 0; made < count; made += 1) {
     try {
       const created = await client.create(pods, pod, { signal });
-      recorder({ object: set, ...kind, type: "Normal", reason: "SuccessfulCreate", message: `Created pod: ${created.metadata.name}` });
+      recorder({
+        object: set,
+        ...kind,
+        type: "Normal",
+        reason: "SuccessfulCreate",
+        message: `Created pod: ${created.metadata.name}`,
+      });
       await caches.pods.seen(created.metadata.resourceVersion);
     } catch (error) {
-      recorder({ object: set, ...kind, type: "Warning", reason: "FailedCreate", message: `Error creating: ${messageOf(error)}` });
+      recorder({
+        object: set,
+        ...kind,
+        type: "Warning",
+        reason: "FailedCreate",
+        message: `Error creating: ${messageOf(error)}`,
+      });
       throw error;
     }
   }
 }
 
-async function endPods(set: Stored<ReplicaSet>, victims: readonly Stored<Pod>[], context: SetContext): Promise<void> {
+async function endPods(
+  set: Stored<ReplicaSet>,
+  victims: readonly Stored<Pod>[],
+  context: SetContext,
+): Promise<void> {
   const { client, signal, recorder, ending } = context;
   const { namespace = "default" } = set.metadata;
   for (const { metadata } of victims) {
-    await client.delete(pods, { name: metadata.name, namespace, preconditions: { uid: metadata.uid }, signal });
+    await client.delete(pods, {
+      name: metadata.name,
+      namespace,
+      preconditions: { uid: metadata.uid },
+      signal,
+    });
     ending.add(metadata.uid);
-    recorder({ object: set, ...kind, type: "Normal", reason: "SuccessfulDelete", message: `Deleted pod: ${metadata.name}` });
+    recorder({
+      object: set,
+      ...kind,
+      type: "Normal",
+      reason: "SuccessfulDelete",
+      message: `Deleted pod: ${metadata.name}`,
+    });
   }
 }
 
-async function writeStatus(set: Stored<ReplicaSet>, failure: Error | undefined, context: Context): Promise<void> {
+async function writeStatus(
+  set: Stored<ReplicaSet>,
+  failure: Error | undefined,
+  context: Context,
+): Promise<void> {
   const { caches, client, clock, signal } = context;
   const active = caches.pods.byIndex(byController, set.metadata.uid).filter(isActive);
   const minReadySeconds = set.spec?.minReadySeconds ?? 0;
   const nowMs = clock.nowMs();
   const labels = Object.entries(set.spec?.template?.metadata?.labels ?? {});
-  const labelled = active.filter((pod) => labels.every(([name, value]) => pod.metadata.labels?.[name] === value));
-  const failed = { type: "ReplicaFailure", status: "True", reason: "FailedCreate", message: failure?.message ?? "" };
+  const labelled = active.filter((pod) =>
+    labels.every(([name, value]) => pod.metadata.labels?.[name] === value),
+  );
+  const failed = {
+    type: "ReplicaFailure",
+    status: "True",
+    reason: "FailedCreate",
+    message: failure?.message ?? "",
+  };
   const others = (set.status?.conditions ?? []).filter(({ type }) => type !== "ReplicaFailure");
-  const conditions = failure === undefined ? others : withCondition(set.status?.conditions, failed as (typeof others)[number], nowMs);
+  const conditions =
+    failure === undefined
+      ? others
+      : withCondition(set.status?.conditions, failed as (typeof others)[number], nowMs);
   const status = {
     replicas: active.length,
     fullyLabeledReplicas: labelled.length,
@@ -126,5 +180,12 @@ async function writeStatus(set: Stored<ReplicaSet>, failure: Error | undefined, 
   const before = { ...set.status, conditions: set.status?.conditions ?? null };
   if (canonical({ ...before, ...status }) === canonical(before)) return;
   const { name, namespace = "default" } = set.metadata;
-  await client.patch(replicaSets, { name, namespace, type: "merge", body: { status }, subresource: "status", signal });
+  await client.patch(replicaSets, {
+    name,
+    namespace,
+    type: "merge",
+    body: { status },
+    subresource: "status",
+    signal,
+  });
 }

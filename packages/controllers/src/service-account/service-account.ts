@@ -5,7 +5,10 @@ import type { Context } from "../context.ts";
 import { keysOf } from "../owned/wake.ts";
 
 /** Gives each namespace its service account "default" and the ConfigMap with the cluster's certificate authority. */
-export function startServiceAccountLoop(context: Context, options: { readonly clusterCa: () => string }): Loop {
+export function startServiceAccountLoop(
+  context: Context,
+  options: { readonly clusterCa: () => string },
+): Loop {
   const { caches } = context;
   const loop = startLoop({
     ...context,
@@ -16,18 +19,26 @@ export function startServiceAccountLoop(context: Context, options: { readonly cl
     reconcile: (namespace) => reconcile(namespace, context, options.clusterCa()),
   });
   caches.namespaces.subscribe(({ key }) => loop.add(key));
-  caches.serviceAccounts.subscribe(({ old, now }) => now === undefined && loop.add(old?.metadata.namespace ?? ""));
+  caches.serviceAccounts.subscribe(
+    ({ old, now }) => now === undefined && loop.add(old?.metadata.namespace ?? ""),
+  );
   caches.configMaps.subscribe(({ old, now }) => loop.add((now ?? old)?.metadata.namespace ?? ""));
   return loop;
 }
 
 const rootCa = "kube-root-ca.crt";
 
-async function reconcile(namespace: string, { caches, client, signal }: Context, clusterCa: string): Promise<Outcome> {
+async function reconcile(
+  namespace: string,
+  { caches, client, signal }: Context,
+  clusterCa: string,
+): Promise<Outcome> {
   const found = caches.namespaces.get(namespace);
   if (found === undefined || found.metadata.deletionTimestamp !== undefined) return done;
   if (caches.serviceAccounts.get(`${namespace}/default`) === undefined)
-    await existing(() => client.create(serviceAccounts, { metadata: { name: "default", namespace } }, { signal }));
+    await existing(() =>
+      client.create(serviceAccounts, { metadata: { name: "default", namespace } }, { signal }),
+    );
   const published = caches.configMaps.get(`${namespace}/${rootCa}`);
   const data = { "ca.crt": clusterCa };
   if (published === undefined) {

@@ -40,26 +40,39 @@ export function planStatefulSet(view: StatefulView): readonly StatefulAction[] {
 }
 
 /** A pod that never becomes ready may be the old template's fault: it is replaced when the wanted one differs. */
-function brokenUpdate({ set, update }: StatefulView, pod: Stored<Pod>): readonly StatefulAction[] | undefined {
+function brokenUpdate(
+  { set, update }: StatefulView,
+  pod: Stored<Pod>,
+): readonly StatefulAction[] | undefined {
   const partition = set.spec?.updateStrategy?.rollingUpdate?.partition ?? 0;
   const old = pod.metadata.labels?.["controller-revision-hash"] !== update;
   const mayReplace = set.spec?.updateStrategy?.type !== "OnDelete" && ordinalOf(set, pod) >= partition;
   return old && mayReplace && !isTerminating(pod) ? [{ kind: "delete", pod }] : undefined;
 }
 
-function planSurplus(set: StatefulSet, surplus: readonly Stored<Pod>[], parallel: boolean): readonly StatefulAction[] {
+function planSurplus(
+  set: StatefulSet,
+  surplus: readonly Stored<Pod>[],
+  parallel: boolean,
+): readonly StatefulAction[] {
   const ordered = surplus.toSorted((one, other) => ordinalOf(set, other) - ordinalOf(set, one));
-  const ending = ordered.filter((pod) => !isTerminating(pod)).map((pod): StatefulAction => ({ kind: "delete", pod }));
+  const ending = ordered
+    .filter((pod) => !isTerminating(pod))
+    .map((pod): StatefulAction => ({ kind: "delete", pod }));
   if (parallel) return ending;
   return ordered.some(isTerminating) ? [] : ending.slice(0, 1);
 }
 
-function planUpdate({ set, pods, update, available }: StatefulView, start: number): readonly StatefulAction[] {
+function planUpdate(
+  { set, pods, update, available }: StatefulView,
+  start: number,
+): readonly StatefulAction[] {
   if (set.spec?.updateStrategy?.type === "OnDelete") return [];
   const partition = Math.max(start, set.spec?.updateStrategy?.rollingUpdate?.partition ?? 0);
   for (const pod of pods.toSorted((one, other) => ordinalOf(set, other) - ordinalOf(set, one))) {
     if (ordinalOf(set, pod) < partition) return [];
-    if (pod.metadata.labels?.["controller-revision-hash"] !== update) return isTerminating(pod) ? [] : [{ kind: "delete", pod }];
+    if (pod.metadata.labels?.["controller-revision-hash"] !== update)
+      return isTerminating(pod) ? [] : [{ kind: "delete", pod }];
     if (!available(pod)) return [];
   }
   return [];

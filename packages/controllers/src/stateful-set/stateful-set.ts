@@ -51,7 +51,13 @@ async function carryOut(set: Stored<StatefulSet>, action: StatefulAction, contex
   if (action.kind === "delete") {
     const { name, uid } = action.pod.metadata;
     await client.delete(pods, { name, namespace, preconditions: { uid }, signal });
-    recorder({ object: set, ...kind, type: "Normal", reason: "SuccessfulDelete", message: `delete Pod ${name} in StatefulSet ${setName} successful` });
+    recorder({
+      object: set,
+      ...kind,
+      type: "Normal",
+      reason: "SuccessfulDelete",
+      message: `delete Pod ${name} in StatefulSet ${setName} successful`,
+    });
     return;
   }
   await claimVolumes(set, action.ordinal, context);
@@ -62,11 +68,19 @@ async function carryOut(set: Stored<StatefulSet>, action: StatefulAction, contex
   recorder({ object: set, ...kind, type: "Normal", reason: "SuccessfulCreate", message });
 }
 
-function newPod(set: Stored<StatefulSet>, action: Extract<StatefulAction, { kind: "create" }>, { caches }: Context) {
+function newPod(
+  set: Stored<StatefulSet>,
+  action: Extract<StatefulAction, { kind: "create" }>,
+  { caches }: Context,
+) {
   const { namespace = "default", name: setName } = set.metadata;
   const name = `${setName}-${action.ordinal}`;
-  const stored = caches.controllerRevisions.get(`${namespace}/${action.revision}`)?.data as { template?: unknown } | undefined;
-  const template = (stored?.template ?? set.spec?.template ?? {}) as NonNullable<StatefulSet["spec"]>["template"];
+  const stored = caches.controllerRevisions.get(`${namespace}/${action.revision}`)?.data as
+    | { template?: unknown }
+    | undefined;
+  const template = (stored?.template ?? set.spec?.template ?? {}) as NonNullable<
+    StatefulSet["spec"]
+  >["template"];
   const labels = {
     [revisionLabel]: action.revision,
     "statefulset.kubernetes.io/pod-name": name,
@@ -80,17 +94,29 @@ function newPod(set: Stored<StatefulSet>, action: Extract<StatefulAction, { kind
   const claimed = new Set(claims.map((volume) => volume.name));
   const volumes = [...(pod.spec?.volumes ?? []).filter((volume) => !claimed.has(volume.name)), ...claims];
   const subdomain = set.spec?.serviceName;
-  const spec = { ...pod.spec, hostname: name, volumes, ...(subdomain === undefined || subdomain === "" ? {} : { subdomain }) };
+  const spec = {
+    ...pod.spec,
+    hostname: name,
+    volumes,
+    ...(subdomain === undefined || subdomain === "" ? {} : { subdomain }),
+  };
   return { ...pod, spec } as typeof pod;
 }
 
-async function claimVolumes(set: Stored<StatefulSet>, ordinal: number, { caches, client, signal }: Context): Promise<void> {
+async function claimVolumes(
+  set: Stored<StatefulSet>,
+  ordinal: number,
+  { caches, client, signal }: Context,
+): Promise<void> {
   const { namespace = "default", name: setName } = set.metadata;
   for (const template of set.spec?.volumeClaimTemplates ?? []) {
     const name = `${template.metadata?.name}-${setName}-${ordinal}`;
     if (caches.persistentVolumeClaims.get(`${namespace}/${name}`) !== undefined) continue;
     const labels = { ...template.metadata?.labels, ...set.spec?.selector?.matchLabels };
-    const claim = { metadata: { name, namespace, labels }, ...(template.spec === undefined ? {} : { spec: template.spec }) };
+    const claim = {
+      metadata: { name, namespace, labels },
+      ...(template.spec === undefined ? {} : { spec: template.spec }),
+    };
     try {
       await client.create<PersistentVolumeClaim>(persistentVolumeClaims, claim, { signal });
     } catch (error) {
@@ -112,12 +138,24 @@ async function updateRevision(set: Stored<StatefulSet>, context: Context): Promi
     const labels = { ...template.metadata?.labels, [revisionLabel]: name };
     const metadata = { name, namespace, labels, ownerReferences: [controllerReference(set, kind)] };
     const data = { template } as unknown as NonNullable<ControllerRevision["data"]>;
-    const made = await client.create<ControllerRevision>(controllerRevisions, { metadata, data, revision: newest + 1 }, { signal });
+    const made = await client.create<ControllerRevision>(
+      controllerRevisions,
+      { metadata, data, revision: newest + 1 },
+      { signal },
+    );
     await caches.controllerRevisions.seen(made.metadata.resourceVersion);
   } else if (Number(found.revision) < newest)
-    await client.patch(controllerRevisions, { name, namespace, type: "merge", body: { revision: newest + 1 }, signal });
+    await client.patch(controllerRevisions, {
+      name,
+      namespace,
+      type: "merge",
+      body: { revision: newest + 1 },
+      signal,
+    });
   const kept = new Set([name, set.status?.currentRevision]);
-  const idle = have.filter(({ metadata }) => !kept.has(metadata.name)).toSorted((one, other) => Number(one.revision) - Number(other.revision));
+  const idle = have
+    .filter(({ metadata }) => !kept.has(metadata.name))
+    .toSorted((one, other) => Number(one.revision) - Number(other.revision));
   const limit = set.spec?.revisionHistoryLimit ?? REVISIONS_KEPT;
   for (const { metadata } of idle.slice(0, Math.max(0, idle.length - limit)))
     await client.delete(controllerRevisions, { name: metadata.name, namespace, signal });
@@ -136,7 +174,8 @@ async function writeStatus(set: Stored<StatefulSet>, update: string, context: Co
     observedGeneration: set.metadata.generation ?? 0,
     replicas: owned.length,
     readyReplicas: owned.filter(isReady).length,
-    availableReplicas: owned.filter((pod) => isAvailable(pod, { minReadySeconds, nowMs: clock.nowMs() })).length,
+    availableReplicas: owned.filter((pod) => isAvailable(pod, { minReadySeconds, nowMs: clock.nowMs() }))
+      .length,
     currentReplicas: owned.filter((pod) => pod.metadata.labels?.[revisionLabel] === currentRevision).length,
     updatedReplicas: updated.length,
     currentRevision,
@@ -145,5 +184,12 @@ async function writeStatus(set: Stored<StatefulSet>, update: string, context: Co
   };
   if (canonical({ ...set.status, ...status }) === canonical(set.status ?? {})) return;
   const { name, namespace = "default" } = set.metadata;
-  await client.patch(statefulSets, { name, namespace, type: "merge", body: { status }, subresource: "status", signal });
+  await client.patch(statefulSets, {
+    name,
+    namespace,
+    type: "merge",
+    body: { status },
+    subresource: "status",
+    signal,
+  });
 }

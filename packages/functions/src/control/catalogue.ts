@@ -202,7 +202,11 @@ export class Catalogue implements AsyncDisposable {
 
   async #deployContainer(
     key: Key,
-    { definition, object, signal }: { definition: Definition; object: Stored<FunctionResource>; signal: AbortSignal },
+    {
+      definition,
+      object,
+      signal,
+    }: { definition: Definition; object: Stored<FunctionResource>; signal: AbortSignal },
   ): Promise<void> {
     const version = createHash("sha256")
       .update(JSON.stringify([object.metadata.uid, object.spec, definition.least]))

@@ -59,7 +59,9 @@ function validateWorkload(object: Tree, restartPolicies: readonly string[]): Fie
         invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"),
       );
   }
-  const claims = listAt(object, "spec", "volumeClaimTemplates").map((claim) => textAt(claim, "metadata", "name"));
+  const claims = listAt(object, "spec", "volumeClaimTemplates").map((claim) =>
+    textAt(claim, "metadata", "name"),
+  );
   const template = treeAt(object, "spec", "template");
   errors.push(...validatePodTemplate(template, { path: "spec.template", restartPolicies, claims }));
   return errors;

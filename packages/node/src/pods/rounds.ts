@@ -298,7 +298,8 @@ export class PodRounds {
     for (const sandbox of record.view.sandboxes) await runtime.removeSandbox(sandbox.id, { signal });
     for (const container of record.view.containers) await runtime.removeContainer(container.id, { signal });
     await this.#clean(record);
-    if (pod !== undefined && runtime.logs === "files") await rm(this.#ports.starter.logFolder(pod), { recursive: true, force: true });
+    if (pod !== undefined && runtime.logs === "files")
+      await rm(this.#ports.starter.logFolder(pod), { recursive: true, force: true });
     probers.forget(record.uid);
     this.#backOff.forget(`${record.uid}/`);
     this.#ports.starter.forget(record.uid);

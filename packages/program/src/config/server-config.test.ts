@@ -13,7 +13,12 @@ test("defaults are K3s's", () => {
 });
 
 test("the command line goes before the file, the file before what is built in; lists and pairs are read", () => {
-  const file = { "node-name": "a", "data-dir": "/file", disable: ["traefik", "coredns"], "node-label": ["location=edge"] };
+  const file = {
+    "node-name": "a",
+    "data-dir": "/file",
+    disable: ["traefik", "coredns"],
+    "node-label": ["location=edge"],
+  };
   const config = toServerConfig(file, { "node-name": "b", "tls-san": ["x.test", "192.0.2.1"] }, "host");
   assert.equal(config.nodeName, "b");
   assert.equal(config.dataDir, "/file");
@@ -23,10 +28,22 @@ test("the command line goes before the file, the file before what is built in; l
 });
 
 for (const { name, line, says } of [
-  { name: "a port that is no number", line: { "https-listen-port": "https" }, says: /https-listen-port.*"https".*whole number/ },
-  { name: "a runtime that is not known", line: { runtime: "docker" }, says: /docker.*containerd or simulated/ },
+  {
+    name: "a port that is no number",
+    line: { "https-listen-port": "https" },
+    says: /https-listen-port.*"https".*whole number/,
+  },
+  {
+    name: "a runtime that is not known",
+    line: { runtime: "docker" },
+    says: /docker.*containerd or simulated/,
+  },
   { name: "a part that is not there", line: { disable: "flannel" }, says: /no part flannel/ },
-  { name: "a node name that is no DNS name", line: { "node-name": "store_042!" }, says: /node-name.*DNS name/ },
+  {
+    name: "a node name that is no DNS name",
+    line: { "node-name": "store_042!" },
+    says: /node-name.*DNS name/,
+  },
   { name: "a label without a value", line: { "node-label": ["edge"] }, says: /"edge" is not KEY=VALUE/ },
   { name: "a log level", line: { "log-level": "loud" }, says: /loud.*debug, info/ },
 ])

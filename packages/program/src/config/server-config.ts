@@ -85,26 +85,46 @@ export const serverSettings: Readonly<Record<SettingName, Setting>> = {
   "service-cidr": { kind: "text", help: "Addresses of services", fallback: "10.43.0.0/16" },
   "cluster-dns": { kind: "text", help: "Address of the cluster's DNS", fallback: "10.43.0.10" },
   "cluster-domain": { kind: "text", help: "Domain of the cluster's DNS", fallback: "cluster.local" },
-  "resolv-conf": { kind: "text", help: "File that names the DNS servers outside", fallback: "/etc/resolv.conf" },
-  "write-kubeconfig": { kind: "text", help: "Where the administrator's kubeconfig is written", fallback: "/etc/cortado/cortado.yaml" },
+  "resolv-conf": {
+    kind: "text",
+    help: "File that names the DNS servers outside",
+    fallback: "/etc/resolv.conf",
+  },
+  "write-kubeconfig": {
+    kind: "text",
+    help: "Where the administrator's kubeconfig is written",
+    fallback: "/etc/cortado/cortado.yaml",
+  },
   "write-kubeconfig-mode": { kind: "text", help: "Its file mode", fallback: "600" },
   "kubeconfig-server": { kind: "text", help: "The server that the kubeconfig names" },
-  "pause-image": { kind: "text", help: "Image of a pod's first container", fallback: "cortado.local/pause:1" },
-  disable: { kind: "list", help: "Parts not to start: ingress, servicelb, coredns, local-storage, functions, mqtt, telemetry" },
+  "pause-image": {
+    kind: "text",
+    help: "Image of a pod's first container",
+    fallback: "cortado.local/pause:1",
+  },
+  disable: {
+    kind: "list",
+    help: "Parts not to start: ingress, servicelb, coredns, local-storage, functions, mqtt, telemetry",
+  },
   runtime: { kind: "text", help: "containerd, or simulated where there is no root", fallback: "containerd" },
   "cgroup-root": { kind: "text", help: "Parent of all pods' cgroups", fallback: "cortado" },
   "memory-limit": { kind: "number", help: "Bytes of memory that this machine may use in all" },
-  "local-socket-dir": { kind: "text", help: "Folder for Unix sockets that only this machine's root can open" },
+  "local-socket-dir": {
+    kind: "text",
+    help: "Folder for Unix sockets that only this machine's root can open",
+  },
   "mqtt-port": { kind: "number", help: "Port of the MQTT broker; 0: none", fallback: "1883" },
   "mqtt-websocket-port": { kind: "number", help: "Port of MQTT over WebSocket; 0: none", fallback: "9001" },
   "gateway-port": { kind: "number", help: "Port of the function gateway; 0: none", fallback: "8080" },
-  "telemetry-port": { kind: "number", help: "Port that the shop's events are taken on; 0: none", fallback: "8081" },
+  "telemetry-port": {
+    kind: "number",
+    help: "Port that the shop's events are taken on; 0: none",
+    fallback: "8081",
+  },
   "ingress-port": { kind: "number", help: "Port of the ingress; 0: none", fallback: "80" },
   "ingress-tls-port": { kind: "number", help: "Port of the ingress with TLS; 0: none", fallback: "443" },
   "log-level": { kind: "text", help: "debug, info, warn or error", fallback: "info" },
 };
-
-
 
 type Values = Partial<Record<SettingName, unknown>>;
 
@@ -127,7 +147,10 @@ export function readConfigFile(path: string, options: { readonly mustExist: bool
     throw new StatusError("BadRequest", `${path}: settings are written as "name: value"`);
   for (const name of Object.keys(parsed))
     if (!Object.hasOwn(serverSettings, name))
-      throw new StatusError("BadRequest", `${path}: ${name} is not a setting of cortado server; see cortado server --help`);
+      throw new StatusError(
+        "BadRequest",
+        `${path}: ${name} is not a setting of cortado server; see cortado server --help`,
+      );
   return parsed as Values;
 }
 
@@ -138,11 +161,15 @@ export function toServerConfig(file: Values, line: Values, hostName: string): Se
     return line[name] ?? file[name] ?? fallback;
   };
   const text = (name: SettingName): string => String(value(name) ?? "");
-  const optional = (name: SettingName): string | undefined => (value(name) === undefined ? undefined : text(name));
+  const optional = (name: SettingName): string | undefined =>
+    value(name) === undefined ? undefined : text(name);
   const number = (name: SettingName): number => toNumber(name, value(name));
   const runtime = text("runtime");
   if (runtime !== "containerd" && runtime !== "simulated")
-    throw new StatusError("BadRequest", `runtime: ${JSON.stringify(runtime)} is not known; use containerd or simulated`);
+    throw new StatusError(
+      "BadRequest",
+      `runtime: ${JSON.stringify(runtime)} is not known; use containerd or simulated`,
+    );
   return {
     dataDir: text("data-dir"),
     nodeName: toNodeName(optional("node-name") ?? hostName),
@@ -198,11 +225,22 @@ function toPairs(value: unknown): Readonly<Record<string, string>> {
   return pairs;
 }
 
-const parts = ["ingress", "traefik", "servicelb", "coredns", "local-storage", "metrics-server", "functions", "mqtt", "telemetry"];
+const parts = [
+  "ingress",
+  "traefik",
+  "servicelb",
+  "coredns",
+  "local-storage",
+  "metrics-server",
+  "functions",
+  "mqtt",
+  "telemetry",
+];
 
 function toDisabled(value: unknown): readonly string[] {
   for (const part of toList(value))
-    if (!parts.includes(part)) throw new StatusError("BadRequest", `disable: there is no part ${part}; there are ${parts.join(", ")}`);
+    if (!parts.includes(part))
+      throw new StatusError("BadRequest", `disable: there is no part ${part}; there are ${parts.join(", ")}`);
   // K3s's name for its ingress.
   return toList(value).map((part) => (part === "traefik" ? "ingress" : part));
 }
@@ -210,10 +248,16 @@ function toDisabled(value: unknown): readonly string[] {
 function toNodeName(name: string): string {
   const lower = name.toLowerCase();
   if (/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(lower)) return lower;
-  throw new StatusError("BadRequest", `node-name: ${JSON.stringify(name)} is not a DNS name; use letters, digits and dashes`);
+  throw new StatusError(
+    "BadRequest",
+    `node-name: ${JSON.stringify(name)} is not a DNS name; use letters, digits and dashes`,
+  );
 }
 
 function toLevel(text: string): ServerConfig["logLevel"] {
   if (text === "debug" || text === "info" || text === "warn" || text === "error") return text;
-  throw new StatusError("BadRequest", `log-level: ${JSON.stringify(text)} is not known; use debug, info, warn or error`);
+  throw new StatusError(
+    "BadRequest",
+    `log-level: ${JSON.stringify(text)} is not known; use debug, info, warn or error`,
+  );
 }

@@ -32,17 +32,33 @@ export type Api = {
 };
 
 /** Opens the store and serves the API over it: the part that all others stand on. */
-export async function startApi(config: ServerConfig, ports: Ports, stack: AsyncDisposableStack): Promise<Api> {
+export async function startApi(
+  config: ServerConfig,
+  ports: Ports,
+  stack: AsyncDisposableStack,
+): Promise<Api> {
   const { clock, random, files, log, metrics } = ports;
   const folder = join(config.dataDir, "server");
   await mkdir(join(folder, "db"), { recursive: true, mode: 0o700 });
   const certificates = await startPart(stack, {
     name: "certificates",
     log,
-    start: () => openCertificates({ folder: join(folder, "tls"), files, clock, random, log, serverNames: serverNames(config) }),
+    start: () =>
+      openCertificates({
+        folder: join(folder, "tls"),
+        files,
+        clock,
+        random,
+        log,
+        serverNames: serverNames(config),
+      }),
   });
   const path = join(folder, "db", "state.db");
-  const store = await startPart(stack, { name: "store", log, start: () => openSqliteStore({ path, clock, openWorker }) });
+  const store = await startPart(stack, {
+    name: "store",
+    log,
+    start: () => openSqliteStore({ path, clock, openWorker }),
+  });
   const server = await startPart(stack, {
     name: "apiserver",
     log,
@@ -53,7 +69,11 @@ export async function startApi(config: ServerConfig, ports: Ports, stack: AsyncD
         random,
         log,
         metrics,
-        serviceNetwork: { cidr: config.serviceCidr, apiAddress: firstAddress(config.serviceCidr), port: config.httpsListenPort },
+        serviceNetwork: {
+          cidr: config.serviceCidr,
+          apiAddress: firstAddress(config.serviceCidr),
+          port: config.httpsListenPort,
+        },
         reservedAddresses: [config.clusterDns],
         serviceAccountKeys: {
           privateKeys: [certificates.serviceAccounts.privateKey],
@@ -67,7 +87,12 @@ export async function startApi(config: ServerConfig, ports: Ports, stack: AsyncD
   return { server, certificates, port };
 }
 
-async function openDoors(config: ServerConfig, api: Omit<Api, "port">, ports: Ports, stack: AsyncDisposableStack): Promise<number> {
+async function openDoors(
+  config: ServerConfig,
+  api: Omit<Api, "port">,
+  ports: Ports,
+  stack: AsyncDisposableStack,
+): Promise<number> {
   const { clock, log } = ports;
   const { server, certificates } = api;
   const material = () => ({
@@ -94,22 +119,46 @@ async function openDoors(config: ServerConfig, api: Omit<Api, "port">, ports: Po
   return front.port;
 }
 
-async function writeKubeconfig(config: ServerConfig, certificates: Certificates, port: number): Promise<void> {
+async function writeKubeconfig(
+  config: ServerConfig,
+  certificates: Certificates,
+  port: number,
+): Promise<void> {
   const server = config.kubeconfigServer ?? `https://127.0.0.1:${port}`;
-  const content = kubeconfig({ name: config.nodeName, server, serverCa: certificates.serverCa, admin: certificates.admin });
+  const content = kubeconfig({
+    name: config.nodeName,
+    server,
+    serverCa: certificates.serverCa,
+    admin: certificates.admin,
+  });
   await mkdir(dirname(config.writeKubeconfig), { recursive: true });
   const next = `${config.writeKubeconfig}.next`;
   await writeFile(next, content, { mode: config.writeKubeconfigMode });
   await rename(next, config.writeKubeconfig);
 }
 
-function serverNames(config: ServerConfig): { readonly dns: readonly string[]; readonly ips: readonly string[] } {
+function serverNames(config: ServerConfig): {
+  readonly dns: readonly string[];
+  readonly ips: readonly string[];
+} {
   const isAddress = (name: string): boolean => /^[\d.]+$|:/.test(name);
-  const svc = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", `kubernetes.default.svc.${config.clusterDomain}`];
-  const own = [config.nodeIp, firstAddress(config.serviceCidr), "127.0.0.1", "::1"].filter((ip) => ip !== undefined);
+  const svc = [
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    `kubernetes.default.svc.${config.clusterDomain}`,
+  ];
+  const own = [config.nodeIp, firstAddress(config.serviceCidr), "127.0.0.1", "::1"].filter(
+    (ip) => ip !== undefined,
+  );
   return {
     dns: [...svc, "localhost", config.nodeName, ...config.tlsSan.filter((name) => !isAddress(name))],
-    ips: [...new Set([...own.map((ip) => (ip === "::1" ? "0:0:0:0:0:0:0:1" : ip)), ...config.tlsSan.filter(isAddress)])],
+    ips: [
+      ...new Set([
+        ...own.map((ip) => (ip === "::1" ? "0:0:0:0:0:0:0:1" : ip)),
+        ...config.tlsSan.filter(isAddress),
+      ]),
+    ],
   };
 }
 

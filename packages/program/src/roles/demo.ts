@@ -73,7 +73,10 @@ async function furnish(plan: StorePlan, bundle: string): Promise<void> {
 
 async function copyNew(from: string, to: string): Promise<void> {
   for (const name of await readdir(from)) {
-    const [source, target] = [await stat(join(from, name)), await stat(join(to, name)).catch(() => undefined)];
+    const [source, target] = [
+      await stat(join(from, name)),
+      await stat(join(to, name)).catch(() => undefined),
+    ];
     if (target?.size === source.size && target.mtimeMs >= source.mtimeMs) continue;
     await copyFile(join(from, name), join(to, name));
   }
@@ -82,21 +85,27 @@ async function copyNew(from: string, to: string): Promise<void> {
 async function forget(folder: string): Promise<void> {
   const state = await readState(folder).catch(() => undefined);
   if (state !== undefined) await sweep({ folder, socketsRoot }, state);
-  for (const name of ["stores", "logs", "state.json", "demo.json"]) await rm(join(folder, name), { recursive: true, force: true });
+  for (const name of ["stores", "logs", "state.json", "demo.json"])
+    await rm(join(folder, name), { recursive: true, force: true });
 }
 
 /** Why containers cannot run here; undefined when they can. */
 function whatIsMissing(): string | undefined {
   if (process.platform !== "linux") return "this is not Linux";
   if (process.getuid?.() !== 0) return "this is not root";
-  for (const program of ["containerd", "runc", "ip", "nft", "nsenter"]) if (!isOnPath(program)) return `there is no ${program}`;
-  if (!["/usr/lib/cni", "/opt/cni/bin"].some((folder) => existsSync(join(folder, "bridge")))) return "there are no CNI plugins";
+  for (const program of ["containerd", "runc", "ip", "nft", "nsenter"])
+    if (!isOnPath(program)) return `there is no ${program}`;
+  if (!["/usr/lib/cni", "/opt/cni/bin"].some((folder) => existsSync(join(folder, "bridge"))))
+    return "there are no CNI plugins";
   return undefined;
 }
 
 function isOnPath(program: string): boolean {
   try {
-    execFileSync("sh", ["-c", `command -v ${program}`], { stdio: "ignore", env: { PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` } });
+    execFileSync("sh", ["-c", `command -v ${program}`], {
+      stdio: "ignore",
+      env: { PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` },
+    });
     return true;
   } catch {
     return false;
@@ -120,4 +129,3 @@ function newStatusLine(): { readonly say: (line: string) => void; readonly show:
     },
   };
 }
-

@@ -14,20 +14,39 @@ import { startPart } from "./lifetime.ts";
 import type { Parts } from "./parts.ts";
 
 /** Starts what machines and the shop talk to: the broker, the journal of events and the gateway of functions. */
-export async function startEdge(parts: Parts & { readonly client: Client }, stack: AsyncDisposableStack): Promise<void> {
+export async function startEdge(
+  parts: Parts & { readonly client: Client },
+  stack: AsyncDisposableStack,
+): Promise<void> {
   const { config, ports, client, loopMetrics, signal } = parts;
   const { clock, random, files, log, metrics } = ports;
   const open = (port: number, socket?: string): readonly Address[] => addressesOf(parts, port, socket);
   const broker = await startPart(stack, {
     name: "mqtt",
     log,
-    start: () => startBroker({ files, folder: join(config.dataDir, "mqtt"), network: systemNetwork, clock, random, log, metrics }),
+    start: () =>
+      startBroker({
+        files,
+        folder: join(config.dataDir, "mqtt"),
+        network: systemNetwork,
+        clock,
+        random,
+        log,
+        metrics,
+      }),
   });
   for (const address of open(config.mqttPort, "mqtt.sock")) stack.use(await broker.listen(address));
   const webSocket = open(config.mqttWebSocketPort);
-  const onlyUpgrades: HttpHandler = () => Promise.resolve(textAnswer(426, "this port speaks MQTT over WebSocket\n"));
+  const onlyUpgrades: HttpHandler = () =>
+    Promise.resolve(textAnswer(426, "this port speaks MQTT over WebSocket\n"));
   if (webSocket.length > 0)
-    stack.use(await listenHttp({ addresses: webSocket, handle: onlyUpgrades, upgrade: (...upgrade) => broker.upgrade(...upgrade) }));
+    stack.use(
+      await listenHttp({
+        addresses: webSocket,
+        handle: onlyUpgrades,
+        upgrade: (...upgrade) => broker.upgrade(...upgrade),
+      }),
+    );
   const telemetry = await startPart(stack, {
     name: "telemetry",
     log,
@@ -48,7 +67,9 @@ export async function startEdge(parts: Parts & { readonly client: Client }, stac
   const handle: HttpHandler = (request) => {
     if (request.path === "/metrics") return Promise.resolve(textAnswer(200, metrics.text()));
     const route = telemetry.routes.find(({ path }) => path === request.path);
-    return route === undefined ? Promise.resolve(textAnswer(404, `there is nothing at ${request.path}\n`)) : route.handle(request);
+    return route === undefined
+      ? Promise.resolve(textAnswer(404, `there is nothing at ${request.path}\n`))
+      : route.handle(request);
   };
   stack.use(await listenHttp({ addresses: open(config.telemetryPort, "telemetry.sock"), handle }));
 }
@@ -77,19 +98,31 @@ async function startGateway(
         nodePath: process.execPath,
         cgroupParent: `/${cgroupRoot}/functions`,
         plainProcesses: runtime === "simulated",
-        credentials: { user: "admin", password: await ownSecret(join(dataDir, "server", "gateway-password"), ports) },
+        credentials: {
+          user: "admin",
+          password: await ownSecret(join(dataDir, "server", "gateway-password"), ports),
+        },
         release: { version, commit: "" },
       }),
   });
   const onNode = addressesOf(parts, gatewayPort);
-  if (onNode.length > 0) stack.use(await listenHttp({ addresses: onNode, handle: functions.handler({ trusted: false }) }));
+  if (onNode.length > 0)
+    stack.use(await listenHttp({ addresses: onNode, handle: functions.handler({ trusted: false }) }));
   const local = addressesOf(parts, 0, "gateway.sock");
-  if (local.length > 0) stack.use(await listenHttp({ addresses: local, handle: functions.handler({ trusted: true }) }));
+  if (local.length > 0)
+    stack.use(await listenHttp({ addresses: local, handle: functions.handler({ trusted: true }) }));
 }
 
 /** Where a part listens: a port of the node, unless turned off or simulated, and a socket for this machine. */
-export function addressesOf({ config }: Pick<Parts, "config">, port: number, socket?: string): readonly Address[] {
-  const onNode: readonly Address[] = port === 0 || config.runtime === "simulated" ? [] : [{ host: "0.0.0.0", port }];
+export function addressesOf(
+  { config }: Pick<Parts, "config">,
+  port: number,
+  socket?: string,
+): readonly Address[] {
+  const onNode: readonly Address[] =
+    port === 0 || config.runtime === "simulated" ? [] : [{ host: "0.0.0.0", port }];
   const { localSocketDir } = config;
-  return localSocketDir === undefined || socket === undefined ? onNode : [...onNode, { path: join(localSocketDir, socket) }];
+  return localSocketDir === undefined || socket === undefined
+    ? onNode
+    : [...onNode, { path: join(localSocketDir, socket) }];
 }

@@ -1,7 +1,12 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { STATUS_CODES } from "node:http";
 import { join } from "node:path";
-import type { NodeStreams as ServerStreams, StreamTarget, Usage, UsageSource } from "@cortado/apiserver/ports";
+import type {
+  NodeStreams as ServerStreams,
+  StreamTarget,
+  Usage,
+  UsageSource,
+} from "@cortado/apiserver/ports";
 import type { Client } from "@cortado/client";
 import type { LoopMetrics } from "@cortado/client/loop";
 import { readMachine, startNode, type RunningNode } from "@cortado/node";
@@ -31,7 +36,11 @@ export async function startPods(
 ): Promise<NodePart> {
   const { log } = ports;
   const pinned: { images: ReadonlySet<string> } = { images: new Set([config.pauseImage]) };
-  const { runtime, importing } = await startPart(stack, { name: "runtime", log, start: () => openRuntime(config, ports, pinned) });
+  const { runtime, importing } = await startPart(stack, {
+    name: "runtime",
+    log,
+    start: () => openRuntime(config, ports, pinned),
+  });
   await mkdir(join(config.dataDir, "agent"), { recursive: true, mode: 0o711 });
   const machine = await readMachine({
     bridge: podBridge,
@@ -41,10 +50,15 @@ export async function startPods(
   const options = {
     nodeName: config.nodeName,
     dataFolder: join(config.dataDir, "agent"),
-    runFolder: config.runtime === "simulated" ? join(config.dataDir, "agent", "run") : join(runFolder, "pods"),
+    runFolder:
+      config.runtime === "simulated" ? join(config.dataDir, "agent", "run") : join(runFolder, "pods"),
     podCidr: podSubnet(config),
     labels: { "node-role.kubernetes.io/control-plane": "true", ...config.nodeLabels },
-    dns: { servers: [config.clusterDns], domain: config.clusterDomain, nodeResolv: await readFile(config.resolvConf, "utf8").catch(() => "") },
+    dns: {
+      servers: [config.clusterDns],
+      domain: config.clusterDomain,
+      nodeResolv: await readFile(config.resolvConf, "utf8").catch(() => ""),
+    },
     cgroupPrefix: config.cgroupRoot,
     pinnedImages: () => pinned.images,
     apiPort: config.httpsListenPort,
@@ -72,8 +86,16 @@ async function openRuntime(
 ): Promise<OpenedRuntime> {
   const { clock, log, random, files, signal } = ports;
   if (config.runtime === "simulated") {
-    const runtime = newSimulatedRuntime({ clock, random, podNetwork: podSubnet(config).split(".").slice(0, 3).join(".") });
-    return { runtime, importing: Promise.resolve(), [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose]() };
+    const runtime = newSimulatedRuntime({
+      clock,
+      random,
+      podNetwork: podSubnet(config).split(".").slice(0, 3).join("."),
+    });
+    return {
+      runtime,
+      importing: Promise.resolve(),
+      [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose](),
+    };
   }
   const { socketPath } = await keepContainerd(
     {
@@ -90,7 +112,16 @@ async function openRuntime(
   await mkdir(folder, { recursive: true });
   const doneFile = join(config.dataDir, "agent", "images-imported.json");
   // In the background: what is there already must not wait for what is new.
-  const importing = importImages({ folder, doneFile, runtime, importTar: ctrImport(socketPath), files, clock, log, signal })
+  const importing = importImages({
+    folder,
+    doneFile,
+    runtime,
+    importTar: ctrImport(socketPath),
+    files,
+    clock,
+    log,
+    signal,
+  })
     .then((images) => void (pinned.images = new Set([...images, config.pauseImage])))
     .catch((error: unknown) => log.error("images could not be imported", { error }));
   return { runtime, importing, [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose]() };
@@ -107,18 +138,29 @@ export function serverStreams(node: RunningNode): ServerStreams {
         // kubectl reads the text from the body; what the status line says it does not show.
         const status = toStatusError(error);
         const body = JSON.stringify(status.toStatus());
-        const head = [`HTTP/1.1 ${status.code} ${STATUS_CODES[status.code] ?? "Error"}`, "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`];
+        const head = [
+          `HTTP/1.1 ${status.code} ${STATUS_CODES[status.code] ?? "Error"}`,
+          "content-type: application/json",
+          `content-length: ${Buffer.byteLength(body)}`,
+        ];
         socket.end(`${head.join("\r\n")}\r\nconnection: close\r\n\r\n${body}`);
       });
     },
     proxy: (target) =>
       Promise.reject(
-        new StatusError("NotImplemented", `the proxy of ${target.resource} is not served yet; use kubectl port-forward ${target.name}`),
+        new StatusError(
+          "NotImplemented",
+          `the proxy of ${target.resource} is not served yet; use kubectl port-forward ${target.name}`,
+        ),
       ),
   };
 }
 
-async function reach(target: StreamTarget, upgrade: Parameters<RunningNode["streams"]["exec"]>[1], node: RunningNode): Promise<void> {
+async function reach(
+  target: StreamTarget,
+  upgrade: Parameters<RunningNode["streams"]["exec"]>[1],
+  node: RunningNode,
+): Promise<void> {
   const { query } = target;
   const flag = (name: string): boolean => ["1", "true"].includes(query.get(name) ?? "");
   const container = query.get("container") ?? undefined;
@@ -130,9 +172,14 @@ async function reach(target: StreamTarget, upgrade: Parameters<RunningNode["stre
     stderr: flag("stderr"),
     tty: flag("tty"),
   };
-  if (target.subresource === "exec") await node.streams.exec({ ...process, command: query.getAll("command") }, upgrade);
+  if (target.subresource === "exec")
+    await node.streams.exec({ ...process, command: query.getAll("command") }, upgrade);
   else if (target.subresource === "attach") await node.streams.attach(process, upgrade);
-  else await node.streams.portForward({ ...podOf(target), ports: query.getAll("ports").flatMap((text) => text.split(",").map(Number)) }, upgrade);
+  else
+    await node.streams.portForward(
+      { ...podOf(target), ports: query.getAll("ports").flatMap((text) => text.split(",").map(Number)) },
+      upgrade,
+    );
 }
 
 function podOf(target: StreamTarget): { readonly namespace: string; readonly pod: string } {
@@ -141,8 +188,10 @@ function podOf(target: StreamTarget): { readonly namespace: string; readonly pod
 
 function logOptions({ query }: StreamTarget): Record<string, never> {
   const options: Record<string, unknown> = {};
-  for (const name of ["follow", "previous", "timestamps"]) if (query.has(name)) options[name] = ["1", "true", ""].includes(query.get(name) ?? "");
-  for (const name of ["tailLines", "limitBytes", "sinceSeconds"]) if (query.has(name)) options[name] = Number(query.get(name));
+  for (const name of ["follow", "previous", "timestamps"])
+    if (query.has(name)) options[name] = ["1", "true", ""].includes(query.get(name) ?? "");
+  for (const name of ["tailLines", "limitBytes", "sinceSeconds"])
+    if (query.has(name)) options[name] = Number(query.get(name));
   for (const name of ["container", "sinceTime"]) if (query.has(name)) options[name] = query.get(name);
   return options as Record<string, never>;
 }
@@ -155,7 +204,9 @@ export function usageSource(node: RunningNode, signal: AbortSignal): UsageSource
       return [{ name, ...toUsage(metric) }];
     },
     async pods(namespace) {
-      const pods = (await node.stats.podMetrics({ signal })).filter((pod) => namespace === "" || pod.namespace === namespace);
+      const pods = (await node.stats.podMetrics({ signal })).filter(
+        (pod) => namespace === "" || pod.namespace === namespace,
+      );
       return pods.map(({ containers, ...pod }) => ({
         ...pod,
         containers: containers.map(({ name, usage }) => ({ name, ...toUsage({ ...pod, usage }) })),
@@ -164,7 +215,11 @@ export function usageSource(node: RunningNode, signal: AbortSignal): UsageSource
   };
 }
 
-type Metric = { readonly timestamp: string; readonly window: string; readonly usage: { readonly cpu: string; readonly memory: string } };
+type Metric = {
+  readonly timestamp: string;
+  readonly window: string;
+  readonly usage: { readonly cpu: string; readonly memory: string };
+};
 
 function toUsage({ timestamp, window, usage }: Metric): Usage {
   return {

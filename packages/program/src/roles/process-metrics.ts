@@ -6,9 +6,15 @@ export function watchProcess(metrics: Metrics): Disposable {
   const delay = monitorEventLoopDelay({ resolution: 5 });
   delay.enable();
   const rss = metrics.gauge("process_resident_memory_bytes", { help: "Resident memory size in bytes." });
-  const cpu = metrics.gauge("process_cpu_seconds_total", { help: "Total user and system CPU time spent in seconds." });
-  const stall = metrics.gauge("nodejs_eventloop_lag_max_seconds", { help: "Longest stall of the event loop since the last look." });
-  const high = metrics.gauge("nodejs_eventloop_lag_p99_seconds", { help: "The 99th percentile of the event loop's stalls since the last look." });
+  const cpu = metrics.gauge("process_cpu_seconds_total", {
+    help: "Total user and system CPU time spent in seconds.",
+  });
+  const stall = metrics.gauge("nodejs_eventloop_lag_max_seconds", {
+    help: "Longest stall of the event loop since the last look.",
+  });
+  const high = metrics.gauge("nodejs_eventloop_lag_p99_seconds", {
+    help: "The 99th percentile of the event loop's stalls since the last look.",
+  });
   metrics.beforeText(() => {
     const { user, system } = process.cpuUsage();
     rss.set(process.memoryUsage.rss());

@@ -11,7 +11,12 @@ import { newMetrics } from "@cortado/std/metrics";
 import { systemClock } from "@cortado/std/node/clock";
 import { systemFiles } from "@cortado/std/node/files";
 import { systemRandom } from "@cortado/std/node/random";
-import { toServerConfig, readConfigFile, type ServerConfig, type SettingName } from "../config/server-config.ts";
+import {
+  toServerConfig,
+  readConfigFile,
+  type ServerConfig,
+  type SettingName,
+} from "../config/server-config.ts";
 import { followManifests } from "../manifests.ts";
 import { applyFirstObjects } from "../first-objects.ts";
 import { writeLine } from "../standard-output.ts";
@@ -24,7 +29,10 @@ import { watchProcess } from "./process-metrics.ts";
 import { serverStreams, startPods, usageSource } from "./pods.ts";
 import { startTraffic } from "./traffic.ts";
 
-export type ServerWords = { readonly config?: string; readonly settings: Partial<Record<SettingName, unknown>> };
+export type ServerWords = {
+  readonly config?: string;
+  readonly settings: Partial<Record<SettingName, unknown>>;
+};
 
 /** Reads the settings of a store from its file and command line. @throws StatusError naming what is wrong */
 export function readServerConfig({ config, settings }: ServerWords): ServerConfig {
@@ -45,14 +53,22 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   const { server, certificates, port: apiPort } = await startApi(config, ports, stack);
   stack.defer(() => stop.abort(new Error("the server stops")));
   let isUp = false;
-  server.addHealthCheck({ name: "store-parts", of: ["ready"], check: () => (isUp ? undefined : "parts are starting") });
+  server.addHealthCheck({
+    name: "store-parts",
+    of: ["ready"],
+    check: () => (isUp ? undefined : "parts are starting"),
+  });
   const parts: Parts = { config, ports, server, loopMetrics: newLoopMetrics(metrics), signal: stop.signal };
   startLoops(parts, certificates.serverCa, stack);
   const admin = clientOf(server, "system:admin", "system:masters");
   await applyFirstObjects(admin, stop.signal);
   await startEdge({ ...parts, client: admin }, stack);
   const node = clientOf(server, `system:node:${config.nodeName}`, "system:nodes", "system:masters");
-  const { node: running, address } = await startPods(config, { ...ports, client: node, loopMetrics: parts.loopMetrics, signal: stop.signal }, stack);
+  const { node: running, address } = await startPods(
+    config,
+    { ...ports, client: node, loopMetrics: parts.loopMetrics, signal: stop.signal },
+    stack,
+  );
   server.setStreams(serverStreams(running));
   server.setUsage(usageSource(running, stop.signal));
   await startTraffic({ ...parts, client: admin, address, certificates, apiPort }, stack);
@@ -68,7 +84,11 @@ function clientOf(server: ApiServer, name: string, ...groups: readonly string[])
   return newClient(inProcessTransport(server, { name, groups: [...groups, "system:authenticated"] }));
 }
 
-function startLoops({ config, ports, server, loopMetrics }: Parts, clusterCa: string, stack: AsyncDisposableStack): void {
+function startLoops(
+  { config, ports, server, loopMetrics }: Parts,
+  clusterCa: string,
+  stack: AsyncDisposableStack,
+): void {
   const { clock, random, log } = ports;
   const client = clientOf(server, "system:kube-controller-manager", "system:masters");
   const localPath = {
@@ -78,8 +98,13 @@ function startLoops({ config, ports, server, loopMetrics }: Parts, clusterCa: st
   void startPart(stack, {
     name: "controllers",
     log,
-    start: () => startControllers({ client, clock, random, log, loopMetrics, clusterCa: () => clusterCa, localPath }),
+    start: () =>
+      startControllers({ client, clock, random, log, loopMetrics, clusterCa: () => clusterCa, localPath }),
   });
   const scheduler = clientOf(server, "system:kube-scheduler", "system:masters");
-  void startPart(stack, { name: "scheduler", log, start: () => startScheduler({ client: scheduler, clock, random, log, loopMetrics }) });
+  void startPart(stack, {
+    name: "scheduler",
+    log,
+    start: () => startScheduler({ client: scheduler, clock, random, log, loopMetrics }),
+  });
 }

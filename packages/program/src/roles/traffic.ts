@@ -10,7 +10,12 @@ import type { Parts } from "./parts.ts";
 
 /** Starts what carries packets: services, policies, DNS and ingress. On the simulated runtime there are none to carry. */
 export async function startTraffic(
-  parts: Parts & { readonly client: Client; readonly address: string; readonly certificates: Certificates; readonly apiPort: number },
+  parts: Parts & {
+    readonly client: Client;
+    readonly address: string;
+    readonly certificates: Certificates;
+    readonly apiPort: number;
+  },
   stack: AsyncDisposableStack,
 ): Promise<void> {
   const { client, address, config, ports, loopMetrics, signal, certificates } = parts;
@@ -27,8 +32,19 @@ export async function startTraffic(
     gateway: `${subnet.split(".").slice(0, 3).join(".")}.1/24`,
     tablePrefix: "cortado",
     rules: real,
-    ...(isOn("coredns") ? { dns: { host: config.clusterDns, port: 53, domain: config.clusterDomain, upstreams: () => upstreams } } : {}),
-    ...(isOn("ingress") ? { ingress: { listeners: ingressListeners(parts), classNames: ["cortado", "traefik"] } } : {}),
+    ...(isOn("coredns")
+      ? {
+          dns: {
+            host: config.clusterDns,
+            port: 53,
+            domain: config.clusterDomain,
+            upstreams: () => upstreams,
+          },
+        }
+      : {}),
+    ...(isOn("ingress")
+      ? { ingress: { listeners: ingressListeners(parts), classNames: ["cortado", "traefik"] } }
+      : {}),
     simulated: !real,
     // Rules stay in force while we restart: pods go on serving each other.
     removeRules: false,
@@ -37,7 +53,13 @@ export async function startTraffic(
     name: "network",
     log: ports.log,
     start: () =>
-      startNetwork(options, { ...ports, client, loopMetrics, tools: systemTools(ports), fallbackCertificate: () => certificates.ingress }),
+      startNetwork(options, {
+        ...ports,
+        client,
+        loopMetrics,
+        tools: systemTools(ports),
+        fallbackCertificate: () => certificates.ingress,
+      }),
   });
   const services = [
     { name: "mqtt", namespace: "cortado-system", ports: [{ name: "mqtt", port: config.mqttPort }] },
@@ -50,12 +72,19 @@ export async function startTraffic(
 function ingressListeners({ config }: Parts): readonly IngressListener[] {
   const { ingressPort, ingressTlsPort, localSocketDir } = config;
   const plain = ingressPort === 0 ? [] : [{ address: { host: "0.0.0.0", port: ingressPort }, secure: false }];
-  const secure = ingressTlsPort === 0 ? [] : [{ address: { host: "0.0.0.0", port: ingressTlsPort }, secure: true }];
-  const local = localSocketDir === undefined ? [] : [{ address: { path: join(localSocketDir, "shop.sock") }, secure: false }];
+  const secure =
+    ingressTlsPort === 0 ? [] : [{ address: { host: "0.0.0.0", port: ingressTlsPort }, secure: true }];
+  const local =
+    localSocketDir === undefined
+      ? []
+      : [{ address: { path: join(localSocketDir, "shop.sock") }, secure: false }];
   return [...plain, ...secure, ...local];
 }
 
 /** The DNS servers outside that a resolv.conf names (resolv.conf(5)). */
 function upstreamsOf(resolvConf: string): readonly { readonly host: string; readonly port: number }[] {
-  return [...resolvConf.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => ({ host: match[1] as string, port: 53 }));
+  return [...resolvConf.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => ({
+    host: match[1] as string,
+    port: 53,
+  }));
 }

@@ -13,13 +13,22 @@ export type BindOptions = {
 };
 
 /** Gives a pod to a node; first says so on claims that wait for their first consumer, so that their volume is made there. */
-export async function bindPod({ pod, node }: Extract<Decision, { kind: "bind" }>, options: BindOptions): Promise<void> {
+export async function bindPod(
+  { pod, node }: Extract<Decision, { kind: "bind" }>,
+  options: BindOptions,
+): Promise<void> {
   const { client, signal } = options;
   const { name, namespace = "default", uid } = pod.metadata;
   for (const { persistentVolumeClaim: claim } of pod.spec?.volumes ?? [])
     if (claim !== undefined) {
       const body = { metadata: { annotations: { "volume.kubernetes.io/selected-node": node } } };
-      await client.patch(persistentVolumeClaims, { name: claim.claimName, namespace, type: "merge", body, signal });
+      await client.patch(persistentVolumeClaims, {
+        name: claim.claimName,
+        namespace,
+        type: "merge",
+        body,
+        signal,
+      });
     }
   const target = { apiVersion: "v1", kind: "Node", name: node };
   const binding = { apiVersion: "v1", kind: "Binding", metadata: { name, namespace, uid }, target };
@@ -29,20 +38,38 @@ export async function bindPod({ pod, node }: Extract<Decision, { kind: "bind" }>
 }
 
 /** Says on the pod, and as an Event, why it fits nowhere; once per reason. */
-export async function markUnschedulable({ pod, message }: Extract<Decision, { kind: "wait" }>, options: BindOptions): Promise<void> {
+export async function markUnschedulable(
+  { pod, message }: Extract<Decision, { kind: "wait" }>,
+  options: BindOptions,
+): Promise<void> {
   const { client, clock, signal } = options;
   const before = pod.status?.conditions?.find(({ type }) => type === "PodScheduled");
   if (before?.status === "False" && before.message === message) return;
-  const condition = { type: "PodScheduled", status: "False", reason: "Unschedulable", message, lastTransitionTime: toTime(clock.nowMs()) };
+  const condition = {
+    type: "PodScheduled",
+    status: "False",
+    reason: "Unschedulable",
+    message,
+    lastTransitionTime: toTime(clock.nowMs()),
+  };
   const { name, namespace = "default", uid } = pod.metadata;
   const body = { metadata: { uid }, status: { conditions: [condition] } };
   await client.patch(pods, { name, namespace, type: "strategic", body, subresource: "status", signal });
   await record(pod, { type: "Warning", reason: "FailedScheduling", message, action: "Scheduling" }, options);
 }
 
-type Happening = { readonly type: string; readonly reason: string; readonly message: string; readonly action: string };
+type Happening = {
+  readonly type: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly action: string;
+};
 
-async function record(pod: Stored<Pod>, happening: Happening, { client, clock, random, signal }: BindOptions): Promise<void> {
+async function record(
+  pod: Stored<Pod>,
+  happening: Happening,
+  { client, clock, random, signal }: BindOptions,
+): Promise<void> {
   const { name, namespace = "default", uid, resourceVersion } = pod.metadata;
   const event = {
     metadata: { name: `${name}.${nameSuffix(random, 16)}`, namespace },

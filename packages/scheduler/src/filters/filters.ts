@@ -26,7 +26,9 @@ function unschedulable({ pod, view }: FilterInput): string | undefined {
 
 function nodeName({ pod, view }: FilterInput): string | undefined {
   const wanted = pod.spec?.nodeName;
-  return wanted === undefined || wanted === view.node.metadata.name ? undefined : "node(s) didn't match the requested node name";
+  return wanted === undefined || wanted === view.node.metadata.name
+    ? undefined
+    : "node(s) didn't match the requested node name";
 }
 
 function taints({ pod, view }: FilterInput): string | undefined {
@@ -50,9 +52,12 @@ function bears({ key, operator = "Equal", value = "", effect }: Toleration, tain
 function nodeAffinity({ pod, view }: FilterInput): string | undefined {
   const reason = "node(s) didn't match Pod's node affinity/selector";
   const labels = view.node.metadata.labels ?? {};
-  for (const [name, value] of Object.entries(pod.spec?.nodeSelector ?? {})) if (labels[name] !== value) return reason;
+  for (const [name, value] of Object.entries(pod.spec?.nodeSelector ?? {}))
+    if (labels[name] !== value) return reason;
   const required = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
-  return required === undefined || matchesNodeTerms(required.nodeSelectorTerms, view.node) ? undefined : reason;
+  return required === undefined || matchesNodeTerms(required.nodeSelectorTerms, view.node)
+    ? undefined
+    : reason;
 }
 
 function hostPorts({ pod, view }: FilterInput): string | undefined {
@@ -69,7 +74,11 @@ function hostPortsOf(pod: Pod): readonly HostPort[] {
   const ports = (pod.spec?.containers ?? []).flatMap((container) => container.ports ?? []);
   return ports
     .filter(({ hostPort }) => hostPort !== undefined && hostPort > 0)
-    .map(({ hostPort = 0, hostIP = "0.0.0.0", protocol = "TCP" }) => ({ ip: hostIP, port: hostPort, protocol }));
+    .map(({ hostPort = 0, hostIP = "0.0.0.0", protocol = "TCP" }) => ({
+      ip: hostIP,
+      port: hostPort,
+      protocol,
+    }));
 }
 
 function samePort(one: HostPort, other: HostPort): boolean {
@@ -93,10 +102,12 @@ function volumes({ pod, view, snapshot }: FilterInput): string | undefined {
     if (claim === undefined) continue;
     const found = snapshot.claims(`${pod.metadata.namespace}/${claim.claimName}`);
     if (found === undefined) return `persistentvolumeclaim "${claim.claimName}" not found`;
-    if (found.metadata.deletionTimestamp !== undefined) return `persistentvolumeclaim "${claim.claimName}" is being deleted`;
+    if (found.metadata.deletionTimestamp !== undefined)
+      return `persistentvolumeclaim "${claim.claimName}" is being deleted`;
     const volume = found.spec?.volumeName === undefined ? undefined : snapshot.volumes(found.spec.volumeName);
     const terms = volume?.spec?.nodeAffinity?.required?.nodeSelectorTerms;
-    if (terms !== undefined && !matchesNodeTerms(terms, view.node)) return "node(s) didn't match PersistentVolume's node affinity";
+    if (terms !== undefined && !matchesNodeTerms(terms, view.node))
+      return "node(s) didn't match PersistentVolume's node affinity";
   }
   return undefined;
 }

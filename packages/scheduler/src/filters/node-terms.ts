@@ -5,12 +5,17 @@ export function matchesNodeTerms(terms: readonly NodeSelectorTerm[], node: Node)
   return terms.some((term) => matchesNodeTerm(term, node));
 }
 
-export function matchesNodeTerm({ matchExpressions = [], matchFields = [] }: NodeSelectorTerm, node: Node): boolean {
+export function matchesNodeTerm(
+  { matchExpressions = [], matchFields = [] }: NodeSelectorTerm,
+  node: Node,
+): boolean {
   if (matchExpressions.length + matchFields.length === 0) return false;
   const labels = node.metadata.labels ?? {};
   return (
     matchExpressions.every((requirement) => meets(requirement, labels[requirement.key])) &&
-    matchFields.every((requirement) => requirement.key === "metadata.name" && meets(requirement, node.metadata.name))
+    matchFields.every(
+      (requirement) => requirement.key === "metadata.name" && meets(requirement, node.metadata.name),
+    )
   );
 }
 

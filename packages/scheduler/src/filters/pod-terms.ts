@@ -5,7 +5,9 @@ import type { Snapshot } from "../plan/snapshot.ts";
 import { topologyOf, type FilterInput } from "./filter.ts";
 
 type Terms = NonNullable<
-  NonNullable<NonNullable<NonNullable<Pod["spec"]>["affinity"]>["podAffinity"]>["requiredDuringSchedulingIgnoredDuringExecution"]
+  NonNullable<
+    NonNullable<NonNullable<Pod["spec"]>["affinity"]>["podAffinity"]
+  >["requiredDuringSchedulingIgnoredDuringExecution"]
 >;
 export type PodTerm = Terms[number];
 
@@ -16,7 +18,9 @@ export function podTermsRefuse({ pod, view, snapshot }: FilterInput): string | u
     if (!near(term, { pod, view, snapshot })) return "node(s) didn't match pod affinity rules";
   for (const term of podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? [])
     if (countNear(term, { pod, view, snapshot }) > 0) return "node(s) didn't match pod anti-affinity rules";
-  const refused = snapshot.nodes.some((other) => other.pods.some((placed) => keepsAway(placed, other, { pod, view, snapshot })));
+  const refused = snapshot.nodes.some((other) =>
+    other.pods.some((placed) => keepsAway(placed, other, { pod, view, snapshot })),
+  );
   return refused ? "node(s) didn't satisfy existing pods anti-affinity rules" : undefined;
 }
 
@@ -25,7 +29,9 @@ function near(term: PodTerm, input: FilterInput): boolean {
   if (countNear(term, input) > 0) return true;
   const { pod, snapshot, view } = input;
   if (topologyOf(view.node, term.topologyKey) === undefined) return false;
-  const anywhere = snapshot.nodes.some(({ pods }) => pods.some((other) => termSelects(term, pod, other, snapshot)));
+  const anywhere = snapshot.nodes.some(({ pods }) =>
+    pods.some((other) => termSelects(term, pod, other, snapshot)),
+  );
   return !anywhere && termSelects(term, pod, pod, snapshot);
 }
 
@@ -40,11 +46,19 @@ export function countNear(term: PodTerm, { pod, view, snapshot }: FilterInput): 
   return count;
 }
 
-function keepsAway(placed: Stored<Pod>, at: FilterInput["view"], { pod, view, snapshot }: FilterInput): boolean {
+function keepsAway(
+  placed: Stored<Pod>,
+  at: FilterInput["view"],
+  { pod, view, snapshot }: FilterInput,
+): boolean {
   const terms = placed.spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? [];
   return terms.some((term) => {
     const domain = topologyOf(at.node, term.topologyKey);
-    return domain !== undefined && domain === topologyOf(view.node, term.topologyKey) && termSelects(term, placed, pod, snapshot);
+    return (
+      domain !== undefined &&
+      domain === topologyOf(view.node, term.topologyKey) &&
+      termSelects(term, placed, pod, snapshot)
+    );
   });
 }
 
@@ -57,5 +71,9 @@ function termSelects(term: PodTerm, owner: Stored<Pod>, other: Stored<Pod>, snap
     (own && namespace === owner.metadata.namespace) ||
     listed.includes(namespace) ||
     selects(term.namespaceSelector, snapshot.namespaceLabels(namespace));
-  return inNamespace && other.metadata.deletionTimestamp === undefined && selects(term.labelSelector, other.metadata.labels);
+  return (
+    inNamespace &&
+    other.metadata.deletionTimestamp === undefined &&
+    selects(term.labelSelector, other.metadata.labels)
+  );
 }

@@ -6,13 +6,16 @@ export function spreadRefuses({ pod, view, snapshot }: FilterInput): string | un
   for (const constraint of pod.spec?.topologySpreadConstraints ?? []) {
     if (constraint.whenUnsatisfiable !== "DoNotSchedule") continue;
     const domain = topologyOf(view.node, constraint.topologyKey);
-    if (domain === undefined) return "node(s) didn't match pod topology spread constraints (missing required label)";
+    if (domain === undefined)
+      return "node(s) didn't match pod topology spread constraints (missing required label)";
     const counts = new Map<string, number>();
     for (const { node, pods } of snapshot.nodes) {
       const at = topologyOf(node, constraint.topologyKey);
       if (at === undefined) continue;
       const alike = pods.filter(
-        (other) => other.metadata.namespace === pod.metadata.namespace && selects(constraint.labelSelector, other.metadata.labels),
+        (other) =>
+          other.metadata.namespace === pod.metadata.namespace &&
+          selects(constraint.labelSelector, other.metadata.labels),
       );
       counts.set(at, (counts.get(at) ?? 0) + alike.length);
     }

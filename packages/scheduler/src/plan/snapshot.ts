@@ -24,7 +24,8 @@ export function amountOf(resource: string, quantity: unknown): number {
 /** What a node can give. */
 export function allocatable(node: Node): Amounts {
   const amounts: Record<string, number> = { pods: PODS_PER_NODE };
-  for (const [name, quantity] of Object.entries(node.status?.allocatable ?? {})) amounts[name] = amountOf(name, quantity);
+  for (const [name, quantity] of Object.entries(node.status?.allocatable ?? {}))
+    amounts[name] = amountOf(name, quantity);
   return amounts;
 }
 
@@ -38,21 +39,28 @@ export function requestsOf(pod: Pod): Amounts {
   for (const container of initContainers) {
     const own = containerRequests(container);
     if (container.restartPolicy === "Always") before = sum([before, own]);
-    else for (const [name, amount] of Object.entries(sum([before, own]))) total[name] = Math.max(total[name] ?? 0, amount);
+    else
+      for (const [name, amount] of Object.entries(sum([before, own])))
+        total[name] = Math.max(total[name] ?? 0, amount);
   }
-  const extra = Object.fromEntries(Object.entries(overhead).map(([name, quantity]) => [name, amountOf(name, quantity)]));
+  const extra = Object.fromEntries(
+    Object.entries(overhead).map(([name, quantity]) => [name, amountOf(name, quantity)]),
+  );
   return { ...sum([total, extra]), pods: 1 };
 }
 
 function containerRequests(container: Container): Amounts {
   const { requests = {}, limits = {} } = container.resources ?? {};
   const asked = { ...limits, ...requests }; // a limit without a request is the request
-  return Object.fromEntries(Object.entries(asked).map(([name, quantity]) => [name, amountOf(name, quantity)]));
+  return Object.fromEntries(
+    Object.entries(asked).map(([name, quantity]) => [name, amountOf(name, quantity)]),
+  );
 }
 
 export function sum(all: readonly Amounts[]): Record<string, number> {
   const total: Record<string, number> = {};
-  for (const amounts of all) for (const [name, amount] of Object.entries(amounts)) total[name] = (total[name] ?? 0) + amount;
+  for (const amounts of all)
+    for (const [name, amount] of Object.entries(amounts)) total[name] = (total[name] ?? 0) + amount;
   return total;
 }
 

@@ -8,7 +8,9 @@ import { allocatable, requestsOf, used } from "../plan/snapshot.ts";
 
 /** How good a node is for a pod: higher is better. The parts are of one size, about 0 to 100 each. */
 export function scoreNode(input: FilterInput): number {
-  return leastAllocated(input) + preferredNode(input) + preferredPods(input) + spread(input) - softTaints(input);
+  return (
+    leastAllocated(input) + preferredNode(input) + preferredPods(input) + spread(input) - softTaints(input)
+  );
 }
 
 function leastAllocated({ pod, view }: FilterInput): number {
@@ -25,15 +27,21 @@ function leastAllocated({ pod, view }: FilterInput): number {
 
 function preferredNode({ pod, view }: FilterInput): number {
   const terms = pod.spec?.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
-  return terms.filter(({ preference }) => matchesNodeTerm(preference, view.node)).reduce((total, { weight }) => total + weight, 0);
+  return terms
+    .filter(({ preference }) => matchesNodeTerm(preference, view.node))
+    .reduce((total, { weight }) => total + weight, 0);
 }
 
 function preferredPods(input: FilterInput): number {
   const { podAffinity, podAntiAffinity } = input.pod.spec?.affinity ?? {};
   let total = 0;
-  for (const { weight, podAffinityTerm } of podAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [])
+  for (const { weight, podAffinityTerm } of podAffinity?.preferredDuringSchedulingIgnoredDuringExecution ??
+    [])
     total += weight * countNear(podAffinityTerm, input);
-  for (const { weight, podAffinityTerm } of podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [])
+  for (const {
+    weight,
+    podAffinityTerm,
+  } of podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [])
     total -= weight * countNear(podAffinityTerm, input);
   return total;
 }
@@ -41,13 +49,16 @@ function preferredPods(input: FilterInput): number {
 /** Pods alike are spread over nodes, and over the domains that ScheduleAnyway constraints name. */
 function spread({ pod, view, snapshot }: FilterInput): number {
   const owner = pod.metadata.ownerReferences?.[0]?.uid;
-  const siblings = view.pods.filter((other) => owner !== undefined && other.metadata.ownerReferences?.[0]?.uid === owner).length;
+  const siblings = view.pods.filter(
+    (other) => owner !== undefined && other.metadata.ownerReferences?.[0]?.uid === owner,
+  ).length;
   let total = -20 * siblings;
   for (const { topologyKey, labelSelector, whenUnsatisfiable } of pod.spec?.topologySpreadConstraints ?? []) {
     if (whenUnsatisfiable !== "ScheduleAnyway") continue;
     const domain = topologyOf(view.node, topologyKey);
     for (const { node, pods } of snapshot.nodes)
-      if (topologyOf(node, topologyKey) === domain) total -= 10 * pods.filter(({ metadata }) => selects(labelSelector, metadata.labels)).length;
+      if (topologyOf(node, topologyKey) === domain)
+        total -= 10 * pods.filter(({ metadata }) => selects(labelSelector, metadata.labels)).length;
   }
   return total;
 }

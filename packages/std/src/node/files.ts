@@ -47,7 +47,7 @@ function appendFile(path: string, handle: FileHandle, openedBytes: number): Appe
     },
     async append(bytes) {
       sizeBytes += bytes.byteLength;
-      for (let done = 0; done < bytes.byteLength; ) done += (await handle.write(bytes, done)).bytesWritten;
+      for (let done = 0; done < bytes.byteLength;) done += (await handle.write(bytes, done)).bytesWritten;
     },
     sync: () => handle.datasync(),
     async readAt({ offset, length }) {

@@ -33,7 +33,11 @@ export const systemNetwork: Network = {
       };
       const failed = (cause: Error): void => {
         settle();
-        reject(new StatusError("ServiceUnavailable", `${addressText(address)} does not answer: ${cause.message}`, { cause }));
+        reject(
+          new StatusError("ServiceUnavailable", `${addressText(address)} does not answer: ${cause.message}`, {
+            cause,
+          }),
+        );
       };
       signal.addEventListener("abort", abort, { once: true });
       if (signal.aborted) abort();
@@ -53,7 +57,10 @@ export function socketConnection(socket: Socket): Connection {
   socket.on("error", (error) => (failure = error));
   socket.on("close", () => events?.closed(failure));
   return {
-    remote: socket.remoteAddress === undefined ? "local" : addressText({ host: socket.remoteAddress, port: socket.remotePort ?? 0 }),
+    remote:
+      socket.remoteAddress === undefined
+        ? "local"
+        : addressText({ host: socket.remoteAddress, port: socket.remotePort ?? 0 }),
     handle(next) {
       events = next;
       // Listening for data starts the flow, so bytes that came early wait in the socket until now.
@@ -78,9 +85,14 @@ function listening(server: Server, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const reason = cause.code === "EADDRINUSE" ? "Conflict" : "ServiceUnavailable";
-      reject(new StatusError(reason, `cannot listen on ${addressText(address)}: ${cause.message}`, { cause }));
+      reject(
+        new StatusError(reason, `cannot listen on ${addressText(address)}: ${cause.message}`, { cause }),
+      );
     });
-    server.listen("path" in address ? { path: address.path } : { host: address.host, port: address.port }, resolve);
+    server.listen(
+      "path" in address ? { path: address.path } : { host: address.host, port: address.port },
+      resolve,
+    );
   });
 }
 

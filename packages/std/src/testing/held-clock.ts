@@ -41,7 +41,11 @@ export class HeldClock implements Clock {
   }
 
   after(ms: number, callback: () => void): Disposable {
-    const alarm: Alarm = { atMs: this.#elapsedMs + Math.max(0, ms), order: (this.#made += 1), ring: callback };
+    const alarm: Alarm = {
+      atMs: this.#elapsedMs + Math.max(0, ms),
+      order: (this.#made += 1),
+      ring: callback,
+    };
     this.#alarms.add(alarm);
     return { [Symbol.dispose]: () => void this.#alarms.delete(alarm) };
   }
@@ -76,13 +80,18 @@ export class HeldClock implements Clock {
   }
 
   /** Advances step by step until `reached` holds. @throws Error when it does not within `withinMs` of held time. */
-  async until(reached: () => boolean, options: { readonly withinMs: number; readonly what?: string }): Promise<void> {
+  async until(
+    reached: () => boolean,
+    options: { readonly withinMs: number; readonly what?: string },
+  ): Promise<void> {
     const endMs = this.#elapsedMs + options.withinMs;
     await settle();
     while (!reached()) {
       const alarm = this.#earliest();
       if (alarm === undefined || alarm.atMs > endMs)
-        throw new Error(`not reached within ${options.withinMs} ms of held time: ${options.what ?? reached.toString()}`);
+        throw new Error(
+          `not reached within ${options.withinMs} ms of held time: ${options.what ?? reached.toString()}`,
+        );
       await this.advance(alarm.atMs - this.#elapsedMs);
     }
   }
@@ -90,7 +99,12 @@ export class HeldClock implements Clock {
   #earliest(): Alarm | undefined {
     let first: Alarm | undefined;
     for (const alarm of this.#alarms)
-      if (first === undefined || alarm.atMs < first.atMs || (alarm.atMs === first.atMs && alarm.order < first.order)) first = alarm;
+      if (
+        first === undefined ||
+        alarm.atMs < first.atMs ||
+        (alarm.atMs === first.atMs && alarm.order < first.order)
+      )
+        first = alarm;
     return first;
   }
 }

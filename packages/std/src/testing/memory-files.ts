@@ -42,7 +42,9 @@ export class MemoryFiles implements Files {
 
   list(folder: string): Promise<readonly string[]> {
     const prefix = `${folder}/`;
-    const names = [...this.#files.keys()].filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
+    const names = [...this.#files.keys()]
+      .filter((path) => path.startsWith(prefix))
+      .map((path) => path.slice(prefix.length));
     return Promise.resolve(names.filter((name) => !name.includes("/")).toSorted());
   }
 

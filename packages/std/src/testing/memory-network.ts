@@ -9,7 +9,8 @@ export class MemoryNetwork implements Network {
   #cut = false;
 
   listen(address: Address, accept: (connection: Connection) => void): ReturnType<Network["listen"]> {
-    const bound = "port" in address && address.port === 0 ? { host: address.host, port: (this.#nextPort += 1) } : address;
+    const bound =
+      "port" in address && address.port === 0 ? { host: address.host, port: (this.#nextPort += 1) } : address;
     const key = addressText(bound);
     if (this.#listeners.has(key)) return Promise.reject(new StatusError("Conflict", `${key} is in use`));
     this.#listeners.set(key, accept);

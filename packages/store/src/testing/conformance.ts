@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasReason } from "@cortado/std/status";
-import { parseRevision, type Expectation, type KeyValue, type Revision, type Store, type StoreEvent } from "../store.ts";
+import {
+  parseRevision,
+  type Expectation,
+  type KeyValue,
+  type Revision,
+  type Store,
+  type StoreEvent,
+} from "../store.ts";
 
 const text = new TextEncoder();
 const read = new TextDecoder();
@@ -9,7 +16,12 @@ const read = new TextDecoder();
 /** What a test opens: `again` closes the store and opens another over the same disk. */
 export type OpenStore = () => Promise<{ readonly store: Store; again(): Promise<Store> }>;
 
-export function put(store: Store, key: string, value: string, expect: Expectation = { kind: "anything" }): ReturnType<Store["write"]> {
+export function put(
+  store: Store,
+  key: string,
+  value: string,
+  expect: Expectation = { kind: "anything" },
+): ReturnType<Store["write"]> {
   return store.write({ kind: "put", key, value: text.encode(value), expect });
 }
 
@@ -29,7 +41,11 @@ function valueOf(found: KeyValue | undefined): string | undefined {
   return found === undefined ? undefined : read.decode(found.value);
 }
 
-async function collect(store: Store, query: { prefix: string; after: Revision }, count: number): Promise<StoreEvent[]> {
+async function collect(
+  store: Store,
+  query: { prefix: string; after: Revision },
+  count: number,
+): Promise<StoreEvent[]> {
   const stop = new AbortController();
   const events: StoreEvent[] = [];
   for await (const batch of store.watch({ ...query, signal: stop.signal })) {
@@ -79,7 +95,9 @@ function readsAndWrites(name: string, open: OpenStore): void {
     const { store } = await open();
     await using _ = store;
     const revision = await mustPut(store, "/cups/1", "start");
-    const race = Array.from({ length: 100 }, (_unused, at) => put(store, "/cups/1", String(at), { kind: "modified", revision }));
+    const race = Array.from({ length: 100 }, (_unused, at) =>
+      put(store, "/cups/1", String(at), { kind: "modified", revision }),
+    );
     const results = await Promise.all(race);
     assert.equal(results.filter((result) => result.written).length, 1);
     assert.equal(store.revision, revision + 1);
@@ -99,7 +117,10 @@ function readsAndWrites(name: string, open: OpenStore): void {
     await using _ = store;
     const value = new Uint8Array(2 * 1024 * 1024);
     const big = store.write({ kind: "put", key: "/cups/big", value, expect: { kind: "anything" } });
-    await assert.rejects(big, (error) => hasReason(error, "RequestEntityTooLarge") && error.message.includes("/cups/big"));
+    await assert.rejects(
+      big,
+      (error) => hasReason(error, "RequestEntityTooLarge") && error.message.includes("/cups/big"),
+    );
   });
 }
 
@@ -109,14 +130,23 @@ function lists(name: string, open: OpenStore): void {
     await using _ = store;
     for (const key of ["/b/2", "/a/1", "/b/1", "/b/3", "/bb/1", "/c/1"]) await mustPut(store, key, key);
     const page = await store.list({ prefix: "/b/", limit: 2 });
-    assert.deepEqual(page.items.map((item) => item.key), ["/b/1", "/b/2"]);
+    assert.deepEqual(
+      page.items.map((item) => item.key),
+      ["/b/1", "/b/2"],
+    );
     assert.equal(page.remaining, 1);
     await remove(store, "/b/3");
     await mustPut(store, "/b/4", "late");
     const rest = await store.list({ prefix: "/b/", after: "/b/2", at: page.revision });
-    assert.deepEqual(rest.items.map((item) => item.key), ["/b/3"]);
+    assert.deepEqual(
+      rest.items.map((item) => item.key),
+      ["/b/3"],
+    );
     assert.equal(rest.remaining, 0);
-    assert.deepEqual((await store.list({ prefix: "/b/" })).items.map((item) => item.key), ["/b/1", "/b/2", "/b/4"]);
+    assert.deepEqual(
+      (await store.list({ prefix: "/b/" })).items.map((item) => item.key),
+      ["/b/1", "/b/2", "/b/4"],
+    );
   });
   test(`${name}: a list of an earlier revision is what was true then`, async () => {
     const { store } = await open();
@@ -136,10 +166,16 @@ function lists(name: string, open: OpenStore): void {
     await mustPut(store, "/a/1", "one");
     const kept = await mustPut(store, "/a/1", "two");
     await store.compact(kept);
-    await assert.rejects(store.list({ prefix: "/a/", at: parseRevision("1") }), (error) => hasReason(error, "Expired"));
-    await assert.rejects(store.list({ prefix: "/a/", at: parseRevision("99") }), (error) => hasReason(error, "Timeout"));
+    await assert.rejects(store.list({ prefix: "/a/", at: parseRevision("1") }), (error) =>
+      hasReason(error, "Expired"),
+    );
+    await assert.rejects(store.list({ prefix: "/a/", at: parseRevision("99") }), (error) =>
+      hasReason(error, "Timeout"),
+    );
     assert.equal((await store.list({ prefix: "/a/", at: kept })).items.length, 1);
-    await assert.rejects(collect(store, { prefix: "/", after: parseRevision("1") }, 1), (error) => hasReason(error, "Expired"));
+    await assert.rejects(collect(store, { prefix: "/", after: parseRevision("1") }, 1), (error) =>
+      hasReason(error, "Expired"),
+    );
   });
 }
 
@@ -156,20 +192,32 @@ function watches(name: string, open: OpenStore): void {
     const events = await seen;
     assert.deepEqual(
       events.map(({ kind, key, value, revision }) => [kind, key, read.decode(value), revision]),
-      [["put", "/a/1", "two", 3], ["put", "/a/2", "new", 4], ["delete", "/a/1", "two", 5]],
+      [
+        ["put", "/a/1", "two", 3],
+        ["put", "/a/2", "new", 4],
+        ["delete", "/a/1", "two", 5],
+      ],
     );
-    assert.deepEqual(events.map((event) => valueOf(event.previous)), ["one", undefined, "two"]);
+    assert.deepEqual(
+      events.map((event) => valueOf(event.previous)),
+      ["one", undefined, "two"],
+    );
   });
   test(`${name}: thirty watchers and thirty writers: all see the same, nothing missing, nothing twice`, async () => {
     const { store } = await open();
     await using _ = store;
-    const watchers = Array.from({ length: 30 }, () => collect(store, { prefix: "/", after: parseRevision("0") }, 900));
+    const watchers = Array.from({ length: 30 }, () =>
+      collect(store, { prefix: "/", after: parseRevision("0") }, 900),
+    );
     const writers = Array.from({ length: 30 }, async (_unused, writer) => {
       for (let at = 0; at < 30; at += 1) await mustPut(store, `/w/${writer}/${at % 5}`, String(at));
     });
     await Promise.all(writers);
     for (const events of await Promise.all(watchers))
-      assert.deepEqual(events.map((event) => event.revision), Array.from({ length: 900 }, (_unused, at) => at + 1));
+      assert.deepEqual(
+        events.map((event) => event.revision),
+        Array.from({ length: 900 }, (_unused, at) => at + 1),
+      );
   });
   test(`${name}: nothing is seen before it is committed`, async () => {
     const { store } = await open();
@@ -185,7 +233,8 @@ function watches(name: string, open: OpenStore): void {
     await using _ = store;
     const stop = new AbortController();
     const watching = (async () => {
-      for await (const batch of store.watch({ prefix: "/", after: store.revision, signal: stop.signal })) assert.fail(String(batch));
+      for await (const batch of store.watch({ prefix: "/", after: store.revision, signal: stop.signal }))
+        assert.fail(String(batch));
     })();
     stop.abort();
     await watching;
@@ -199,9 +248,14 @@ function restarts(name: string, open: OpenStore): void {
     await mustPut(opened.store, "/a/2", "two");
     await remove(opened.store, "/a/1");
     await using store = await opened.again();
-    assert.deepEqual((await store.list({ prefix: "/" })).items.map((item) => [item.key, item.modified]), [["/a/2", 2]]);
+    assert.deepEqual(
+      (await store.list({ prefix: "/" })).items.map((item) => [item.key, item.modified]),
+      [["/a/2", 2]],
+    );
     assert.ok(store.revision >= 3);
-    await assert.rejects(collect(store, { prefix: "/", after: parseRevision("1") }, 1), (error) => hasReason(error, "Expired"));
+    await assert.rejects(collect(store, { prefix: "/", after: parseRevision("1") }, 1), (error) =>
+      hasReason(error, "Expired"),
+    );
     const revision = await mustPut(store, "/a/3", "three");
     assert.ok(revision > 3);
   });
@@ -211,7 +265,13 @@ function restarts(name: string, open: OpenStore): void {
     let newest = 0;
     for (let renewal = 0; renewal < 20; renewal += 1) {
       const value = text.encode(`renewal ${renewal}`);
-      const result = await opened.store.write({ kind: "put", key: "/lease", value, expect: { kind: "anything" }, volatile: true });
+      const result = await opened.store.write({
+        kind: "put",
+        key: "/lease",
+        value,
+        expect: { kind: "anything" },
+        volatile: true,
+      });
       assert.ok(result.written);
       newest = result.revision;
     }

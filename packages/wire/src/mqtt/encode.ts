@@ -3,7 +3,8 @@ import { assert } from "@cortado/std/assert";
 import type { AckType, Packet, PublishPacket } from "./packets.ts";
 
 // The codec would keep a buffer for each 16-bit number, 11 MB in all, to save an allocation per packet identifier.
-(mqttPacket as unknown as { readonly writeToStream: { cacheNumbers: boolean } }).writeToStream.cacheNumbers = false;
+(mqttPacket as unknown as { readonly writeToStream: { cacheNumbers: boolean } }).writeToStream.cacheNumbers =
+  false;
 
 type Generated = Parameters<typeof mqttPacket.generate>[0];
 

@@ -14,7 +14,13 @@ test("memory: a crash forgets volatile values, never a revision", async () => {
   const disk = new MemoryDisk();
   const store = await openMemoryStore({ disk });
   await mustPut(store, "/lease", "durable");
-  const renewed = await store.write({ kind: "put", key: "/lease", value: new Uint8Array(1), expect: { kind: "anything" }, volatile: true });
+  const renewed = await store.write({
+    kind: "put",
+    key: "/lease",
+    value: new Uint8Array(1),
+    expect: { kind: "anything" },
+    volatile: true,
+  });
   assert.ok(renewed.written);
   await using after = await openMemoryStore({ disk }); // the first is never closed: a kill
   assert.equal((await after.get("/lease"))?.modified, 1);
@@ -29,7 +35,12 @@ test("memory: a commit that fails turns its writers away, shows nothing, and the
   await assert.rejects(put(store, "/a", "two"), (error) => hasReason(error, "InsufficientStorage"));
   assert.equal(new TextDecoder().decode((await store.get("/a"))?.value), "one");
   // What a failing disk really wrote is unknown: pretend that the refused value reached it.
-  disk.values.set("/a", { key: "/a", value: new TextEncoder().encode("two"), modified: 2 as never, created: 1 as never });
+  disk.values.set("/a", {
+    key: "/a",
+    value: new TextEncoder().encode("two"),
+    modified: 2 as never,
+    created: 1 as never,
+  });
   disk.fault = undefined;
   const revision = await mustPut(store, "/b", "fine");
   assert.ok(revision > 2, "the failed revision is not given out again");
@@ -39,7 +50,9 @@ test("memory: a commit that fails turns its writers away, shows nothing, and the
 test("memory: a history over its limit forgets the oldest and tells a slow watcher so", async () => {
   await using store = await openMemoryStore({ history: { eventsMax: 10, bytesMax: 1_000_000 } });
   const stop = new AbortController();
-  const slow = store.watch({ prefix: "/", after: store.revision, signal: stop.signal })[Symbol.asyncIterator]();
+  const slow = store
+    .watch({ prefix: "/", after: store.revision, signal: stop.signal })
+    [Symbol.asyncIterator]();
   await mustPut(store, "/a", "0");
   assert.equal((await slow.next()).value?.length, 1);
   for (let at = 0; at < 50; at += 1) await mustPut(store, "/a", String(at));

@@ -16,7 +16,9 @@ export class MemoryDisk {
 }
 
 /** Opens a store that keeps everything in memory; nothing outlives `disk`. */
-export function openMemoryStore(options: { readonly disk?: MemoryDisk; readonly history?: HistoryLimits } = {}): Promise<Store> {
+export function openMemoryStore(
+  options: { readonly disk?: MemoryDisk; readonly history?: HistoryLimits } = {},
+): Promise<Store> {
   return openLogStore(memoryDurability(options.disk ?? new MemoryDisk()), options.history);
 }
 

@@ -76,12 +76,16 @@ export class Database implements Disposable {
   }
 
   *values(): Iterable<KeyValue> {
-    const rows = this.#sqlite.prepare("SELECT key, value, modified, created FROM current ORDER BY key").iterate();
+    const rows = this.#sqlite
+      .prepare("SELECT key, value, modified, created FROM current ORDER BY key")
+      .iterate();
     for (const row of rows) yield row as unknown as KeyValue;
   }
 
   get reserved(): Revision {
-    const newest = this.#sqlite.prepare("SELECT max(modified) AS newest FROM current").get() as { newest: number | null };
+    const newest = this.#sqlite.prepare("SELECT max(modified) AS newest FROM current").get() as {
+      newest: number | null;
+    };
     return Math.max(this.#readMeta("reserved") ?? 0, newest.newest ?? 0) as Revision;
   }
 
@@ -113,7 +117,9 @@ export class Database implements Disposable {
   }
 
   #readMeta(name: string): number | undefined {
-    const row = this.#sqlite.prepare("SELECT value FROM meta WHERE name = ?").get(name) as { value: number } | undefined;
+    const row = this.#sqlite.prepare("SELECT value FROM meta WHERE name = ?").get(name) as
+      | { value: number }
+      | undefined;
     return row?.value;
   }
 
@@ -123,8 +129,16 @@ export class Database implements Disposable {
     // The low byte is SQLite's primary result code (sqlite.org/rescode.html): 13 FULL, 8 READONLY, 10 IOERR, 11 CORRUPT, 26 NOTADB.
     const primary = errcode & 0xff;
     if (primary === 13)
-      return new StatusError("InsufficientStorage", `the disk that holds ${this.#path} is full; free space, nothing is lost`, { cause: error });
-    const advice = { 8: "it is read-only; mount it writable again", 10: "the disk fails; check it", 5: "another process holds it; end that one" };
+      return new StatusError(
+        "InsufficientStorage",
+        `the disk that holds ${this.#path} is full; free space, nothing is lost`,
+        { cause: error },
+      );
+    const advice = {
+      8: "it is read-only; mount it writable again",
+      10: "the disk fails; check it",
+      5: "another process holds it; end that one",
+    };
     const damaged = primary === 11 || primary === 26 ? "it is damaged; restore it from a backup" : message;
     const why = advice[primary as keyof typeof advice] ?? damaged;
     return new StatusError("ServiceUnavailable", `cannot use ${this.#path}: ${why}`, { cause: error });

@@ -57,13 +57,21 @@ storeConformance("sqlite in a thread", () => open({ clock: slowClock(), openWork
 test("sqlite: a file of a newer format is refused by name and left alone", async () => {
   const path = await newPath();
   const database = new DatabaseSync(path);
-  database.exec("CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID; INSERT INTO meta VALUES ('format', 99)");
+  database.exec(
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID; INSERT INTO meta VALUES ('format', 99)",
+  );
   database.close();
-  await assert.rejects(async () => openSqliteStore({ path, clock: systemClock }), (error) => hasReason(error, "ServiceUnavailable") && error.message.includes("format 99"));
+  await assert.rejects(
+    async () => openSqliteStore({ path, clock: systemClock }),
+    (error) => hasReason(error, "ServiceUnavailable") && error.message.includes("format 99"),
+  );
 });
 
 test("sqlite: a damaged file is refused by name", async () => {
   const path = await newPath();
   await writeFile(path, "not a database, ".repeat(1_000));
-  await assert.rejects(async () => openSqliteStore({ path, clock: systemClock }), (error) => hasReason(error, "ServiceUnavailable") && error.message.includes("damaged"));
+  await assert.rejects(
+    async () => openSqliteStore({ path, clock: systemClock }),
+    (error) => hasReason(error, "ServiceUnavailable") && error.message.includes("damaged"),
+  );
 });
