@@ -8,9 +8,7 @@ type Totals = { machines: Record<string, number>; seen: string[] };
 const file = `${process.env["CORTADO_DATA"] ?? "/tmp"}/totals.json`;
 
 export default function handle(event: Event, _context: unknown): unknown {
-  const totals: Totals = existsSync(file)
-    ? (JSON.parse(readFileSync(file, "utf8")) as Totals)
-    : { machines: {}, seen: [] };
+  const totals: Totals = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Totals) : { machines: {}, seen: [] };
   if (event.method === "GET") return totals.machines;
   const topic = event.headers["x-topic"] ?? "";
   const counter = topic.endsWith("/hours") ? "hours" : "cycles";
@@ -28,7 +26,6 @@ export default function handle(event: Event, _context: unknown): unknown {
 
 function readCount(body: string, counter: string): number | undefined {
   const value = JSON.parse(body) as unknown;
-  const found =
-    typeof value === "object" && value !== null ? (value as Record<string, unknown>)[counter] : value;
+  const found = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[counter] : value;
   return Number.isFinite(Number(found)) ? Number(found) : undefined;
 }

@@ -237,8 +237,12 @@ test("what is wrong with a Function stands in its status and in the answer", () 
       metadata: { name: "nowhere", namespace: "openfaas-fn" },
       data: { "handler.py": "x" },
     });
-    await deployed(clock);
-    assert.equal((await world.call("POST", "/function/no-map", { body: "1" })).body, "got 1");
+    let body = "";
+    for (let look = 0; look < 20 && body !== "got 1"; look += 1) {
+      await deployed(clock);
+      ({ body } = await world.call("POST", "/function/no-map", { body: "1" }));
+    }
+    assert.equal(body, "got 1");
   }));
 
 test("the queue of a function is bounded: 429, and nothing that waits is lost", () =>

@@ -1,3 +1,4 @@
+import { execFile } from "node:child_process";
 import { mkdir, readFile } from "node:fs/promises";
 import { STATUS_CODES } from "node:http";
 import { join } from "node:path";
@@ -97,6 +98,7 @@ async function openRuntime(
       [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose](),
     };
   }
+  await loadKernelModules();
   const { socketPath } = await keepContainerd(
     {
       dataFolder: join(config.dataDir, "agent", "containerd"),
@@ -125,6 +127,14 @@ async function openRuntime(
     .then((images) => void (pinned.images = new Set([...images, config.pauseImage])))
     .catch((error: unknown) => log.error("images could not be imported", { error }));
   return { runtime, importing, [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose]() };
+}
+
+/**
+ * Packets between pods of one bridge pass service rules and policies only with br_netfilter, and images are stacked by overlay. A
+ * kernel that has them built in, or no modprobe, needs nothing; what is really missing is told by whoever needs it.
+ */
+function loadKernelModules(): Promise<void> {
+  return new Promise((resolve) => void execFile("modprobe", ["-a", "br_netfilter", "overlay"], () => resolve()));
 }
 
 /** Hands what the API server was asked about pods to the node. */
