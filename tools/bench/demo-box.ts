@@ -41,7 +41,8 @@ export function processMemory(pid: number): ProcessMemory {
   const words = readText(`/proc/${pid}/cmdline`)
     .split("\0")
     .filter((word) => word !== "" && !word.startsWith("--"));
-  const short = (word: string | undefined): string => word?.split("/").at(-1) ?? "";
+  const short = (word: string | undefined): string =>
+    (word?.includes("\n") === true ? "(inline)" : (word?.split("/").at(-1) ?? "")).slice(0, 30);
   const name =
     short(words[0]) === "node" ? `node ${short(words[1])} ${words[2] ?? ""}`.trim() : short(words[0]);
   return { pid, name, rssMb: kib(rollup, "Rss") / 1_024, pssMb: kib(rollup, "Pss") / 1_024 };
