@@ -101,7 +101,7 @@ await check("a function answers under its limits", async () => {
     last = await call({ socketPath, path, method: "POST" }, "97.4").catch((error: unknown) => failed(error));
     return last.status === 200;
   };
-  if (!(await until("a 200", answers, 90_000).catch(() => false))) return `${last.status} ${last.text}`;
+  if (!(await until("a 200", answers, 240_000).catch(() => false))) return `${last.status} ${last.text}`;
   if (!last.text.startsWith("Warning")) return last.text;
   const parent = join(cgroups, "cortado", "functions");
   const limited = readdirSync(parent, { withFileTypes: true })
