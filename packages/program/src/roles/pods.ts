@@ -134,7 +134,9 @@ async function openRuntime(
  * kernel that has them built in, or no modprobe, needs nothing; what is really missing is told by whoever needs it.
  */
 function loadKernelModules(): Promise<void> {
-  return new Promise((resolve) => void execFile("modprobe", ["-a", "br_netfilter", "overlay"], () => resolve()));
+  return new Promise(
+    (resolve) => void execFile("modprobe", ["-a", "br_netfilter", "overlay"], () => resolve()),
+  );
 }
 
 /** Hands what the API server was asked about pods to the node. */
