@@ -43,7 +43,7 @@ const draw = () => {
 document.querySelector("#menu").replaceChildren(...items.map((item) => {
   const button = make("button", item.name + " " + money(item.priceCents, currency), { type: "button" });
   button.dataset.sku = item.sku;
-  button.onclick = () => { cart.set(item.sku, (cart.get(item.sku) ?? 0) + 1); say(""); draw(); };
+  button.onclick = () => { id = newId(); cart.set(item.sku, (cart.get(item.sku) ?? 0) + 1); say(""); draw(); };
   return button;
 }));
 const send = async (tries) => {

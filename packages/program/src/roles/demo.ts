@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { runDemo, sweep, type StorePlan } from "@cortado/demo";
 import { readState } from "@cortado/demo/state";
+import { writeText } from "../standard-output.ts";
 
 /** Short, as a Unix socket's path has at most 108 bytes. */
 export const socketsRoot: string = tmpdir();
@@ -114,18 +115,19 @@ function isOnPath(program: string): boolean {
 
 /** One line that is kept up to date on a terminal; elsewhere it is said when it changes. */
 function newStatusLine(): { readonly say: (line: string) => void; readonly show: (line: string) => void } {
-  const { stdout } = process;
+  const isTerminal = process.stdout.isTTY;
+  const write = (text: string): void => writeText(1, text);
   let shown = "";
   return {
     say(line) {
-      if (stdout.isTTY && shown !== "") stdout.write("\r\u001b[K");
-      stdout.write(`${line}\n`);
-      if (stdout.isTTY && shown !== "") stdout.write(shown);
+      if (isTerminal && shown !== "") write("\r\u001b[K");
+      write(`${line}\n`);
+      if (isTerminal && shown !== "") write(shown);
     },
     show(line) {
       if (line === shown) return;
       shown = line;
-      stdout.write(stdout.isTTY ? `\r\u001b[K${line}` : `${line}\n`);
+      write(isTerminal ? `\r\u001b[K${line}` : `${line}\n`);
     },
   };
 }

@@ -19,7 +19,7 @@ import {
 } from "../config/server-config.ts";
 import { followManifests } from "../manifests.ts";
 import { applyFirstObjects } from "../first-objects.ts";
-import { writeLine } from "../standard-output.ts";
+import { writeText } from "../standard-output.ts";
 import { inProcessTransport } from "../transport.ts";
 import { startApi, type Ports } from "./api.ts";
 import { startEdge } from "./edge.ts";
@@ -42,7 +42,7 @@ export function readServerConfig({ config, settings }: ServerWords): ServerConfi
 
 /** All of a store in one process. Disposing it stops our own parts; containers run on. */
 export async function startServer(config: ServerConfig): Promise<AsyncDisposable> {
-  const write = (line: string): void => writeLine(1, line);
+  const write = (line: string): void => writeText(1, `${line}\n`);
   const log = jsonLog({ level: config.logLevel, clock: systemClock, write });
   const metrics = newMetrics();
   const ports: Ports = { clock: systemClock, random: systemRandom, files: systemFiles, log, metrics };
