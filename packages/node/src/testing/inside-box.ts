@@ -116,15 +116,15 @@ test("a job's pod ends as Succeeded or Failed, after its init containers", async
       {
         name: "init",
         image: busyboxImage,
-        command: ["sh", "-c", "echo 1 > /work/x"],
-        volumeMounts: [{ name: "work", mountPath: "/work" }],
+        command: ["sh", "-c", "echo 1 > /scratch/x"],
+        volumeMounts: [{ name: "work", mountPath: "/scratch" }],
       },
     ],
     containers: [
       {
         name: "main",
-        command: ["sh", "-c", "grep -q 1 /work/x"],
-        volumeMounts: [{ name: "work", mountPath: "/work" }],
+        command: ["sh", "-c", "grep -q 1 /scratch/x"],
+        volumeMounts: [{ name: "work", mountPath: "/scratch" }],
       },
     ],
     volumes: [{ name: "work", emptyDir: {} }],
