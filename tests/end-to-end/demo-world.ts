@@ -203,13 +203,14 @@ export async function until<Found>(
   what: string,
   look: () => Promise<Found> | Found,
   withinMs: number,
+  everyMs = 100,
 ): Promise<NonNullable<Found>> {
   const endMs = performance.now() + withinMs;
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== null && found !== false) return found;
     if (performance.now() > endMs) assert.fail(`not reached within ${withinMs / 1_000} s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }
 

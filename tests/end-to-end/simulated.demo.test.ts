@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { get } from "node:https";
+import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { call, DemoWorld, until } from "./demo-world.ts";
 
@@ -54,6 +56,28 @@ test("a killed store comes back with what it acknowledged", { skip }, async () =
   await world.mustKubectl("create", "configmap", "kept", "--from-literal=a=b");
   await world.demo("kill");
   assert.equal(world.store.pid, null);
+  const firstReady = untilReady(world);
   await world.demo("boot");
+  assert.match(await firstReady, /\[\+\]store-parts ok/, "not ready while parts are still starting");
   assert.equal(await world.mustKubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}"), "b");
 });
+
+/** The first `/readyz` of a store that boots which is 200. */
+async function untilReady({ store }: DemoWorld): Promise<string> {
+  const { clusters } = JSON.parse(readFileSync(store.kubeconfig, "utf8")) as {
+    readonly clusters: readonly { readonly cluster: { readonly server: string } }[];
+  };
+  const url = `${clusters[0]?.cluster.server}/readyz?verbose`;
+  return until(
+    "/readyz",
+    () =>
+      new Promise<string | undefined>((resolve) => {
+        get(url, { rejectUnauthorized: false, agent: false }, async (response) => {
+          const body = await text(response);
+          resolve(response.statusCode === 200 ? body : undefined);
+        }).on("error", () => resolve(undefined));
+      }),
+    60_000,
+    1,
+  );
+}

@@ -59,6 +59,7 @@ export type ApiServerOptions = {
   readonly readToken?: TokenReader;
   /** Asked before RBAC; undefined: RBAC alone. What it allows is allowed. */
   readonly authorizer?: Authorizer;
+  /** More checks for /healthz, /livez and /readyz; they count from the first answer. */
   readonly healthChecks?: readonly HealthCheck[];
   readonly streams?: NodeStreams;
   readonly usage?: UsageSource;
@@ -75,8 +76,6 @@ export interface ApiServer extends AsyncDisposable {
   setStreams(streams: NodeStreams): void;
   /** Sets what measures pods and nodes, and serves metrics.k8s.io from then on. */
   setUsage(usage: UsageSource): void;
-  /** Adds a check to /healthz, /livez and /readyz. */
-  addHealthCheck(check: HealthCheck): void;
   readonly streams: NodeStreams | undefined;
 }
 
@@ -95,7 +94,7 @@ class GenericServer implements ApiServer {
   readonly #policy = new RolePolicy();
   readonly #server: Server;
   readonly #tokens: ServiceAccountTokens | undefined;
-  readonly #checks: HealthCheck[];
+  readonly #checks: readonly HealthCheck[];
   readonly #addresses: ServiceAddresses;
   readonly #documents: OpenApiDocuments;
   readonly #seconds: Histogram;
@@ -222,10 +221,6 @@ class GenericServer implements ApiServer {
   setUsage(usage: UsageSource): void {
     this.#usage = usage;
     this.#server.kinds.define("metrics.k8s.io", metricsKinds);
-  }
-
-  addHealthCheck(check: HealthCheck): void {
-    this.#checks.push(check);
   }
 
   async authenticate(token: string): Promise<User> {

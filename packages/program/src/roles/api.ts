@@ -2,6 +2,7 @@ import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { createApiServer, type ApiServer } from "@cortado/apiserver";
+import type { HealthCheck } from "@cortado/apiserver/ports";
 import { openFront } from "@cortado/apiserver/front";
 import { openCertificates, type Certificates } from "@cortado/cluster/certificates";
 import { kubeconfig } from "@cortado/cluster/kubeconfig";
@@ -31,11 +32,12 @@ export type Api = {
   readonly port: number;
 };
 
-/** Opens the store and serves the API over it: the part that all others stand on. */
+/** Opens the store and serves the API over it: the part that all others stand on. `/readyz` holds `partsCheck` from its first answer. */
 export async function startApi(
   config: ServerConfig,
   ports: Ports,
   stack: AsyncDisposableStack,
+  partsCheck: HealthCheck,
 ): Promise<Api> {
   const { clock, random, files, log, metrics } = ports;
   const folder = join(config.dataDir, "server");
@@ -75,6 +77,7 @@ export async function startApi(
           port: config.httpsListenPort,
         },
         reservedAddresses: [config.clusterDns],
+        healthChecks: [partsCheck],
         serviceAccountKeys: {
           privateKeys: [certificates.serviceAccounts.privateKey],
           issuer: `https://kubernetes.default.svc.${config.clusterDomain}`,

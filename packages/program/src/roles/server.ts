@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { mkdir, rm } from "node:fs/promises";
 import type { ApiServer } from "@cortado/apiserver";
+import type { HealthCheck } from "@cortado/apiserver/ports";
 import { newClient, type Client } from "@cortado/client";
 import { newLoopMetrics } from "@cortado/client/loop";
 import { startControllers } from "@cortado/controllers";
@@ -50,14 +51,14 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   const stop = new AbortController();
   await mkdir(config.dataDir, { recursive: true, mode: 0o711 });
   stack.use(watchProcess(metrics));
-  const { server, certificates, port: apiPort } = await startApi(config, ports, stack);
-  stack.defer(() => stop.abort(new Error("the server stops")));
   let isUp = false;
-  server.addHealthCheck({
+  const partsCheck: HealthCheck = {
     name: "store-parts",
     of: ["ready"],
     check: () => (isUp ? undefined : "parts are starting"),
-  });
+  };
+  const { server, certificates, port: apiPort } = await startApi(config, ports, stack, partsCheck);
+  stack.defer(() => stop.abort(new Error("the server stops")));
   const parts: Parts = { config, ports, server, loopMetrics: newLoopMetrics(metrics), signal: stop.signal };
   startLoops(parts, certificates.serverCa, stack);
   const admin = clientOf(server, "system:admin", "system:masters");
