@@ -1,0 +1,227 @@
+/**
+ * What a store's agent and the hub say to each other, over one connection that the agent opened: JSON objects, one to a message, and
+ * binary messages that are chunks of content. Version 1.
+ *
+ *   agent                                   hub
+ *   hello (who, what it has, after N)  ─▶
+ *                                      ◀─  welcome (session, when to come back)
+ *                                      ◀─  desired (what changed after N), with the chunks that it lacks as far as they fit
+ *   want (chunks)                      ─▶
+ *                                      ◀─  chunk …
+ *   status (what became of it)         ─▶
+ *                                      ◀─  statusAck, once it is on the hub's disk
+ *   events (of the journal)            ─▶
+ *                                      ◀─  eventsAck, once they are on the hub's disk
+ */
+
+export const PROTOCOL = 1;
+
+/** The first message. */
+export type Hello = {
+  readonly type: "hello";
+  readonly protocol: number;
+  /** What the last welcome gave; empty the first time. One that is older than the last shows a copied store. */
+  readonly session: string;
+  /** The revision of the last `desired` that is on the store's disk; 0: tell all. */
+  readonly after: number;
+  /** Deployment ids that are applied, by bundle: the hub sends chunks as deltas against these. */
+  readonly has: Readonly<Record<string, string>>;
+  readonly versions: { readonly agent: string; readonly kubernetes: string };
+};
+
+export type Welcome = {
+  readonly type: "welcome";
+  /** To be on the store's disk before the agent says anything else. */
+  readonly session: string;
+  readonly cluster: { readonly namespace: string; readonly name: string };
+  /** How often the agent must be heard while it is connected, in milliseconds. */
+  readonly heartbeatMs: number;
+};
+
+/** One object to be applied, by the SHA-256 of its canonical JSON (keys sorted, no blanks); lower-case hex. */
+export type ChunkRef = { readonly sha256: string; readonly bytes: number };
+
+/** What an agent has to know of the options of a bundle (fleet.md 1.3); what only shapes the content stays at the hub. */
+export type DeployOptions = {
+  readonly defaultNamespace?: string;
+  readonly namespace?: string;
+  readonly serviceAccount?: string;
+  readonly keepResources?: boolean;
+  readonly deleteNamespace?: boolean;
+  readonly deleteCRDResources?: boolean;
+  readonly takeOwnership?: boolean;
+  readonly correctDrift?: {
+    readonly enabled?: boolean;
+    readonly force?: boolean;
+    readonly keepFailHistory?: boolean;
+  };
+  readonly namespaceLabels?: Readonly<Record<string, string>>;
+  readonly namespaceAnnotations?: Readonly<Record<string, string>>;
+  readonly diff?: { readonly comparePatches?: readonly ComparePatch[] };
+  readonly ignore?: { readonly conditions?: readonly Readonly<Record<string, string>>[] };
+  readonly timeoutSeconds?: number;
+};
+
+export type ComparePatch = {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly namespace?: string;
+  readonly name?: string;
+  readonly jsonPointers?: readonly string[];
+  readonly operations?: readonly { readonly op: string; readonly path?: string; readonly value?: unknown }[];
+};
+
+export type DependsOn = {
+  readonly name?: string;
+  readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> };
+  readonly acceptedStates?: readonly BundleState[];
+};
+
+export type DesiredBundle = {
+  readonly name: string;
+  /** Namespace of the Bundle at the hub. */
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** `MANIFEST:OPTIONS`, as BundleDeployment.spec.deploymentID. */
+  readonly deploymentId: string;
+  readonly options: DeployOptions;
+  readonly dependsOn: readonly DependsOn[];
+  readonly paused: boolean;
+  /** In the order of the bundle; the agent sorts by kind. */
+  readonly chunks: readonly ChunkRef[];
+  /** Counts up when the same id is to be applied again. */
+  readonly forceSyncGeneration: number;
+};
+
+export type Desired = {
+  readonly type: "desired";
+  /** True for this revision. */
+  readonly revision: number;
+  /** Every bundle of the store is named; what it has beside them is gone. */
+  readonly full: boolean;
+  readonly bundles: readonly DesiredBundle[];
+  /** Bundles that are no longer for this store. `keepResources`: what they own stays. */
+  readonly gone: readonly { readonly name: string; readonly keepResources: boolean }[];
+};
+
+/** Fleet's states (fleet.md 3.4). */
+export type BundleState =
+  | "Ready"
+  | "NotReady"
+  | "Pending"
+  | "OutOfSync"
+  | "Modified"
+  | "WaitApplied"
+  | "ErrApplied";
+
+export type ResourceReport = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly state: "Ready" | "NotReady" | "Modified" | "Missing" | "Orphaned" | "Unknown" | "WaitApplied";
+  readonly message?: string;
+  /** JSON merge patch between what is wanted and what is there, of a Modified one. */
+  readonly patch?: string;
+};
+
+export type BundleReport = {
+  readonly name: string;
+  /** What was last applied completely; empty: nothing yet. */
+  readonly appliedId: string;
+  /** What the agent works on: the same when done. */
+  readonly wantedId: string;
+  readonly state: BundleState;
+  /** Why it is not Ready. */
+  readonly message: string;
+  readonly counts: {
+    readonly desired: number;
+    readonly ready: number;
+    readonly notReady: number;
+    readonly modified: number;
+    readonly missing: number;
+  };
+  /** At most ten that are not Ready. */
+  readonly resources: readonly ResourceReport[];
+};
+
+export type Status = {
+  readonly type: "status";
+  /** Grows for as long as the store lives, across its restarts; one that is not greater than the last is refused. */
+  readonly sequence: number;
+  /** Those that changed. */
+  readonly bundles: readonly BundleReport[];
+};
+
+export type StatusAck = { readonly type: "statusAck"; readonly sequence: number };
+export type Want = { readonly type: "want"; readonly chunks: readonly string[] };
+/** A chunk follows as one binary message: 32 bytes of SHA-256, then gzip of the canonical JSON. */
+export type NoChunk = { readonly type: "noChunk"; readonly sha256: string; readonly message: string };
+
+/** Events of the journal, oldest first; each has the sequence of the store's journal. */
+export type Events = { readonly type: "events"; readonly events: readonly unknown[] };
+export type EventsAck = { readonly type: "eventsAck"; readonly through: number };
+
+/** Come back in so long; the hub closes after it. */
+export type Sleep = { readonly type: "sleep"; readonly ms: number };
+/** Why the hub closes: the reason is a Status reason ("Forbidden", "Unauthorized", "Conflict", …). */
+export type Refusal = { readonly type: "refusal"; readonly reason: string; readonly message: string };
+
+/** A stream that the hub opens into the store's API: its bytes are HTTP/1.1, in binary messages with the stream's number. */
+export type OpenStream = { readonly type: "open"; readonly stream: number };
+export type CloseStream = { readonly type: "close"; readonly stream: number };
+
+export type FromAgent = Hello | Status | Want | Events | CloseStream | { readonly type: "ping" };
+export type FromHub =
+  | Welcome
+  | Desired
+  | StatusAck
+  | EventsAck
+  | NoChunk
+  | Sleep
+  | Refusal
+  | OpenStream
+  | CloseStream
+  | { readonly type: "pong" };
+
+/** One connection, as either end holds it. Over WebSocket in the world, in memory in the simulator. */
+export interface Link<In, Out> extends AsyncDisposable {
+  /** Resolves when the transport took it; a full transport makes the sender wait. @throws StatusError "ServiceUnavailable" when it is closed */
+  send(message: Out): Promise<void>;
+  sendBytes(bytes: Uint8Array): Promise<void>;
+  /** Ends when the connection does. One reader. */
+  messages(): AsyncIterable<In | Uint8Array>;
+}
+
+export type AgentLink = Link<FromHub, FromAgent>;
+export type HubLink = Link<FromAgent, FromHub>;
+
+/** `POST /fleet/v1/register`, before there is a link. */
+export type RegisterRequest = {
+  /** The secret of a ClusterRegistrationToken. */
+  readonly token: string;
+  /** As Fleet's: given, or the uid of kube-system. The same id and key get the same Cluster. */
+  readonly clientId: string;
+  /** Name of the Cluster that is wanted; absent: made from the id. */
+  readonly name?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** PEM (SPKI) of the store's own key, P-256. */
+  readonly publicKey: string;
+  /** Base64 of the key's signature over `register\n${clientId}\n${SHA-256 hex of token}`. */
+  readonly proof: string;
+};
+
+export type RegisterAnswer = {
+  readonly cluster: { readonly namespace: string; readonly name: string };
+  /** PEM: for mutual TLS on `/fleet/v1/connect`. */
+  readonly certificate: string;
+};
+
+/** `POST /fleet/v1/renew`: the only door that an expired certificate opens, and it wants proof of the key. */
+export type RenewRequest = {
+  readonly cluster: { readonly namespace: string; readonly name: string };
+  /** From `GET /fleet/v1/challenge`. */
+  readonly challenge: string;
+  /** Base64 of the key's signature over `renew\n${namespace}/${name}\n${challenge}`. */
+  readonly proof: string;
+};
