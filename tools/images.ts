@@ -76,6 +76,8 @@ export function buildImages(options: ImagesOptions): void {
           "/usr/local/bin/node",
           "--max-semi-space-size=1",
           "--max-old-space-size=64",
+          "--optimize-for-size",
+          "--v8-pool-size=1",
           `/app/${name}.cjs`,
         ],
       },

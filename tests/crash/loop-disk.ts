@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,6 +45,19 @@ export class LoopDisk implements Disposable {
     this.#unmount();
     rmSync(this.#image);
     this.#image = next;
+    this.#mount();
+  }
+
+  /** What a failing disk makes of ext4: read-only in the middle of work, until it is mounted anew. */
+  turnReadOnly(): void {
+    execFileSync("mount", ["-o", "remount,abort", this.at], quietly);
+  }
+
+  /** Mounts it anew, when what used it is dead. */
+  mountAgain(): void {
+    this.#unmount();
+    const { status } = spawnSync("e2fsck", ["-p", "-f", this.#image], quietly);
+    if (status !== 0 && status !== 1) throw new Error(`e2fsck could not mend the disk: ${status}`); // 1: mended
     this.#mount();
   }
 

@@ -46,10 +46,14 @@ export type Reply = {
 /** A demo of its own in a temporary folder, run as `npm start` runs it. */
 export class DemoWorld {
   readonly folder: string;
+  readonly #said: string;
   #child: ChildProcess | undefined;
 
-  constructor() {
-    this.folder = mkdtempSync(join(tmpdir(), "cdemo-"));
+  /** `parent`: a disk to live on. */
+  constructor(parent: string = tmpdir()) {
+    this.folder = mkdtempSync(join(parent, "cdemo-"));
+    // Beside it, where a bad disk of the demo does not reach.
+    this.#said = join(mkdtempSync(join(tmpdir(), "cdemo-said-")), "said.log");
   }
 
   get file(): DemoFile {
@@ -65,14 +69,14 @@ export class DemoWorld {
   }
 
   get said(): string {
-    return readFileSync(join(this.folder, "said.log"), "utf8");
+    return readFileSync(this.#said, "utf8");
   }
 
   /** Starts the demo and waits until it is ready. Answers how long that took. */
   async start(...words: readonly string[]): Promise<number> {
     const startMs = performance.now();
     rmSync(join(this.folder, "demo.json"), { force: true }); // of one that was killed
-    const said = openSync(join(this.folder, "said.log"), "w");
+    const said = openSync(this.#said, "w");
     const child = spawn(process.execPath, [bundle, "demo", "start", "--folder", this.folder, ...words], {
       stdio: ["ignore", said, said],
     });
@@ -105,7 +109,8 @@ export class DemoWorld {
     this.#child?.kill("SIGKILL");
     const state = await readState(this.folder).catch(() => undefined);
     if (state !== undefined) await sweep({ folder: this.folder, socketsRoot: tmpdir() }, state);
-    rmSync(this.folder, { recursive: true, force: true });
+    for (const folder of [this.folder, join(this.#said, "..")])
+      rmSync(folder, { recursive: true, force: true });
   }
 
   async demo(action: string): Promise<Ran> {

@@ -331,7 +331,10 @@ class Demo {
       const startTime = await startTimeOf(pid);
       if (startTime !== undefined) this.#state.processes.push({ pid, startTime });
     }
-    await replaceFile(join(this.#options.folder, "state.json"), this.#state);
+    // A full disk must not keep a store from booting; what is not recorded is only lost to a start after a kill of this demo.
+    await replaceFile(join(this.#options.folder, "state.json"), this.#state).catch((error: unknown) =>
+      this.#options.say(`state.json is not up to date: ${messageOf(error)}`),
+    );
   }
 
   #greet(): void {

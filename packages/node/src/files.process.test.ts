@@ -147,6 +147,7 @@ test("archives are imported once, again when they changed or their images are go
   for (const name of ["a.tar", "b.tar", "broken.tar", "note.txt"])
     writeFileSync(join(folder.path, "images", name), name);
   const imported: string[] = [];
+  let settled = 0;
   const tags = new Set<string>();
   const round = async (): Promise<readonly string[]> => {
     const found = await importImages({
@@ -156,6 +157,10 @@ test("archives are imported once, again when they changed or their images are go
       clock: systemClock,
       log: silentLog,
       signal: new AbortController().signal,
+      settle: () => {
+        settled += 1;
+        return Promise.resolve();
+      },
       runtime: { images: () => Promise.resolve([{ tags: [...tags] }]) } as unknown as Runtime,
       importTar: (path) => {
         const name = path.slice(path.lastIndexOf("/") + 1, -4);
@@ -174,4 +179,5 @@ test("archives are imported once, again when they changed or their images are go
   tags.delete("x/b:1");
   await round();
   assert.deepEqual(imported, ["a", "b", "a", "b"]);
+  assert.equal(settled, 4, "what was unpacked is on disk before it counts as imported");
 });

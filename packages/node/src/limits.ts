@@ -115,3 +115,6 @@ assert(NODE_LEASE_RENEW_MS < NODE_LEASE_S * 1_000, "a lease is renewed before it
 assert(CRASH_BACKOFF_FIRST_MS < CRASH_BACKOFF_MAX_MS, "a back-off grows");
 /** A pod's claim may take this long to be bound before its waiting pod tells of it (binding takes well under 1 s; a loaded machine). */
 export const CLAIM_WAIT_MS = 10_000;
+/** A pod is ended for a full disk only if it uses at least this, and this share of what is missing. */
+export const EVICTION_DISK_BYTES_MIN: number = 1024 * 1024;
+export const EVICTION_DISK_SHARE_MIN = 0.05;

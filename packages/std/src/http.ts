@@ -12,6 +12,8 @@ export type HttpRequest = {
   readonly remote: string;
   /** The whole body. @throws StatusError "RequestEntityTooLarge" beyond the limit */
   body(options: { readonly bytesMax: number }): Promise<Uint8Array>;
+  /** The body as it comes, for one reader, instead of `body`. */
+  readonly pieces: AsyncIterable<Uint8Array>;
   /** Aborts when the caller has gone away. */
   readonly signal: AbortSignal;
 };

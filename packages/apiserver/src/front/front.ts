@@ -4,19 +4,27 @@ import {
   type Http2ServerRequest,
   type Http2ServerResponse,
 } from "node:http2";
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import {
+  createServer,
+  STATUS_CODES,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { TLSSocket } from "node:tls";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
+import type { Address } from "@cortado/std/net";
 import { StatusError } from "@cortado/std/status";
-import { anonymous, type ApiServer } from "../apiserver.ts";
-import type { ApiRequest, ApiResponse, User } from "../api.ts";
+import type { ApiServer } from "../apiserver.ts";
+import type { ApiRequest, ApiResponse } from "../api.ts";
 import { BODY_BYTES_MAX, GZIP_BYTES_MIN, WATCH_STALL_MS_MAX } from "../limits.ts";
 import { errorResponse } from "../respond.ts";
+import { identify, type PasswordReader } from "./identity.ts";
+import { routeOf, serveRoute, upgradeRoute, type FrontRoute, type Upgrading } from "./routes.ts";
 
 export type FrontMaterial = {
   /** PEM: the server's certificate with its chain, and its key. */
@@ -28,16 +36,20 @@ export type FrontMaterial = {
 
 export type FrontOptions = {
   readonly server: ApiServer;
-  readonly host: string;
-  /** 0: any free one. */
-  readonly port: number;
-  readonly material: FrontMaterial;
+  /** Port 0: any free one. */
+  readonly address: Address;
+  /** Absent: plain HTTP/1.1, for a socket that only this machine can open. */
+  readonly material?: FrontMaterial;
+  /** What is served beside the API; a route that is found is not asked of the API. */
+  readonly routes?: readonly FrontRoute[];
+  /** Who may come with a name and a password; absent: nobody. */
+  readonly readPassword?: PasswordReader;
   readonly clock: Clock;
   readonly log: Log;
 };
 
 export interface Front extends AsyncDisposable {
-  readonly host: string;
+  /** 0 on a Unix socket. */
   readonly port: number;
   /** Swaps certificates while running; open connections keep theirs. */
   setMaterial(material: FrontMaterial): void;
@@ -47,12 +59,14 @@ type Request = IncomingMessage | Http2ServerRequest;
 // Node's HTTP/2 answers have the face of HTTP/1.1's; what differs is asked for by name below.
 type Response = ServerResponse & Partial<Pick<Http2ServerResponse, "stream">>;
 
-/** HTTP/1.1 and HTTP/2 over TLS in front of an API server. @throws Error when the port is taken */
+/** HTTP/1.1 and HTTP/2 over TLS, or plain HTTP/1.1, in front of an API server. @throws Error when the address is taken */
 export async function openFront(options: FrontOptions): Promise<Front> {
-  const { server, host, port, material, log } = options;
+  const { address, material, log } = options;
   const sockets = new Set<Duplex>();
-  const listener = createSecureServer({ ...secureOptions(material), allowHTTP1: true });
-  listener.on("secureConnection", (socket: TLSSocket) => {
+  const secure =
+    material === undefined ? undefined : createSecureServer({ ...secureOptions(material), allowHTTP1: true });
+  const listener: Http2SecureServer | Server = secure ?? createServer();
+  listener.on(secure === undefined ? "connection" : "secureConnection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
     socket.on("error", (error) => log.debug("a connection broke", { error: error.message }));
@@ -69,12 +83,11 @@ export async function openFront(options: FrontOptions): Promise<Front> {
     (request: IncomingMessage, socket: Duplex, head: Uint8Array) =>
       void upgrade(options, { request, socket, head }),
   );
-  await listening(listener, host, port);
-  void server;
+  await listening(listener, address);
+  const bound = listener.address();
   return {
-    host,
-    port: (listener.address() as AddressInfo).port,
-    setMaterial: (next) => listener.setSecureContext(secureOptions(next)),
+    port: typeof bound === "object" && bound !== null ? bound.port : 0,
+    setMaterial: (next) => secure?.setSecureContext(secureOptions(next)),
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
@@ -102,10 +115,10 @@ function secureOptions({ certificate, key, clientAuthority }: FrontMaterial): {
   };
 }
 
-function listening(listener: Http2SecureServer, host: string, port: number): Promise<void> {
+function listening(listener: Http2SecureServer | Server, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     listener.once("error", reject);
-    listener.listen({ host, port }, () => {
+    listener.listen(address, () => {
       listener.off("error", reject);
       resolve();
     });
@@ -117,7 +130,12 @@ async function serve(options: FrontOptions, request: Request, response: Response
   response.once("close", () => ending.abort());
   const headers = plainHeaders(request);
   try {
-    const user = await identify(options.server, request, headers);
+    const user = await identify(request, options);
+    const route = routeOf(options.routes, request);
+    if (route !== undefined) {
+      await serveRoute(route, { request, response, user });
+      return;
+    }
     const body = await readBody(request, headers);
     const answer = await options.server.handle({
       ...target(request),
@@ -171,26 +189,6 @@ function plainHeaders(request: Request): Record<string, string | undefined> {
     if (!name.startsWith(":")) headers[name] = Array.isArray(value) ? value.join(",") : value;
   }
   return headers;
-}
-
-/** A client certificate says who asks, else a bearer token does; nobody is anonymous. @throws StatusError "Unauthorized" */
-async function identify(
-  server: ApiServer,
-  request: Request,
-  headers: Record<string, string | undefined>,
-): Promise<User> {
-  const socket = request.socket as TLSSocket;
-  const certificate = socket.authorized ? socket.getPeerCertificate() : undefined;
-  const subject = certificate?.subject as
-    | { readonly CN?: string | string[]; readonly O?: string | string[] }
-    | undefined;
-  const [name] = [subject?.CN ?? []].flat();
-  if (name !== undefined && name !== "")
-    return { name, groups: [...new Set([...[subject?.O ?? []].flat(), "system:authenticated"])] };
-  const [, token] = /^bearer +(\S+)$/i.exec(headers["authorization"] ?? "") ?? [];
-  if (token !== undefined) return server.authenticate(token);
-  if (headers["authorization"] !== undefined) throw new StatusError("Unauthorized", "Unauthorized");
-  return anonymous;
 }
 
 async function readBody(request: Request, headers: Record<string, string | undefined>): Promise<Uint8Array> {
@@ -280,15 +278,18 @@ function drained({ clock, log }: FrontOptions, response: Response): Promise<void
   });
 }
 
-type Upgrading = { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Uint8Array };
-
 async function upgrade(options: FrontOptions, { request, socket, head }: Upgrading): Promise<void> {
   const ending = new AbortController();
   socket.once("close", () => ending.abort());
   socket.on("error", (error) => options.log.debug("an upgraded connection broke", { error: error.message }));
   const headers = plainHeaders(request);
   try {
-    const user = await identify(options.server, request, headers);
+    const user = await identify(request, options);
+    const route = routeOf(options.routes, request);
+    if (route !== undefined) {
+      await upgradeRoute(route, { request, socket, head }, user);
+      return;
+    }
     const call: ApiRequest = { ...target(request), headers, user, signal: ending.signal, form: "bytes" };
     const stream = await options.server.admitUpgrade(call);
     options.server.streams?.upgrade(stream, { request, socket, head });

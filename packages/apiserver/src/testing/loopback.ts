@@ -115,8 +115,7 @@ export async function openLoopback(): Promise<Loopback> {
   };
   const front = await openFront({
     server,
-    host: "127.0.0.1",
-    port: 0,
+    address: { host: "127.0.0.1", port: 0 },
     material,
     clock: systemClock,
     log: silentLog,

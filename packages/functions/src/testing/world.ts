@@ -102,6 +102,9 @@ export class World implements AsyncDisposable {
       remote: "10.0.0.1:5",
       signal: new AbortController().signal,
       body: () => Promise.resolve(new TextEncoder().encode(options.body ?? "")),
+      pieces: (async function* () {
+        yield new TextEncoder().encode(options.body ?? "");
+      })(),
     });
     let body = "";
     if (typeof answer.body === "string") body = answer.body;

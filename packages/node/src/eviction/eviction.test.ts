@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { PodSpec } from "@cortado/kinds";
 import { newRecord, type PodRecord } from "../pods/record.ts";
 import type { StoredPod } from "../pods/pod.ts";
-import { diskPressed, evictionOrder } from "./eviction.ts";
+import { diskPressed, evictionOrder, worthwhileBytes } from "./eviction.ts";
 
 function record(uid: string, spec: Partial<PodSpec>, phase = "Running"): PodRecord {
   return newRecord(uid, {
@@ -48,4 +48,10 @@ test("a disk is short by bytes or by inodes", () => {
     ].map(diskPressed),
     [false, true, true, false],
   );
+});
+
+test("a pod goes for a full disk only if that helps: it frees a twentieth of what is missing, and a megabyte", () => {
+  const disk = { totalBytes: 1_000_000_000, freeBytes: 0, inodesTotal: 0, inodesFree: 0 };
+  assert.equal(worthwhileBytes(disk), 5_000_000);
+  assert.equal(worthwhileBytes({ ...disk, freeBytes: 99_000_000 }), 1024 * 1024);
 });

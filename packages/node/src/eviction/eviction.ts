@@ -3,6 +3,8 @@ import type { Log } from "@cortado/std/log";
 import type { EventRecorder } from "../events/recorder.ts";
 import type { ImageCollector } from "../images/collector.ts";
 import {
+  EVICTION_DISK_BYTES_MIN,
+  EVICTION_DISK_SHARE_MIN,
   EVICTION_INODES_FREE_PERCENT,
   EVICTION_LOOK_MS,
   EVICTION_MEMORY_FREE_BYTES,
@@ -62,7 +64,8 @@ export function startEviction(ports: EvictionPorts): Eviction {
       (disk.totalBytes * EVICTION_NODEFS_FREE_PERCENT) / 100 - disk.freeBytes,
       inUse,
     );
-    if (diskPressed(await ports.machine.disk(ports.folder))) await evictOne("ephemeral-storage", ports);
+    const now = await ports.machine.disk(ports.folder);
+    if (diskPressed(now)) await evictOne("ephemeral-storage", ports, worthwhileBytes(now));
   };
   return {
     pressure: () => ({ disk: lasts(seen.disk), memory: lasts(seen.memory), pids: false }),
@@ -85,13 +88,25 @@ export function diskPressed(disk: DiskState): boolean {
   return disk.inodesTotal > 0 && (100 * disk.inodesFree) / disk.inodesTotal < EVICTION_INODES_FREE_PERCENT;
 }
 
+/**
+ * What ending a pod must free to be worth it. The kubelet ends one pod after the other even if that gives back next to nothing; a
+ * store would stop selling for a disk that something else has filled.
+ */
+export function worthwhileBytes(disk: DiskState): number {
+  const missing = (disk.totalBytes * EVICTION_NODEFS_FREE_PERCENT) / 100 - disk.freeBytes;
+  return Math.max(EVICTION_DISK_BYTES_MIN, missing * EVICTION_DISK_SHARE_MIN);
+}
+
 type Scarce = "memory" | "ephemeral-storage";
 
-async function evictOne(scarce: Scarce, ports: EvictionPorts): Promise<void> {
+async function evictOne(scarce: Scarce, ports: EvictionPorts, worthwhile = 0): Promise<void> {
   const usage = scarce === "memory" ? await ports.stats.podMemory(ports) : await ports.stats.podDisk(ports);
-  const [first] = evictionOrder({ records: [...ports.rounds.records.values()], usage, scarce });
+  const records = [...ports.rounds.records.values()].filter(
+    ({ uid }) => scarce === "memory" || (usage.get(uid) ?? 0) >= worthwhile,
+  );
+  const [first] = evictionOrder({ records, usage, scarce });
   if (first?.pod === undefined) {
-    ports.log.warn("node is short and no pod may be evicted", { scarce });
+    ports.log.warn("node is short, and ending a pod would not help", { scarce });
     return;
   }
   const message = `The node was low on resource: ${scarce}.`;

@@ -16,6 +16,8 @@ export type ImporterOptions = {
   readonly doneFile: string;
   readonly runtime: Runtime;
   readonly importTar: (path: string) => Promise<readonly string[]>;
+  /** Puts on disk what the runtime unpacked: it does not itself, and a power cut would leave files without their content. */
+  readonly settle: () => Promise<void>;
   readonly files: Files;
   readonly clock: Clock;
   readonly log: Log;
@@ -56,6 +58,7 @@ export async function importImages(options: ImporterOptions): Promise<ReadonlySe
       });
       archives[name] = done.record;
       if (!done.imported) continue;
+      await options.settle();
       await writeDone(options, { version: 1, archives: { ...known.archives, ...archives } });
       log.info("images imported", {
         archive: name,
@@ -118,6 +121,11 @@ async function readDone({ files, doneFile, log }: ImporterOptions): Promise<Done
 
 async function writeDone({ files, doneFile }: ImporterOptions, list: DoneList): Promise<void> {
   await files.replace(doneFile, new TextEncoder().encode(JSON.stringify(list)));
+}
+
+/** Writes out the file system that a folder is on (sync(1)); without the program nothing is done, as before a power cut nobody can tell. */
+export function settleFolder(folder: string): () => Promise<void> {
+  return () => new Promise((resolve) => void execFile("sync", ["-f", folder], () => resolve()));
 }
 
 /** Imports by containerd's own `ctr`, which comes with it; CRI has no call for it. Answers the names of the images. */

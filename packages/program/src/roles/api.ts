@@ -107,7 +107,14 @@ async function openDoors(
   const front = await startPart(stack, {
     name: "front",
     log,
-    start: () => openFront({ server, host, port: config.httpsListenPort, material: material(), clock, log }),
+    start: () =>
+      openFront({
+        server,
+        address: { host, port: config.httpsListenPort },
+        material: material(),
+        clock,
+        log,
+      }),
   });
   if (config.localSocketDir !== undefined) {
     await mkdir(config.localSocketDir, { recursive: true, mode: 0o700 });

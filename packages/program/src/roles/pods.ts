@@ -11,7 +11,7 @@ import type {
 import type { Client } from "@cortado/client";
 import type { LoopMetrics } from "@cortado/client/loop";
 import { readMachine, startNode, type RunningNode } from "@cortado/node";
-import { ctrImport, importImages } from "@cortado/node/images";
+import { ctrImport, importImages, settleFolder } from "@cortado/node/images";
 import { keepContainerd } from "@cortado/node/containerd";
 import { mountCommand } from "@cortado/node/mounter";
 import type { Runtime } from "@cortado/node/runtime";
@@ -119,6 +119,7 @@ async function openRuntime(
     doneFile,
     runtime,
     importTar: ctrImport(socketPath),
+    settle: settleFolder(config.dataDir),
     files,
     clock,
     log,

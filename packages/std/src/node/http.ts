@@ -7,13 +7,14 @@ export function nodeListener(
   handle: HttpHandler,
 ): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
-    void serve(handle, { request, response });
+    void serveHttp(handle, { request, response });
   };
 }
 
-type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse };
+export type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse };
 
-async function serve(handle: HttpHandler, { request, response }: Exchange): Promise<void> {
+/** Serves one exchange. Never rejects. */
+export async function serveHttp(handle: HttpHandler, { request, response }: Exchange): Promise<void> {
   const gone = new AbortController();
   response.once("close", () => gone.abort(new StatusError("Timeout", "the caller has gone away")));
   let answer: HttpAnswer;
@@ -66,6 +67,7 @@ function toRequest(request: IncomingMessage, signal: AbortSignal): HttpRequest {
     headers,
     remote: `${request.socket.remoteAddress ?? "local"}:${request.socket.remotePort ?? 0}`,
     signal,
+    pieces: request as AsyncIterable<Buffer>,
     body: ({ bytesMax }) => readBody(request, bytesMax),
   };
 }

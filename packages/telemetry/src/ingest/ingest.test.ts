@@ -37,6 +37,9 @@ async function open(): Promise<{
       remote: "test",
       signal: new AbortController().signal,
       body: () => Promise.resolve(new TextEncoder().encode(body)),
+      pieces: (async function* () {
+        yield new TextEncoder().encode(body);
+      })(),
     };
     return handle(request);
   };
