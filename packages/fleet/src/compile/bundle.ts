@@ -154,3 +154,28 @@ export type TargetResult =
   | { readonly deploys: false; readonly why: string }
   /** A template failed for this cluster alone: what it runs stays. */
   | { readonly deploys: "failed"; readonly message: string };
+
+/** What a GitRepo (or `fleet apply`) says beside the repository; field by field as in fleet.md 1.3. */
+export type CompileOptions = {
+  /** Name of the GitRepo: names of bundles begin with it. */
+  readonly repo: string;
+  readonly paths?: readonly string[];
+  readonly bundles?: readonly { readonly base: string; readonly options?: string }[];
+  /** Absent or empty: it names none. */
+  readonly targets?: readonly TargetMatch[];
+  readonly targetNamespace?: string;
+  readonly serviceAccount?: string;
+  readonly paused?: boolean;
+  readonly keepResources?: boolean;
+  readonly deleteNamespace?: boolean;
+  readonly correctDrift?: NonNullable<BundleOptions["correctDrift"]>;
+  readonly forceSyncGeneration?: number;
+  /** For every Bundle; labels of fleet.yaml win. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Becomes label `fleet.cattle.io/commit`. */
+  readonly commit?: string;
+  /** As Fleet: no dialect, unknown keys are silently ignored. */
+  readonly strict?: boolean;
+  /** There is no GitRepo: targets of fleet.yaml are targets, and none is made up beside them. */
+  readonly byHand?: boolean;
+};

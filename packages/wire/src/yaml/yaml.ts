@@ -1,6 +1,7 @@
 import {
   defineMappingTag,
   defineScalarTag,
+  dump,
   FAILSAFE_SCHEMA,
   loadAll,
   mergeTag,
@@ -50,6 +51,20 @@ export function parseYamlDocuments(text: string): readonly YamlDocument[] {
       cause: error,
     });
   }
+}
+
+/**
+ * A value as YAML that Kubernetes and go-yaml read back as the same value: keys sorted when asked, no anchors, no folded lines, words that
+ * YAML 1.1 takes for booleans in quotes.
+ */
+export function yamlText(value: unknown, options: { readonly sortKeys?: boolean } = {}): string {
+  return dump(value, {
+    schema: kubernetesSchema([]),
+    noRefs: true,
+    lineWidth: -1,
+    sortKeys: options.sortKeys ?? false,
+    seqNoIndent: true,
+  });
 }
 
 function countValues(value: unknown, budget: { left: number }): void {
@@ -122,6 +137,7 @@ function kubernetesSchema(duplicates: string[]): Schema {
     keys: (result) => Object.keys(result),
     get: (result, key) => (Object.hasOwn(result, String(key)) ? result[String(key)] : undefined),
     identify: (data) => typeof data === "object" && data !== null && !Array.isArray(data),
+    represent: (data: object) => new Map<unknown, unknown>(Object.entries(data)),
   });
   return FAILSAFE_SCHEMA.withTags(nullTag, boolTag, intTag, floatTag, mergeTag, mapping);
 }

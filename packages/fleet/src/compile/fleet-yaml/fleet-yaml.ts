@@ -1,0 +1,151 @@
+import { parseYaml } from "@cortado/wire/yaml";
+import { placeOf, type Place, type YamlPath } from "@cortado/wire/yaml/place";
+import { isTree } from "@cortado/kinds/tree";
+import { messageOf, StatusError } from "@cortado/std/status";
+import type { BundleOptions, BundleSpec, TargetMatch } from "../bundle.ts";
+import { fleetYamlShape } from "./fields.ts";
+import { readShape, type Fault } from "./shape.ts";
+
+/** `yaml` as the guide writes it. */
+export type FileList = readonly {
+  readonly path?: string;
+  readonly patch?: unknown;
+  readonly values?: unknown;
+  readonly namespace?: unknown;
+}[];
+
+/** Options as they stand in fleet.yaml, before the guide's dialect is made into Fleet's. */
+export type WrittenOptions = Omit<BundleOptions, "yaml" | "include"> & {
+  readonly yaml?: { readonly overlays?: readonly string[] } | FileList;
+};
+
+export type WrittenTarget = WrittenOptions & TargetMatch & { readonly doNotDeploy?: boolean };
+
+export type FleetYaml = WrittenOptions &
+  Pick<BundleSpec, "paused" | "rolloutStrategy" | "dependsOn" | "targetCustomizationMode"> & {
+    readonly name?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly targets?: readonly WrittenTarget[];
+    readonly targetCustomizations?: readonly WrittenTarget[];
+    readonly overrideTargets?: readonly TargetMatch[];
+    readonly imageScans?: readonly unknown[];
+  };
+
+/** A fleet.yaml that was read, with a way to say where in it something stands. */
+export type FleetYamlFile = {
+  readonly path: string;
+  readonly value: FleetYaml;
+  readonly warnings: readonly string[];
+  /** `apps/fleet.yaml:6:5: message`. */
+  readonly at: (path: YamlPath, message: string) => string;
+};
+
+/** For a directory without one. */
+export const noFleetYaml: FleetYamlFile = {
+  path: "",
+  value: {},
+  warnings: [],
+  at: (_path, message) => message,
+};
+
+/** @throws StatusError "Invalid": all that is wrong in it, a line each, with its place */
+export function readFleetYaml(path: string, bytes: Uint8Array, isStrict: boolean): FleetYamlFile {
+  const text = decodeText(path, bytes);
+  const { value, duplicates } = parseAt(path, text);
+  const places = new Map<string, Place>();
+  const at = (where: YamlPath, message: string): string => {
+    const key = JSON.stringify(where);
+    const place = places.get(key) ?? placeOf(text, where);
+    places.set(key, place);
+    return `${path}:${place.line}:${place.column}: ${message}`;
+  };
+  const faults: Fault[] = [];
+  const read = readShape(value ?? {}, fleetYamlShape(isStrict), faults);
+  const fleetYaml = (isTree(read) ? read : {}) as FleetYaml;
+  checkValues(fleetYaml, faults, isStrict);
+  const errors = faults.filter(({ isWarning }) => !isWarning);
+  if (errors.length > 0)
+    throw new StatusError("Invalid", errors.map((fault) => at(fault.path, fault.message)).join("\n"));
+  const told = faults.map((fault) => at(fault.path, fault.message));
+  const twice = [...new Set(duplicates)].map(
+    (key) => `${path}: the key ${key} is given twice in one object; the last one counts`,
+  );
+  return { path, value: fleetYaml, warnings: isStrict ? [] : [...told, ...twice], at };
+}
+
+/** UTF-8 without its mark. @throws StatusError "Invalid" for what is no text */
+export function decodeText(path: string, bytes: Uint8Array): string {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    if (!text.includes("\0")) return text;
+  } catch {
+    // Said below, as for a NUL.
+  }
+  throw new StatusError(
+    "Invalid",
+    `${path} is not text in UTF-8; save it as UTF-8, or leave it out by .fleetignore`,
+  );
+}
+
+/** @throws StatusError "Invalid" with the place of a fault in the text */
+export function parseAt(path: string, text: string): ReturnType<typeof parseYaml> {
+  try {
+    return parseYaml(text);
+  } catch (error) {
+    throw atItsPlace(path, error);
+  }
+}
+
+/** The parser's error with the file and the place before it. */
+export function atItsPlace(path: string, error: unknown): StatusError {
+  const { mark, reason } = ((error as Error).cause ?? {}) as {
+    mark?: { line: number; column: number };
+    reason?: string;
+  };
+  const message =
+    mark === undefined
+      ? `${path}: ${messageOf(error)}`
+      : `${path}:${mark.line + 1}:${mark.column + 1}: this is not YAML: ${reason ?? messageOf(error)}`;
+  return new StatusError("Invalid", message, { cause: error });
+}
+
+function checkValues(fleetYaml: FleetYaml, faults: Fault[], isStrict: boolean): void {
+  for (const [index, { name, selector }] of (fleetYaml.dependsOn ?? []).entries())
+    if (name === undefined && selector === undefined)
+      faults.push({
+        path: ["dependsOn", index],
+        isWarning: false,
+        message: `dependsOn[${index}] needs a name or a selector of the bundle that it waits for`,
+      });
+  if (fleetYaml.imageScans !== undefined)
+    faults.push({
+      path: ["imageScans"],
+      isWarning: !isStrict,
+      message: "imageScans is not done here: images stay as they are written; change them by a commit",
+    });
+  if (fleetYaml.forceSyncGeneration !== undefined)
+    faults.push({
+      path: ["forceSyncGeneration"],
+      isWarning: true,
+      message: "forceSyncGeneration changes nothing here; raise it in the GitRepo",
+    });
+  for (const list of ["targets", "targetCustomizations"] as const)
+    for (const [index, target] of (fleetYaml[list] ?? []).entries())
+      for (const key of notOfCustomizations)
+        if (Object.hasOwn(target, key) || Object.hasOwn(target.helm ?? {}, key))
+          faults.push({
+            path: Object.hasOwn(target, key) ? [list, index, key] : [list, index, "helm", key],
+            isWarning: true,
+            message: `${key} of a target changes nothing, as in Fleet; set it for the whole bundle`,
+          });
+}
+
+const notOfCustomizations = [
+  "deleteNamespace",
+  "deleteCRDResources",
+  "ignore",
+  "maxHistory",
+  "skipSchemaValidation",
+  "disableDependencyUpdate",
+];
