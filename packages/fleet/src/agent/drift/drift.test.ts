@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Tree } from "@cortado/kinds/tree";
-import { driftOf, patchText, type DriftOptions } from "./drift.ts";
+import { driftOf, patchText } from "./drift.ts";
+import type { DriftOptions } from "./normalize.ts";
 
 const deployment = (container: Tree, spec: Tree = {}): Tree => ({
   apiVersion: "apps/v1",

@@ -1,14 +1,7 @@
 import { parseQuantity } from "@cortado/kinds/quantity";
 import { fieldOf, isTree, sameTree, setField, textAt, type Tree } from "@cortado/kinds/tree";
-import type { ComparePatch } from "../../protocol/protocol.ts";
-import { normalized } from "./normalize.ts";
+import { normalized, type DriftOptions } from "./normalize.ts";
 import { keysOf } from "./list-keys.ts";
-
-export type DriftOptions = {
-  readonly comparePatches?: readonly ComparePatch[];
-  /** HorizontalPodAutoscalers of the bundle: what they scale may have any number of replicas in their range. */
-  readonly scalers?: readonly Tree[];
-};
 
 /**
  * What would have to be changed in the live object so that it is as wanted: a JSON merge patch; undefined when nothing has to.

@@ -3,7 +3,12 @@ import { at, copyTree, fieldOf, growTree, isTree, listAt, setField, textAt } fro
 import type { Tree } from "@cortado/kinds/tree";
 import { StatusError } from "@cortado/std/status";
 import type { ComparePatch } from "../../protocol/protocol.ts";
-import type { DriftOptions } from "./drift.ts";
+
+export type DriftOptions = {
+  readonly comparePatches?: readonly ComparePatch[];
+  /** HorizontalPodAutoscalers of the bundle: what they scale may have any number of replicas in their range. */
+  readonly scalers?: readonly Tree[];
+};
 
 type Both = { readonly wanted: Tree; readonly live: Tree };
 
@@ -82,7 +87,7 @@ function isFor(patch: ComparePatch, object: Tree): boolean {
 
 function isPattern(pattern: string, name: string): boolean {
   try {
-    return RE2JS.compile(pattern).matcher(name).find();
+    return RE2JS.compile(pattern).test(name);
   } catch (cause) {
     throw new StatusError(
       "BadRequest",

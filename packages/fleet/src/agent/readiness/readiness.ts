@@ -1,5 +1,6 @@
 import { fieldOf, listAt, textAt, treeAt, type Tree } from "@cortado/kinds/tree";
 import { groupVersionOf } from "../apply/kind-finder.ts";
+import { conditionOf, conditionText, isReady, notReady, type Readiness } from "./conditions.ts";
 import {
   daemonSetReadiness,
   deploymentReadiness,
@@ -8,19 +9,10 @@ import {
   statefulSetReadiness,
 } from "./workloads.ts";
 
-/** Does an object do what it is there for? `message` says why not, in words for a person; empty when it does. */
-export type Readiness = { readonly ready: boolean; readonly message: string };
-
 export type ReadinessOptions = {
   /** Conditions that do not count: one that has all fields of an entry. */
   readonly ignore?: readonly Readonly<Record<string, string>>[];
 };
-
-export const isReady: Readiness = { ready: true, message: "" };
-
-export function notReady(message: string): Readiness {
-  return { ready: false, message };
-}
 
 type Look = (object: Tree) => Readiness;
 
@@ -58,18 +50,6 @@ function withoutIgnored(object: Tree, ignore: readonly Readonly<Record<string, s
     ignore.some((entry) => Object.entries(entry).every(([key, value]) => textAt(condition, key) === value));
   const conditions = listAt(object, "status", "conditions").filter((one) => !isIgnored(one));
   return { ...object, status: { ...treeAt(object, "status"), conditions } };
-}
-
-/** The condition of a type; undefined when there is none. */
-export function conditionOf(object: Tree, type: string): unknown {
-  return listAt(object, "status", "conditions").find((one) => textAt(one, "type") === type);
-}
-
-/** A condition as a sentence: its message, or its reason, or its type. */
-export function conditionText(condition: unknown): string {
-  const [type, reason, message] = ["type", "reason", "message"].map((key) => textAt(condition, key));
-  if (message !== "" && message !== undefined) return reason === "" ? message : `${reason}: ${message}`;
-  return `${type} is ${textAt(condition, "status")}${reason === "" ? "" : ` (${reason})`}`;
 }
 
 const badWhenFalse = new Set([

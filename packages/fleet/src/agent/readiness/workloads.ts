@@ -1,5 +1,5 @@
 import { at, fieldOf, listAt, textAt, treeAt, type Tree } from "@cortado/kinds/tree";
-import { conditionOf, conditionText, isReady, notReady, type Readiness } from "./readiness.ts";
+import { conditionOf, conditionText, isReady, notReady, type Readiness } from "./conditions.ts";
 
 function countAt(object: Tree, ...path: readonly string[]): number {
   const found = at(object, ...path);
