@@ -32,8 +32,9 @@ export const REPORT_TEXT_MAX = 1_024;
 export const WORKERS = 4;
 /** Dependencies are looked at again (fleet.md 3.2), beside at every change of a bundle. */
 export const DEPENDS_MS = 15_000;
-/** What a person must mend is tried again so often. */
-export const STALLED_RETRY_MS = 60_000;
+/** What a person must mend, or another bundle that goes, is tried again after so long and ever more slowly. */
+export const STALLED_FIRST_MS = 2_000;
+export const STALLED_MAX_MS = 60_000;
 /** Drift is corrected after so long, and against somebody who keeps changing it back ever more slowly. */
 export const DRIFT_FIRST_MS = 1_000;
 export const DRIFT_MAX_MS = 300_000;

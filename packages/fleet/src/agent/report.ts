@@ -20,8 +20,8 @@ export type BundleView = {
   readonly error: string;
   /** What it waits for before it is applied; empty: nothing. */
   readonly waiting: string;
-  /** Of what was last applied, when its objects are known. */
-  readonly resources: readonly ResourceReport[];
+  /** Of what was last applied; undefined: its objects are not known yet. */
+  readonly resources: readonly ResourceReport[] | undefined;
 };
 
 /** `undefined`: not there; "unseen": the watch has not told yet. */
@@ -62,7 +62,7 @@ export function isDrifted(resources: readonly ResourceReport[]): boolean {
 
 /** The report of a bundle; pure. */
 export function reportOf(view: BundleView): BundleReport {
-  const { bundle, appliedId, resources } = view;
+  const { bundle, appliedId, resources = [] } = view;
   const state = stateOf(view);
   const count = (...states: readonly string[]): number =>
     resources.filter((one) => states.includes(one.state)).length;
@@ -89,13 +89,15 @@ function stateOf({ bundle, appliedId, error, resources }: BundleView): BundleSta
   const isApplied = appliedId === bundle.deploymentId;
   if (!isApplied && bundle.paused) return "OutOfSync";
   if (!isApplied) return error === "" ? "WaitApplied" : "ErrApplied";
+  if (resources === undefined) return "NotReady";
   if (resources.some(({ state }) => state === "NotReady" || state === "Unknown")) return "NotReady";
   return isDrifted(resources) ? "Modified" : "Ready";
 }
 
 function messageFor(state: BundleState, view: BundleView, troubled: readonly ResourceReport[]): string {
   if (state === "OutOfSync") return "paused: staged and not applied";
-  const parts = [view.error, view.error === "" ? view.waiting : ""].filter((part) => part !== "");
+  const parts = [view.error === "" ? view.waiting : view.error].filter((part) => part !== "");
+  if (state === "NotReady" && view.resources === undefined) parts.push("it is not known what is there");
   if (state === "NotReady" || state === "Modified")
     for (const one of troubled.slice(0, 4)) {
       const name = one.namespace === "" ? one.name : `${one.namespace}/${one.name}`;

@@ -89,13 +89,20 @@ export class Records {
     await this.#write(bundle, { wanted }, signal);
   }
 
+  /**
+   * Forgets what a bundle owned, and all of it when nothing is wanted of it any more.
+   * @throws StatusError "Conflict" when the wish changed at this very moment
+   */
   async remove(bundle: string, signal: AbortSignal): Promise<void> {
+    const where = { name: recordName(bundle), namespace: this.namespace, signal };
     try {
-      await this.#client.delete(secrets, {
-        name: recordName(bundle),
-        namespace: this.namespace,
-        signal,
-      });
+      const secret = await this.#client.get(secrets, where);
+      if (readSecret(secret, bundle).wanted?.kind === "bundle") {
+        await this.#client.patch(secrets, { ...where, type: "merge", body: { data: { record: null } } });
+        return;
+      }
+      const { resourceVersion } = secret.metadata;
+      await this.#client.delete(secrets, { ...where, preconditions: { resourceVersion } });
     } catch (error) {
       if (!hasReason(error, "NotFound")) throw error;
     }
