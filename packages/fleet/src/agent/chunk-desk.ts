@@ -66,7 +66,9 @@ export class ChunkDesk {
     const objects: Tree[] = [];
     let isWhole = true;
     for (const { sha256: hash } of this.#wanted.get(bundle) ?? []) {
-      const bytes = await this.#read(hash);
+      let bytes = await this.#read(hash);
+      // It may have come while we looked: what is not missing is there, or was forgotten.
+      if (bytes === undefined && !this.#missing.has(hash)) bytes = await this.#read(hash);
       if (bytes === undefined) {
         isWhole = false;
         this.#missing.add(hash);

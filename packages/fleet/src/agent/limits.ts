@@ -19,6 +19,8 @@ export const DIAL_FIRST_MS = 500;
 export const DIAL_MAX_MS = 60_000;
 /** How long a dial and a hello may take: a satellite link needs seconds, a hub in a morning storm more. */
 export const WELCOME_MS_MAX = 30_000;
+/** Heartbeats without an answer after which a connection is dead. */
+export const SILENT_BEATS_MAX = 2.5;
 /** What changed is told together: one message for a Deployment whose pods come up in a row. */
 export const STATUS_DELAY_MS = 250;
 /** A status that is not acknowledged by then is sent again. */

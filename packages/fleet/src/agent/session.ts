@@ -5,7 +5,7 @@ import { PROTOCOL, type AgentLink, type FromHub, type Welcome } from "../protoco
 import type { BundleWork } from "./bundle-work.ts";
 import type { EventSender } from "./event-sender.ts";
 import type { IdentityStore } from "./identity.ts";
-import { WANT_AFTER_MS, WANT_MAX, WELCOME_MS_MAX } from "./limits.ts";
+import { SILENT_BEATS_MAX, WANT_AFTER_MS, WANT_MAX, WELCOME_MS_MAX } from "./limits.ts";
 import type { StatusOutbox } from "./outbox.ts";
 import type { AgentPorts } from "./ports.ts";
 import { Streams } from "./streams.ts";
@@ -41,6 +41,8 @@ class Session implements AsyncDisposable {
   #isListening = true;
   #isWelcome = false;
   #failure: unknown;
+  #patience: Disposable | undefined;
+  #heardMs = 0;
 
   constructor(link: AgentLink, options: SessionOptions) {
     this.#link = link;
@@ -63,6 +65,7 @@ class Session implements AsyncDisposable {
       }),
     );
     for await (const message of this.#link.messages()) {
+      this.#heardMs = ports.clock.monotonicMs();
       if (message instanceof Uint8Array) await this.#takeBytes(message);
       else if (message.type === "sleep") return { sleepMs: message.ms };
       else await this.#take(message);
@@ -75,6 +78,7 @@ class Session implements AsyncDisposable {
     this.#stop.abort(new Error("the connection ended"));
     this.#options.outbox.disconnect();
     this.#options.work.desk.onMissing(() => undefined);
+    this.#patience?.[Symbol.dispose]();
     this.#stack.dispose();
     await this.#link[Symbol.asyncDispose]();
   }
@@ -117,7 +121,10 @@ class Session implements AsyncDisposable {
   async #takeBytes(message: Uint8Array): Promise<void> {
     const frame = decodeFrame(message);
     if (frame.kind === "stream") this.#streams.take(frame.stream, frame.bytes);
-    else await this.#options.work.desk.take(frame.sha256, frame.gzip);
+    else {
+      if (this.#isListening) this.#wantLater();
+      await this.#options.work.desk.take(frame.sha256, frame.gzip);
+    }
   }
 
   async #welcome({ session, cluster, heartbeatMs }: Welcome): Promise<void> {
@@ -125,7 +132,7 @@ class Session implements AsyncDisposable {
     const { namespace: clusterNamespace, name: clusterName } = cluster;
     await identity.write({ session, clusterNamespace, clusterName });
     this.#isWelcome = true;
-    this.#stack.use(every(ports.clock, heartbeatMs, () => this.#say({ type: "ping" })));
+    this.#stack.use(every(ports.clock, heartbeatMs, () => this.#beat(heartbeatMs)));
     outbox.connect((status) => this.#link.send(status));
     work.desk.forgive();
     work.desk.onMissing(() => {
@@ -143,6 +150,7 @@ class Session implements AsyncDisposable {
   async #desired(message: Extract<FromHub, { readonly type: "desired" }>): Promise<void> {
     const { identity, work } = this.#options;
     this.#isListening = true;
+    this.#patience?.[Symbol.dispose]();
     await work.take(message);
     await identity.write({ revision: message.revision });
     this.#listen();
@@ -152,19 +160,34 @@ class Session implements AsyncDisposable {
   #listen(): void {
     this.#isListening = true;
     this.#say({ type: "ping" });
-    this.#stack.use(
-      this.#options.ports.clock.after(WANT_AFTER_MS, () => {
-        void this.#want().catch((error: unknown) => this.#fail(error));
-      }),
-    );
+    this.#wantLater();
+  }
+
+  /** A hub that does not answer and sends nothing more is asked all the same. */
+  #wantLater(): void {
+    this.#patience?.[Symbol.dispose]();
+    this.#patience = this.#options.ports.clock.after(WANT_AFTER_MS, () => {
+      void this.#want().catch((error: unknown) => this.#fail(error));
+    });
   }
 
   async #want(): Promise<void> {
     this.#isListening = false;
+    this.#patience?.[Symbol.dispose]();
     const chunks = this.#options.work.desk.missing.filter((hash) => !this.#asked.has(hash));
     for (const hash of chunks) this.#asked.add(hash);
     for (let at = 0; at < chunks.length; at += WANT_MAX)
       await this.#link.send({ type: "want", chunks: chunks.slice(at, at + WANT_MAX) });
+  }
+
+  /** Both ends hear of a line that is dead only by what does not come. */
+  #beat(heartbeatMs: number): void {
+    const silentMs = this.#options.ports.clock.monotonicMs() - this.#heardMs;
+    if (silentMs > heartbeatMs * SILENT_BEATS_MAX)
+      this.#fail(
+        new StatusError("Timeout", `nothing was heard of the hub for ${Math.round(silentMs / 1_000)} s`),
+      );
+    else this.#say({ type: "ping" });
   }
 
   #say(message: { readonly type: "ping" }): void {
