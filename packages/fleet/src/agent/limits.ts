@@ -48,3 +48,11 @@ export const EVENTS_MAX = 200;
 export const EVENTS_LOOK_MS = 3_000;
 /** Streams of the hub at once; more are closed as they come. */
 export const STREAMS_MAX = 64;
+
+/** How long the network may take for a connection, a handshake or an answer. */
+export const CONNECT_MS_MAX = 30_000;
+/** Answers of the hub before there is a link: certificates. */
+export const ANSWER_BYTES_MAX: number = 1024 * 1024;
+/** Bytes on their way out before a sender waits, and read ahead before the hub waits. */
+export const SEND_BYTES_MAX: number = 256 * 1024;
+export const INBOX_BYTES_MAX: number = 4 * 1024 * 1024;
