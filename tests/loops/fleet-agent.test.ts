@@ -6,6 +6,9 @@ import type { BundleReport } from "@cortado/fleet/protocol";
 import * as types from "@cortado/kinds/resources";
 import type { Tree } from "@cortado/kinds/tree";
 import { hasReason, StatusError } from "@cortado/std/status";
+import { encodeFrame } from "@cortado/fleet/protocol/frames";
+import type { Connection } from "@cortado/std/net";
+import { connectionPair } from "@cortado/std/testing/memory-network";
 import { agentOf, hubToken, MemoryChunks, ScriptedHub, sha256 } from "./fleet-hub.ts";
 import { runPods } from "./kubelet.ts";
 import { LoopWorld } from "./world.ts";
@@ -336,6 +339,84 @@ test("events of the journal go up by class, once, and are trimmed only when all 
   await hub.hangUp();
   await world.until("the rest", () => Promise.resolve(sent().length === 8 && kept.length === 0));
   assert.deepEqual(sent().slice(6), [8, 9]);
+});
+
+test("streams of the hub lead into the store's API, end with it, and are refused where there is no way in", async () => {
+  await using world = await LoopWorld.start({ nodes: 0 });
+  const hub = new ScriptedHub();
+  const ends: string[] = [];
+  const openStream = (stream: number): Promise<Connection> => {
+    if (stream === 9) return Promise.reject(new StatusError("ServiceUnavailable", "the API is not up"));
+    const [near, far] = connectionPair();
+    far.handle({
+      data: (bytes) => void far.write(Buffer.from(`${stream} heard ${Buffer.from(bytes).toString()};`)),
+      drained: () => undefined,
+      closed: () => void ends.push(`${stream}`),
+    });
+    return Promise.resolve(near);
+  };
+  await using agent = agentOf(world, hub, { openStream });
+  await world.until("connected", () => Promise.resolve(agent.state.isConnected));
+  const say = (stream: number, text: string): Promise<void> | undefined =>
+    hub.link?.sendBytes(encodeFrame({ kind: "stream", stream, bytes: Buffer.from(text) }));
+  await hub.link?.send({ type: "open", stream: 1 });
+  await say(1, "at once");
+  await hub.link?.send({ type: "open", stream: 2 });
+  await world.until("an answer", () => Promise.resolve(hub.streamed.includes("1 heard at once;")));
+  await say(2, "you");
+  await world.until("an answer", () => Promise.resolve(hub.streamed.includes("2 heard you;")));
+  await hub.link?.send({ type: "close", stream: 1 });
+  await world.until("its end", () => Promise.resolve(ends.includes("1")));
+  await hub.link?.send({ type: "open", stream: 9 });
+  await world.until("a refusal", () => Promise.resolve(hub.said("close").some((one) => one.stream === 9)));
+  await hub.hangUp();
+  await world.until("the other's end", () => Promise.resolve(ends.includes("2")));
+
+  const closed = new ScriptedHub();
+  await using _other = agentOf(world, closed, { options: { namespace: "elsewhere" } });
+  await world.until("connected", () => Promise.resolve(closed.said("ping").length > 0));
+  await closed.link?.send({ type: "open", stream: 3 });
+  await world.until("a refusal", () => Promise.resolve(closed.said("close").some((one) => one.stream === 3)));
+});
+
+test("a bundle is applied with the rights of its ServiceAccount, and with no more", async () => {
+  await using world = await LoopWorld.start({ nodes: 0 });
+  const hub = new ScriptedHub();
+  const options = { defaultNamespace: "coffee-shop", serviceAccount: "barista" };
+  await hub.want([{ objects: [configMap("one")], options }]);
+  {
+    await using _agent = agentOf(world, hub);
+    await reportOf(world, hub, {
+      state: "ErrApplied",
+      message: "ServiceAccount barista, and this agent cannot act",
+    });
+  }
+  await hub.hangUp();
+  const accounts: string[] = [];
+  const asServiceAccount = ({
+    namespace,
+    name,
+  }: {
+    readonly namespace: string;
+    readonly name: string;
+  }): Client => {
+    accounts.push(`${namespace}/${name}`);
+    return world.as({
+      name: `system:serviceaccount:${namespace}:${name}`,
+      groups: ["system:serviceaccounts", "system:authenticated"],
+    });
+  };
+  await using _agent = agentOf(world, hub, { asServiceAccount, chunks: new MemoryChunks() });
+  await reportOf(world, hub, { state: "ErrApplied", message: "cannot get resource" });
+  assert.equal(await dataOf(world, "one"), undefined);
+  assert.ok(accounts.includes("cattle-fleet-system/barista"));
+  const binding = {
+    metadata: { name: "barista" },
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "cluster-admin" },
+    subjects: [{ kind: "ServiceAccount", name: "barista", namespace: "cattle-fleet-system" }],
+  };
+  await world.client.create(types.clusterRoleBindings, binding, world);
+  await reportOf(world, hub, { state: "Ready" });
 });
 
 test(

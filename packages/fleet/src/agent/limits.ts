@@ -10,6 +10,8 @@ export const ESTABLISHED_LOOK_MS = 200;
 
 /** One object of a bundle as canonical JSON: what an API server takes at most is 1.5 MB (etcd), ours some more. */
 export const CHUNK_BYTES_MAX: number = 16 * 1024 * 1024;
+/** Chunks kept that no bundle names any more: a rollback to the release before costs no download. */
+export const STALE_CHUNKS_MAX = 256;
 /** Hashes in one `want`: 64 KB of text. */
 export const WANT_MAX = 1_000;
 /** A hub that does not answer a ping may have sent all its chunks: the agent asks then for what it lacks. */
