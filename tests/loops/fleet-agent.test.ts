@@ -65,6 +65,11 @@ test("a store registers, applies what is wanted, tells when it is ready, and tak
   await using agent = agentOf(world, hub, { options: { name: "store-042" } });
   const waiting = await reportOf(world, hub, { state: "NotReady" });
   assert.match(waiting.message, /Deployment coffee-shop\/order/);
+  const broken = { finish: "Failed" } as const;
+  await world.until("a pod that fails", async () => {
+    await runPods(world, broken);
+    return /pod order-[^ ]+: the pod is Failed/.test(hub.reports.get("shop")?.message ?? "");
+  });
   await world.until("ready", async () => {
     await runPods(world);
     return hub.reports.get("shop")?.state === "Ready";

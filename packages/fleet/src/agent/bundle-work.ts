@@ -13,6 +13,7 @@ import { Records, type BundleRecord, type KeptBundle, type Wanted } from "./appl
 import { ChunkDesk } from "./chunk-desk.ts";
 import * as limits from "./limits.ts";
 import { LiveObjects } from "./live.ts";
+import { PodReasons } from "./pod-reasons.ts";
 import type { AgentPorts } from "./ports.ts";
 import { isDrifted, reportOf, resourcesOf, unmetDependency } from "./report.ts";
 
@@ -46,6 +47,7 @@ export class BundleWork {
   readonly #records: Records;
   readonly #finder: KindFinder;
   readonly #live: LiveObjects;
+  readonly #reasons: PodReasons;
   readonly #jobs: Map<string, Job> = new Map();
   readonly #dirty: Set<string> = new Set();
   readonly #loop: Loop;
@@ -58,6 +60,7 @@ export class BundleWork {
     this.#records = new Records(client, { namespace });
     this.#finder = new KindFinder(client);
     this.#live = new LiveObjects({ client, clock, log, signal, changed: (name) => this.#mark(name) });
+    this.#reasons = new PodReasons({ client, clock, signal, changed: (name) => this.#mark(name) });
     this.desk = new ChunkDesk({
       store: ports.chunks,
       log,
@@ -283,7 +286,11 @@ export class BundleWork {
   #resources(job: Job, bundle: DesiredBundle): readonly ResourceReport[] | undefined {
     const { placed, placedId } = job;
     if (placed === undefined || placedId !== bundle.deploymentId) return undefined;
-    return resourcesOf(placed, bundle, (one) => this.#live.of(one));
+    return resourcesOf(placed, bundle, {
+      liveOf: (one) => this.#live.of(one),
+      whyOf: (one, live) => this.#reasons.of(job.name, one, live),
+      ready: (one) => this.#reasons.forget(one),
+    });
   }
 
   /** A report is made soon: many changes in a row become one. */

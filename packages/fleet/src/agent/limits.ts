@@ -32,6 +32,9 @@ export const SEQUENCE_STEP = 1_000;
 /** Resources that a report names (fleet.md 1.3, nonReadyResources). */
 export const REPORT_RESOURCES_MAX = 10;
 export const REPORT_TEXT_MAX = 1_024;
+/** While a workload is not ready its pods are looked at so often, and so many of them. */
+export const EXPLAIN_MS = 10_000;
+export const EXPLAIN_PODS_MAX = 50;
 /** Bundles at work at once. */
 export const WORKERS = 4;
 /** Dependencies are looked at again (fleet.md 3.2), beside at every change of a bundle. */

@@ -27,11 +27,18 @@ export type BundleView = {
 /** `undefined`: not there; "unseen": the watch has not told yet. */
 export type Live = Tree | undefined | "unseen";
 
+export type ResourceLook = {
+  readonly liveOf: (placed: Placed) => Live;
+  /** More on why an object is not ready; empty: nothing is known. */
+  readonly whyOf: (placed: Placed, live: Tree) => string;
+  readonly ready: (placed: Placed) => void;
+};
+
 /** Each object of a bundle against what is there. */
 export function resourcesOf(
   placed: readonly Placed[],
   bundle: DesiredBundle,
-  liveOf: (placed: Placed) => Live,
+  look: ResourceLook,
 ): readonly ResourceReport[] {
   const scalers = placed
     .filter(({ item }) => item.kind === "HorizontalPodAutoscaler")
@@ -39,11 +46,15 @@ export function resourcesOf(
   const comparePatches = bundle.options.diff?.comparePatches ?? [];
   const ignore = bundle.options.ignore?.conditions ?? [];
   return placed.map((one) => {
-    const live = liveOf(one);
+    const live = look.liveOf(one);
     if (live === "unseen") return { ...one.item, state: "Unknown", message: "is not seen yet" };
     if (live === undefined) return { ...one.item, state: "Missing", message: "missing" };
     const readiness = readinessOf(live, { ignore });
-    if (!readiness.ready) return { ...one.item, state: "NotReady", message: cut(readiness.message) };
+    if (!readiness.ready) {
+      const message = [readiness.message, look.whyOf(one, live)].filter((part) => part !== "").join("; ");
+      return { ...one.item, state: "NotReady", message: cut(message) };
+    }
+    look.ready(one);
     try {
       const patch = driftOf(one.body, live, { comparePatches, scalers });
       if (patch === undefined) return { ...one.item, state: "Ready" };
