@@ -39,6 +39,7 @@ function fakeRoles(): {
     },
     readToken: () => Promise.resolve("K10abc::server:secret"),
     runKubectl: note("kubectl"),
+    runFleetAgent: note("fleet agent"),
     demoFolder: "/here/.cortado",
   };
   return { roles, asked, said: () => ({ out, err }) };
@@ -52,6 +53,7 @@ test("help teaches, and changes only on purpose", async () => {
     ["demo", "--help"],
     ["demo", "start", "--help"],
     ["token", "--help"],
+    ["fleet", "agent", "--help"],
   ]) {
     const { roles, said } = fakeRoles();
     assert.equal(await runCli(words, roles), 0);
@@ -80,6 +82,20 @@ for (const { words, role, given } of [
     given: { folder: "/here/.cortado", fresh: true, simulated: false },
   },
   {
+    words: [
+      ...["fleet", "agent", "--kubeconfig", "k", "--hub", "https://hub:1", "--hub-token", "t"],
+      ...["--label", "location=edge", "--label", "tier="],
+    ],
+    role: "fleet agent",
+    given: {
+      kubeconfig: "k",
+      hub: "https://hub:1",
+      token: "t",
+      labels: { location: "edge", tier: "" },
+      dataDir: "/var/lib/cortado/fleet-agent",
+    },
+  },
+  {
     words: ["kubectl", "get", "pods", "-A"],
     role: "kubectl",
     given: { kubeconfig: undefined, words: ["get", "pods", "-A"] },
@@ -92,6 +108,12 @@ for (const { words, role, given } of [
   });
 
 for (const { words, code, says } of [
+  { words: ["fleet", "agent", "--kubeconfig", "k"], code: 2, says: /required option '--hub <url>'/ },
+  {
+    words: ["fleet", "agent", "--kubeconfig", "k", "--hub", "h", "--label", "x"],
+    code: 1,
+    says: /^cortado: --label x is not of the form key=value/,
+  },
   { words: ["serve"], code: 2, says: /unknown command 'serve'/ },
   { words: ["server", "--no-such"], code: 2, says: /unknown option '--no-such'/ },
   { words: ["demo", "unplug"], code: 2, says: /missing required argument 'store'/ },

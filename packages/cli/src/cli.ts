@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { StatusError } from "@cortado/std/status";
 import { demoCommand, type DemoRoles } from "./demo.ts";
+import { fleetCommand, type FleetRoles } from "./fleet.ts";
 import { kubectlCommand, type KubectlRoles } from "./kubectl.ts";
 import { serverCommand, type ServerRoles } from "./server.ts";
 import { tokenCommand, type TokenRoles } from "./token.ts";
@@ -9,7 +10,8 @@ import { versionCommand } from "./version.ts";
 export type CliRoles = ServerRoles &
   DemoRoles &
   TokenRoles &
-  KubectlRoles & {
+  KubectlRoles &
+  FleetRoles & {
     readonly version: string;
     readonly out: (text: string) => void;
     readonly err: (text: string) => void;
@@ -47,6 +49,7 @@ function newCli(roles: CliRoles): Command {
     demoCommand(roles),
     tokenCommand(roles),
     kubectlCommand(roles),
+    fleetCommand(roles),
     versionCommand(roles),
   ])
     program.addCommand(command);

@@ -5,8 +5,11 @@ import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { CliRoles } from "@cortado/cli";
 import { askDemo } from "@cortado/demo/control";
+import { jsonLog } from "@cortado/std/log";
+import { systemClock } from "@cortado/std/node/clock";
 import { StatusError } from "@cortado/std/status";
 import { serverSettings, settingNames } from "./config/server-config.ts";
+import { startFleetAgent } from "./roles/fleet-agent.ts";
 import { runDemoHere, socketsRoot } from "./roles/demo.ts";
 import { readServerConfig, startServer } from "./roles/server.ts";
 import { version } from "./version.ts";
@@ -41,6 +44,12 @@ export const roles: CliRoles = {
     const secret = await readOrExplain(join(dataDir, "server", "token"), dataDir);
     const authority = await readOrExplain(join(dataDir, "server", "tls", "server-ca.crt"), dataDir);
     return `K10${createHash("sha256").update(authority).digest("hex")}::server:${secret.trim()}`;
+  },
+  async runFleetAgent(words) {
+    const write = (line: string): void => void process.stderr.write(`${line}\n`);
+    await using agent = await startFleetAgent(words, jsonLog({ level: "info", clock: systemClock, write }));
+    void agent;
+    await stopSignal();
   },
   runKubectl: ({ kubeconfig, words }) => runKubectl(kubeconfig ?? ownKubeconfig(), words),
 };

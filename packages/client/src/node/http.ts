@@ -10,13 +10,18 @@ export type HttpTransportOptions = {
   readonly ca: string;
   /** PEM of a client certificate and its key, or a bearer token. */
   readonly credential: { readonly cert: string; readonly key: string } | { readonly token: string };
+  /** Acts as this user instead, as far as the credential's own may. */
+  readonly impersonate?: string;
 };
 
 /** Reaches an API server over HTTPS. Dispose it to close its idle connections. */
 export function httpTransport(options: HttpTransportOptions): Transport & Disposable {
   const { credential, ca } = options;
   const agent = new Agent({ keepAlive: true, ca, ...("cert" in credential ? credential : {}) });
-  const headers = "token" in credential ? { authorization: `Bearer ${credential.token}` } : {};
+  const headers = {
+    ...("token" in credential ? { authorization: `Bearer ${credential.token}` } : {}),
+    ...(options.impersonate === undefined ? {} : { "impersonate-user": options.impersonate }),
+  };
   const call = (request: TransportRequest): Promise<IncomingMessage> => {
     const query = new URLSearchParams(request.query).toString();
     const url = new URL(`${options.server}${request.path}${query === "" ? "" : `?${query}`}`);
