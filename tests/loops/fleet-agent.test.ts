@@ -164,6 +164,16 @@ test("drift is told, and corrected when asked", async () => {
   );
   await world.client.delete(types.configMaps, where);
   await world.until("it is made again", async () => (await dataOf(world, "one")) !== undefined);
+
+  // A change that breaks what it changes is put right too: the workload never becomes ready by itself.
+  await hub.want([{ objects: [deployment("shop:1")], options, deploymentId: "work:o" }]);
+  const order = { name: "order", namespace: "coffee-shop", signal: world.signal };
+  const imageOf = async (): Promise<unknown> =>
+    (await world.client.get(types.deployments, order)).spec?.template.spec?.containers[0]?.image;
+  await reportOf(world, hub, { state: "NotReady", wantedId: "work:o" });
+  const template = { spec: { containers: [{ name: "c", image: "shop:broken" }] } };
+  await world.client.patch(types.deployments, { ...order, type: "strategic", body: { spec: { template } } });
+  await world.until("the image is put right", async () => (await imageOf()) === "shop:1");
 });
 
 test("a store without its hub starts, goes on and corrects; with it again it says all that it has to say, once", async () => {

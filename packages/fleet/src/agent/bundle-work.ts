@@ -122,8 +122,10 @@ export class BundleWork {
   }
 
   async #want(name: string, wanted: Wanted): Promise<void> {
-    await this.#records.writeWanted(name, wanted, this.#options.signal);
     const job = this.#job(name);
+    // A hub that tells all tells much that is known: it costs no write.
+    if (JSON.stringify(job.wanted) !== JSON.stringify(wanted))
+      await this.#records.writeWanted(name, wanted, this.#options.signal);
     job.wanted = wanted;
     job.error = "";
     if (wanted.kind === "bundle") await this.desk.expect(name, wanted.bundle.chunks);

@@ -50,20 +50,23 @@ export function resourcesOf(
     if (live === "unseen") return { ...one.item, state: "Unknown", message: "is not seen yet" };
     if (live === undefined) return { ...one.item, state: "Missing", message: "missing" };
     const readiness = readinessOf(live, { ignore });
-    if (!readiness.ready) {
-      const message = [readiness.message, look.whyOf(one, live)].filter((part) => part !== "").join("; ");
-      return { ...one.item, state: "NotReady", message: cut(message) };
-    }
-    look.ready(one);
+    if (readiness.ready) look.ready(one);
+    const why = readiness.ready ? [] : [readiness.message, look.whyOf(one, live)];
     try {
+      // What somebody changed goes before what it led to: that is what has to be put right.
       const patch = driftOf(one.body, live, { comparePatches, scalers });
-      if (patch === undefined) return { ...one.item, state: "Ready" };
-      const text = textAt(live, "kind") === "Secret" ? "{}" : patchText(patch, REPORT_TEXT_MAX);
-      return { ...one.item, state: "Modified", message: "modified", patch: text };
+      const message = cut([patch && "modified", ...why].filter(Boolean).join("; "));
+      if (patch !== undefined) return { ...one.item, state: "Modified", message, patch: shown(live, patch) };
+      return readiness.ready ? { ...one.item, state: "Ready" } : { ...one.item, state: "NotReady", message };
     } catch (error) {
       return { ...one.item, state: "Unknown", message: cut(messageOf(error)) };
     }
   });
+}
+
+// Words of a Secret stay in the store.
+function shown(live: Tree, patch: Tree): string {
+  return textAt(live, "kind") === "Secret" ? "{}" : patchText(patch, REPORT_TEXT_MAX);
 }
 
 /** Is there anything that a correction of drift would change? */
