@@ -19,6 +19,7 @@ import { definitionAdmission } from "./admission/definitions.ts";
 import { escalationCheck } from "./admission/escalation.ts";
 import { namespaceLifecycle } from "./admission/namespace-lifecycle.ts";
 import { quotaAdmission } from "./admission/quota.ts";
+import { withoutEffectStep } from "./admission/without-effect.ts";
 import { readPool, ServiceAddresses, serviceAllocation } from "./admission/service-addresses.ts";
 import { serviceAccountAdmission } from "./admission/service-account.ts";
 import type { ApiRequest, ApiResponse, User } from "./api.ts";
@@ -143,6 +144,7 @@ class GenericServer implements ApiServer {
         definitionAdmission(own),
         escalationCheck(this.#policy),
         quotaAdmission(own),
+        withoutEffectStep,
       ],
     };
     this.#readToken = tokenReader({ server: this.#server, tokens: this.#tokens, others: options.readToken });
