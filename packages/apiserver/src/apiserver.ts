@@ -35,7 +35,7 @@ import { allow, questionOf, serveResource, type DispatchTools } from "./dispatch
 import { expireEvents } from "./event-expiry.ts";
 import { KindTable } from "./kind-table.ts";
 import { REQUESTS_MAX, RETRY_AFTER_S, WATCHES_MAX } from "./limits.ts";
-import type { HealthCheck, NodeStreams, TokenReader, UsageSource, View } from "./ports.ts";
+import type { HealthCheck, NodeStreams, StreamTarget, TokenReader, UsageSource, View } from "./ports.ts";
 import { readRequestInfo, type RequestInfo } from "./request-info.ts";
 import { errorResponse } from "./respond.ts";
 import type { Server } from "./server.ts";
@@ -43,7 +43,6 @@ import { servePath } from "./paths.ts";
 import { follow } from "./storage/follow.ts";
 import { withViews } from "./storage/views.ts";
 import { targetOf } from "./subresources/streams.ts";
-import type { StreamTarget } from "./ports.ts";
 import { OpenApiDocuments } from "./openapi/documents.ts";
 
 export type ApiServerOptions = {

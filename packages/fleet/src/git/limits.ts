@@ -17,3 +17,9 @@ export const GIT_WORDS_MAX = 500;
 export const PUSH_BYTES_MAX: number = 512 * 1024 * 1024;
 /** Largest webhook payload (GitHub's is 25 MB). */
 export const WEBHOOK_BYTES_MAX: number = 25 * 1024 * 1024;
+/** Between two looks at a remote (Fleet: 15 s and a tenth of jitter, 1 h once a webhook arrived). */
+export const POLL_MS_DEFAULT = 15_000;
+export const POLL_MS_WITH_WEBHOOK = 3_600_000;
+export const POLL_MS_MIN = 15_000;
+export const POLL_JITTER = 0.1;
+export const REPOSITORIES_AT_ONCE = 4;
