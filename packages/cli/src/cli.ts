@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { StatusError } from "@cortado/std/status";
 import { demoCommand, type DemoRoles } from "./demo.ts";
+import { fleetCommand, type FleetRoles } from "./fleet/fleet.ts";
 import { kubectlCommand, type KubectlRoles } from "./kubectl.ts";
 import { serverCommand, type ServerRoles } from "./server.ts";
 import { tokenCommand, type TokenRoles } from "./token.ts";
@@ -8,6 +9,7 @@ import { versionCommand } from "./version.ts";
 
 export type CliRoles = ServerRoles &
   DemoRoles &
+  FleetRoles &
   TokenRoles &
   KubectlRoles & {
     readonly version: string;
@@ -45,6 +47,7 @@ function newCli(roles: CliRoles): Command {
   for (const command of [
     serverCommand(roles),
     demoCommand(roles),
+    fleetCommand(roles),
     tokenCommand(roles),
     kubectlCommand(roles),
     versionCommand(roles),

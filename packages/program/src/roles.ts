@@ -7,6 +7,7 @@ import type { CliRoles } from "@cortado/cli";
 import { askDemo } from "@cortado/demo/control";
 import { StatusError } from "@cortado/std/status";
 import { serverSettings, settingNames } from "./config/server-config.ts";
+import { fleetRoles } from "./roles/fleet.ts";
 import { runDemoHere, socketsRoot } from "./roles/demo.ts";
 import { readServerConfig, startServer } from "./roles/server.ts";
 import { version } from "./version.ts";
@@ -36,6 +37,7 @@ export const roles: CliRoles = {
     const id = await demoId(resolve(folder));
     await askDemo(join(socketsRoot, `cortado-${id}`, "control.sock"), action, store);
   },
+  ...fleetRoles,
   demoFolder: resolve(".cortado"),
   async readToken(dataDir) {
     const secret = await readOrExplain(join(dataDir, "server", "token"), dataDir);
