@@ -126,3 +126,24 @@ test("a file without a Cluster, and no folder at all, are told", async (context)
   await assert.rejects(planFolder(query), /gitrepo\.yaml holds no Cluster of fleet\.cattle\.io\/v1alpha1/);
   await assert.rejects(validateFolder({ folder: join(folder, "none") }), { reason: "NotFound" });
 });
+
+test("the coffee shop's repository gives each store at the edge its three services and its functions", async (context) => {
+  const shop = join(import.meta.dirname, "..", "..", "examples", "coffee-shop", "repository");
+  const folder = folderOf(context, {
+    "clusters.yaml": cluster("store-042", "location: edge") + cluster("head", "location: office"),
+  });
+  const query = { folder: shop, clusters: join(folder, "clusters.yaml"), tools };
+  const { text, isWell } = await planFolder(query);
+  assert.ok(isWell, text);
+  const lines = text.split("\n").map((line) => line.trim());
+  for (const service of ["order", "payment", "inventory"])
+    assert.ok(lines.includes(`Deployment coffee-shop/${service}`), service);
+  for (const name of ["temperature-check", "low-stock", "sanitise", "machine-counts"])
+    assert.ok(lines.includes(`Function openfaas-fn/${name}`), name);
+  const got = lines.filter((line) => line.includes("cluster:"));
+  assert.deepEqual(
+    got.map((line) => line.replace(/.*cluster: /, "")),
+    ["stores/store-042", "stores/head", "stores/store-042", "stores/head"],
+  );
+  assert.match(text, /fleet\.yaml:8:5: yaml is a list of files here/);
+});
