@@ -42,7 +42,10 @@ await build({
   outfile: join(dist, "acquirer.cjs"),
 });
 cpSync(join(shop, "manifests"), join(dist, "manifests"), { recursive: true });
-cpSync(join(shop, "functions", "functions.yaml"), join(dist, "manifests", "functions.yaml"));
+// What the hub's repository begins with; a store without a hub is furnished with the same.
+cpSync(join(shop, "repository"), join(dist, "repository"), { recursive: true });
+cpSync(join(shop, "repository", "manifests"), join(dist, "manifests"), { recursive: true });
+cpSync(join(shop, "repository", "functions", "functions.yaml"), join(dist, "manifests", "functions.yaml"));
 buildImages({ services: join(dist, "services"), python: join(shop, "python"), out: join(dist, "images") });
 
 /** Letters beyond ASCII are left only in comments; with one of them V8 would keep the whole source at two bytes a letter. */

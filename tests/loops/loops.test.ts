@@ -59,6 +59,38 @@ test("a Deployment becomes a ReplicaSet, pods on nodes, and endpoints", async ()
   assert.ok(slice.endpoints?.every(({ conditions }) => conditions?.ready === true));
 });
 
+test("a paused Deployment makes no ReplicaSet for a new template until it is resumed", async () => {
+  await using world = await LoopWorld.start();
+  await deploy(world);
+  await available(world, 3);
+  const change = (spec: object): Promise<unknown> =>
+    world.client.patch(types.deployments, {
+      name: "order",
+      namespace,
+      type: "merge",
+      body: { spec },
+      signal: world.signal,
+    });
+  const sets = async (): Promise<number> =>
+    (await world.client.list(types.replicaSets, { namespace, signal: world.signal })).items.length;
+  await change({ paused: true, template: template("shop:2") });
+  await change({ replicas: 2, template: template("shop:3") });
+  await world.until("the scale", async () => {
+    await runPods(world);
+    return (await podsOf(world)).length === 2;
+  });
+  assert.equal(await sets(), 1);
+  await change({ paused: false });
+  await available(world, 2);
+  assert.equal(await sets(), 2);
+  const { status } = await world.client.get(types.deployments, {
+    name: "order",
+    namespace,
+    signal: world.signal,
+  });
+  assert.equal(status !== undefined && "unavailableReplicas" in status, false, "a count of none is left out");
+});
+
 test("a rolling update never has too few pods, ends with the new ones, and can be undone", async () => {
   await using world = await LoopWorld.start();
   await deploy(world, {

@@ -40,6 +40,14 @@ function fakeRoles(): {
     readToken: () => Promise.resolve("K10abc::server:secret"),
     runKubectl: note("kubectl"),
     runFleetAgent: note("fleet agent"),
+    validateFleet: (query) => {
+      asked.push({ role: "validateFleet", with: query });
+      return Promise.resolve({ text: "told\n", isWell: query.folder !== "bad" });
+    },
+    planFleet: (query) => {
+      asked.push({ role: "planFleet", with: query });
+      return Promise.resolve({ text: "told\n", isWell: true });
+    },
     demoFolder: "/here/.cortado",
   };
   return { roles, asked, said: () => ({ out, err }) };
@@ -52,6 +60,9 @@ test("help teaches, and changes only on purpose", async () => {
     ["server", "--help"],
     ["demo", "--help"],
     ["demo", "start", "--help"],
+    ["fleet", "--help"],
+    ["fleet", "validate", "--help"],
+    ["fleet", "plan", "--help"],
     ["token", "--help"],
     ["fleet", "agent", "--help"],
   ]) {
@@ -96,6 +107,24 @@ for (const { words, role, given } of [
     },
   },
   {
+    words: ["fleet", "validate", "--strict", "here"],
+    role: "validateFleet",
+    given: { folder: "here", gitRepo: undefined, strict: true },
+  },
+  {
+    words: ["fleet", "plan", "here", "--gitrepo", "g", "--clusters", "c", "--helm", "/h"],
+    role: "planFleet",
+    given: {
+      folder: "here",
+      gitRepo: "g",
+      strict: false,
+      clusters: "c",
+      helm: "/h",
+      kubectl: undefined,
+      kubeVersion: undefined,
+    },
+  },
+  {
     words: ["kubectl", "get", "pods", "-A"],
     role: "kubectl",
     given: { kubeconfig: undefined, words: ["get", "pods", "-A"] },
@@ -116,6 +145,12 @@ for (const { words, code, says } of [
   },
   { words: ["serve"], code: 2, says: /unknown command 'serve'/ },
   { words: ["server", "--no-such"], code: 2, says: /unknown option '--no-such'/ },
+  { words: ["fleet", "plan", "here"], code: 2, says: /required option '--clusters <file>'/ },
+  {
+    words: ["fleet", "validate", "bad"],
+    code: 1,
+    says: /^cortado: not all of it can be compiled; see above/,
+  },
   { words: ["demo", "unplug"], code: 2, says: /missing required argument 'store'/ },
   {
     words: ["demo", "kill", "nobody"],

@@ -1,7 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { StatusError } from "@cortado/std/status";
 import { demoCommand, type DemoRoles } from "./demo.ts";
-import { fleetCommand, type FleetRoles } from "./fleet.ts";
+import { fleetCommand, type FleetRoles } from "./fleet/fleet.ts";
 import { kubectlCommand, type KubectlRoles } from "./kubectl.ts";
 import { serverCommand, type ServerRoles } from "./server.ts";
 import { tokenCommand, type TokenRoles } from "./token.ts";
@@ -9,9 +9,9 @@ import { versionCommand } from "./version.ts";
 
 export type CliRoles = ServerRoles &
   DemoRoles &
+  FleetRoles &
   TokenRoles &
-  KubectlRoles &
-  FleetRoles & {
+  KubectlRoles & {
     readonly version: string;
     readonly out: (text: string) => void;
     readonly err: (text: string) => void;
@@ -47,9 +47,9 @@ function newCli(roles: CliRoles): Command {
   for (const command of [
     serverCommand(roles),
     demoCommand(roles),
+    fleetCommand(roles),
     tokenCommand(roles),
     kubectlCommand(roles),
-    fleetCommand(roles),
     versionCommand(roles),
   ])
     program.addCommand(command);

@@ -1,4 +1,4 @@
-const DAY_MS: number = 24 * 3_600_000;
+export const DAY_MS: number = 24 * 3_600_000;
 /** An authority outlives the box it is on (K3s: 10 years, which its users met). */
 export const CA_LIFE_MS: number = 20 * 365 * DAY_MS;
 /** A leaf (K3s: 365 days). */

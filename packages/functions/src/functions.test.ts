@@ -501,7 +501,7 @@ test("a broken definition names what to change", () => {
 
 test("the coffee shop's manifest holds the code that lies beside it", () => {
   const shop = join(import.meta.dirname, "../../../examples/coffee-shop/functions");
-  const manifest = readFileSync(join(shop, "functions.yaml"), "utf8");
+  const manifest = readFileSync(join(shop, "..", "repository", "functions", "functions.yaml"), "utf8");
   for (const file of ["temperature-check.py", "low-stock.ts", "sanitise.py", "machine-counts.ts"]) {
     const code = readFileSync(join(shop, file), "utf8");
     const indented = code

@@ -10,6 +10,7 @@ import { systemClock } from "@cortado/std/node/clock";
 import { StatusError } from "@cortado/std/status";
 import { serverSettings, settingNames } from "./config/server-config.ts";
 import { startFleetAgent } from "./roles/fleet-agent.ts";
+import { fleetRoles } from "./roles/fleet.ts";
 import { runDemoHere, socketsRoot } from "./roles/demo.ts";
 import { readServerConfig, startServer } from "./roles/server.ts";
 import { version } from "./version.ts";
@@ -39,6 +40,7 @@ export const roles: CliRoles = {
     const id = await demoId(resolve(folder));
     await askDemo(join(socketsRoot, `cortado-${id}`, "control.sock"), action, store);
   },
+  ...fleetRoles,
   demoFolder: resolve(".cortado"),
   async readToken(dataDir) {
     const secret = await readOrExplain(join(dataDir, "server", "token"), dataDir);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { X509Certificate } from "node:crypto";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { seededRandom } from "@cortado/std/random";
 import { HeldClock } from "@cortado/std/testing/held-clock";
@@ -72,4 +72,18 @@ test("a leaf that lacks a new name is made again at start", async () => {
   using second = await openCertificates({ ...options, serverNames });
   assert.notEqual(second.serving.cert, first.serving.cert);
   assert.equal(second.serverCa, first.serverCa);
+});
+
+test("a store's own key is certified for as long as was asked, and the key stays with the store", async () => {
+  const options = world();
+  using certificates = await openCertificates(options);
+  const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const pem = publicKey.export({ type: "spki", format: "pem" }).toString();
+  const request = { commonName: "fleet-default/store-042", organizations: ["cortado:stores"], days: 30 };
+  const read = new X509Certificate(await certificates.certifyClient({ ...request, publicKey: pem }));
+  assert.deepEqual(read.subject.split("\n"), ["O=cortado:stores", "CN=fleet-default/store-042"]);
+  assert.equal(read.publicKey.export({ type: "spki", format: "pem" }), pem);
+  assert.ok(read.verify(new X509Certificate(certificates.clientCa).publicKey));
+  assert.equal(Date.parse(read.validTo) - options.clock.nowMs(), 30 * dayMs);
+  await assert.rejects(certificates.certifyClient({ ...request, publicKey: "no key" }));
 });

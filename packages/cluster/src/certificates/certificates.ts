@@ -2,8 +2,9 @@ import { every, type Clock } from "@cortado/std/clock";
 import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
-import { RENEW_LOOK_MS, RENEW_SHARE } from "../limits.ts";
+import { DAY_MS, RENEW_LOOK_MS, RENEW_SHARE } from "../limits.ts";
 import {
+  certifyKey,
   isCurrent,
   issueAuthority,
   issueLeaf,
@@ -41,11 +42,30 @@ export interface Certificates extends Disposable {
   readonly admin: KeyPair;
   /** PEM (PKCS #8, P-256) that signs the tokens of service accounts, and its public half. */
   readonly serviceAccounts: { readonly privateKey: string; readonly publicKey: string };
+  /** PEM: a client's certificate, from the authority that the server verifies clients with, for a key that the client keeps. */
+  certifyClient(request: {
+    readonly commonName: string;
+    readonly organizations: readonly string[];
+    /** PEM (SPKI, P-256). */
+    readonly publicKey: string;
+    readonly days: number;
+  }): Promise<string>;
   /** Called after a leaf was renewed: show it to new connections, write the kubeconfig again. */
   onRenewed(listener: () => void): void;
   /** Looks now whether a leaf is due; also done twice a day. */
   renew(): Promise<void>;
 }
+
+const adminRequest: LeafRequest = {
+  commonName: "system:admin",
+  organizations: ["system:masters"],
+  usage: "client",
+};
+const ingressRequest: LeafRequest = {
+  commonName: "cortado ingress",
+  usage: "server",
+  dnsNames: ["ingress.local", "*.ingress.local"],
+};
 
 /** Opens the folder, making whatever is missing, and keeps its leaves fresh. */
 export async function openCertificates(options: CertificatesOptions): Promise<Certificates> {
@@ -62,17 +82,7 @@ export async function openCertificates(options: CertificatesOptions): Promise<Ce
     dnsNames: dns,
     ipAddresses: ips,
   };
-  const adminRequest: LeafRequest = {
-    commonName: "system:admin",
-    organizations: ["system:masters"],
-    usage: "client",
-  };
   let serving = await folder.leaf("serving-kube-apiserver", servingRequest, serverCa);
-  const ingressRequest: LeafRequest = {
-    commonName: "cortado ingress",
-    usage: "server",
-    dnsNames: ["ingress.local", "*.ingress.local"],
-  };
   let ingress = await folder.leaf("serving-ingress", ingressRequest, serverCa);
   let admin = await folder.leaf("client-admin", adminRequest, clientCa);
   const listeners: (() => void)[] = [];
@@ -101,6 +111,12 @@ export async function openCertificates(options: CertificatesOptions): Promise<Ce
       return admin;
     },
     serviceAccounts: { privateKey: accountKey, publicKey: publicPem(accountKey) },
+    certifyClient: ({ days, ...request }) =>
+      certifyKey(
+        clientCa,
+        { ...request, usage: "client", lifeMs: days * DAY_MS },
+        { random: options.random, nowMs: clock.nowMs() },
+      ),
     onRenewed: (listener) => void listeners.push(listener),
     renew,
     [Symbol.dispose]: () => looking[Symbol.dispose](),

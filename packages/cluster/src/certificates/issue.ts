@@ -2,6 +2,7 @@ import {
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
+  type KeyObject,
   webcrypto,
   X509Certificate,
 } from "node:crypto";
@@ -56,15 +57,21 @@ export async function issueAuthority(commonName: string, { random, nowMs }: Maki
   return { cert: `${certificate.toString("pem")}\n`, key };
 }
 
-/** A certificate for one server or one client, signed by `authority`. */
-export async function issueLeaf(
-  authority: KeyPair,
-  request: LeafRequest,
-  { random, nowMs }: Making,
-): Promise<KeyPair> {
-  const x509 = await library();
+/** A new key and a certificate for it, for one server or one client, signed by `authority`. */
+export async function issueLeaf(authority: KeyPair, request: LeafRequest, making: Making): Promise<KeyPair> {
   const key = newKeyPem();
-  const { publicKey } = await importKeys(key);
+  const publicKey = publicPem(key);
+  return { cert: await certifyKey(authority, { ...request, publicKey, lifeMs: LEAF_LIFE_MS }, making), key };
+}
+
+/** A certificate for a key that its owner keeps: `publicKey` is PEM (SPKI, P-256). @throws Error when it is none */
+export async function certifyKey(
+  authority: KeyPair,
+  request: LeafRequest & { readonly publicKey: string; readonly lifeMs: number },
+  { random, nowMs }: Making,
+): Promise<string> {
+  const x509 = await library();
+  const publicKey = await importPublic(createPublicKey(request.publicKey));
   const issuer = new x509.X509Certificate(authority.cert);
   const signer = await importKeys(authority.key);
   const usage =
@@ -78,7 +85,7 @@ export async function issueLeaf(
     subject: [...(request.organizations ?? []).map((O) => ({ O: [O] })), { CN: [request.commonName] }],
     issuer: issuer.subject,
     notBefore: new Date(nowMs - BACKDATE_MS),
-    notAfter: new Date(Math.min(nowMs + LEAF_LIFE_MS, issuer.notAfter.getTime())),
+    notAfter: new Date(Math.min(nowMs + request.lifeMs, issuer.notAfter.getTime())),
     signingAlgorithm: algorithm,
     publicKey,
     signingKey: signer.privateKey,
@@ -91,7 +98,7 @@ export async function issueLeaf(
       ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names)]),
     ],
   });
-  return { cert: `${certificate.toString("pem")}\n`, key };
+  return `${certificate.toString("pem")}\n`;
 }
 
 export function newKeyPem(): string {
@@ -106,11 +113,14 @@ export function publicPem(keyPem: string): string {
 async function importKeys(pem: string): Promise<webcrypto.CryptoKeyPair> {
   const secret = createPrivateKey(pem);
   const pkcs8 = secret.export({ type: "pkcs8", format: "der" });
-  const spki = createPublicKey(secret).export({ type: "spki", format: "der" });
   const { subtle } = webcrypto;
   const privateKey = await subtle.importKey("pkcs8", new Uint8Array(pkcs8), algorithm, true, ["sign"]);
-  const publicKey = await subtle.importKey("spki", new Uint8Array(spki), algorithm, true, ["verify"]);
-  return { privateKey, publicKey };
+  return { privateKey, publicKey: await importPublic(createPublicKey(secret)) };
+}
+
+function importPublic(key: KeyObject): Promise<webcrypto.CryptoKey> {
+  const spki = key.export({ type: "spki", format: "der" });
+  return webcrypto.subtle.importKey("spki", new Uint8Array(spki), algorithm, true, ["verify"]);
 }
 
 function serial(random: Random): string {

@@ -47,7 +47,7 @@ async function reconcile(key: string, context: Context): Promise<Outcome> {
   await adoptOrphans(deployment, context);
   const fresh = await freshSet(deployment, context);
   const sets = caches.replicaSets.byIndex(byController, deployment.metadata.uid);
-  const old = sets.filter((set) => set.metadata.uid !== fresh.metadata.uid && !isTerminating(set));
+  const old = sets.filter((set) => set.metadata.uid !== fresh?.metadata.uid && !isTerminating(set));
   const oldPods = old
     .flatMap((set) => caches.pods.byIndex(byController, set.metadata.uid))
     .filter((pod) => !isFinished(pod)).length;
@@ -86,13 +86,17 @@ async function adoptOrphans(
   }
 }
 
-/** The ReplicaSet with the wanted template, made when there is none, with the highest revision. */
-async function freshSet(deployment: Stored<Deployment>, context: Context): Promise<Stored<ReplicaSet>> {
+/** The ReplicaSet with the wanted template, with the highest revision; made when there is none, unless the rollout is paused. */
+async function freshSet(
+  deployment: Stored<Deployment>,
+  context: Context,
+): Promise<Stored<ReplicaSet> | undefined> {
   const { caches, client, signal } = context;
   const sets = caches.replicaSets.byIndex(byController, deployment.metadata.uid);
   const revisions = sets.map((set) => Number(set.metadata.annotations?.[revisionKey] ?? 0));
   const found = sets.find((set) => sameTemplate(set.spec?.template, deployment.spec?.template));
   const newest = Math.max(0, ...revisions);
+  if (found === undefined && deployment.spec?.paused === true) return undefined;
   if (found === undefined) return makeSet(deployment, newest + 1, context);
   const revision = Number(found.metadata.annotations?.[revisionKey] ?? 0);
   const isNewest = revision === newest && newest > 0;
@@ -230,6 +234,9 @@ async function writeStatus(
     });
   }
   if (!status.changed) return;
-  const body = { status: status.status };
+  // Upstream leaves a count of none out here; a merge takes a field away by null.
+  const unavailableReplicas =
+    status.status["unavailableReplicas"] === 0 ? null : status.status["unavailableReplicas"];
+  const body = { status: { ...status.status, unavailableReplicas } };
   await client.patch(deployments, { name, namespace, type: "merge", body, subresource: "status", signal });
 }

@@ -92,17 +92,23 @@ for (const { name, spec, fresh, old, oldPods = 0, want } of [
     want: { old: 4 },
   },
   {
+    name: "a paused rollout whose template changed has no new set, and still follows a scale",
+    spec: { replicas: 2, paused: true, ...rolling(1, 0) },
+    old: [{ name: "old", replicas: 3, available: 3 }],
+    want: { old: 2 },
+  },
+  {
     name: "scaled to none",
     spec: { replicas: 0, ...rolling(1, 0) },
     fresh: { name: "new", replicas: 3, available: 3 },
     old: [],
     want: { new: 0 },
   },
-] satisfies { name: string; spec: object; fresh: Set; old: Set[]; oldPods?: number; want: object }[])
+] satisfies { name: string; spec: object; fresh?: Set; old: Set[]; oldPods?: number; want: object }[])
   test(name, () => {
     const steps = planRollout({
       deployment: deployment(spec),
-      fresh: set(fresh),
+      fresh: fresh === undefined ? undefined : set(fresh),
       old: old.map(set),
       oldPods,
     });

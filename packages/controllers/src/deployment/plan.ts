@@ -6,8 +6,8 @@ export type Scaling = { readonly name: string; readonly replicas: number };
 
 export type RolloutView = {
   readonly deployment: Stored<Deployment>;
-  /** The set with the wanted template. */
-  readonly fresh: Stored<ReplicaSet>;
+  /** The set with the wanted template; a paused Deployment makes none. */
+  readonly fresh: Stored<ReplicaSet> | undefined;
   readonly old: readonly Stored<ReplicaSet>[];
   /** Pods of old sets that are not finished: "Recreate" waits for them to go. */
   readonly oldPods: number;
@@ -17,8 +17,8 @@ export type RolloutView = {
 export function planRollout(view: RolloutView): readonly Scaling[] {
   const { deployment, fresh, old } = view;
   const wanted = deployment.spec?.replicas ?? 1;
-  if (deployment.spec?.paused === true) return planPaused(view, wanted);
-  if (deployment.spec?.strategy?.type === "Recreate") return planRecreate(view, wanted);
+  if (deployment.spec?.paused === true || fresh === undefined) return planPaused(view, wanted);
+  if (deployment.spec?.strategy?.type === "Recreate") return planRecreate({ ...view, fresh }, wanted);
   const { maxSurge, maxUnavailable } = limitsOf(deployment);
   const upward = planFresh({ wanted, maxSurge, fresh, old });
   if (upward !== undefined) return [upward];
@@ -27,14 +27,18 @@ export function planRollout(view: RolloutView): readonly Scaling[] {
 
 // A paused Deployment still follows `scale`: the largest set takes the difference (upstream shares it out; a store has few pods).
 function planPaused({ fresh, old }: RolloutView, wanted: number): readonly Scaling[] {
-  const sets = [fresh, ...old];
+  const sets = fresh === undefined ? old : [fresh, ...old];
   const total = sets.reduce((sum, set) => sum + replicasOf(set), 0);
-  const largest = sets.toSorted((one, other) => replicasOf(other) - replicasOf(one))[0] as Stored<ReplicaSet>;
+  const [largest] = sets.toSorted((one, other) => replicasOf(other) - replicasOf(one));
+  if (largest === undefined) return [];
   const replicas = Math.max(0, replicasOf(largest) + wanted - total);
   return replicas === replicasOf(largest) ? [] : [{ name: largest.metadata.name, replicas }];
 }
 
-function planRecreate({ fresh, old, oldPods }: RolloutView, wanted: number): readonly Scaling[] {
+function planRecreate(
+  { fresh, old, oldPods }: RolloutView & { readonly fresh: Stored<ReplicaSet> },
+  wanted: number,
+): readonly Scaling[] {
   const running = old.filter((set) => replicasOf(set) > 0);
   if (running.length > 0) return running.map((set) => ({ name: set.metadata.name, replicas: 0 }));
   if (oldPods > 0 || replicasOf(fresh) === wanted) return [];

@@ -7,7 +7,8 @@ import { limitsOf, replicasOf } from "./plan.ts";
 
 export type StatusView = {
   readonly deployment: Stored<Deployment>;
-  readonly fresh: Stored<ReplicaSet>;
+  /** None: a paused Deployment whose template has changed. */
+  readonly fresh: Stored<ReplicaSet> | undefined;
   readonly sets: readonly Stored<ReplicaSet>[];
   readonly nowMs: number;
 };
@@ -26,7 +27,7 @@ export function deploymentStatus(view: StatusView): DeploymentStatusResult {
     sets.reduce((total, set) => total + (count(set) ?? 0), 0);
   const replicas = sum((set) => set.status?.replicas);
   const availableReplicas = sum((set) => set.status?.availableReplicas);
-  const updatedReplicas = fresh.status?.replicas ?? 0;
+  const updatedReplicas = fresh?.status?.replicas ?? 0;
   const counts = {
     replicas,
     updatedReplicas,
@@ -54,7 +55,7 @@ export function deploymentStatus(view: StatusView): DeploymentStatusResult {
   const changed =
     canonical({ ...comparable, ...before, ...status }) !==
     canonical({ ...comparable, conditions: [], ...before });
-  return { status, changed, revision: fresh.metadata.annotations?.["deployment.kubernetes.io/revision"] };
+  return { status, changed, revision: fresh?.metadata.annotations?.["deployment.kubernetes.io/revision"] };
 }
 
 type ConditionView = StatusView & {
@@ -84,7 +85,7 @@ function conditionsOf(view: ConditionView): readonly DeploymentCondition[] {
 function progressOf(view: ConditionView): Omit<DeploymentCondition, "lastTransitionTime"> | undefined {
   const { deployment, fresh, updatedReplicas, availableReplicas, replicas, nowMs } = view;
   const wanted = deployment.spec?.replicas ?? 1;
-  const { name } = fresh.metadata;
+  const name = fresh?.metadata.name ?? "";
   const before = deployment.status?.conditions?.find((condition) => condition.type === "Progressing");
   if (updatedReplicas === wanted && replicas === wanted && availableReplicas >= wanted)
     return {

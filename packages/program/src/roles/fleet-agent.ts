@@ -1,7 +1,7 @@
 import { newClient, type Client } from "@cortado/client";
 import { httpTransport } from "@cortado/client/node/http";
 import { readKubeconfig } from "@cortado/client/node/kubeconfig";
-import type { FleetAgentWords } from "@cortado/cli/fleet";
+import type { FleetAgentWords } from "@cortado/cli/fleet/agent";
 import { startAgent } from "@cortado/fleet/agent";
 import { openChunkFolder } from "@cortado/fleet/agent/chunk-folder";
 import { openHubDoor } from "@cortado/fleet/agent/node/hub-door";

@@ -13,18 +13,10 @@ export type FleetAgentWords = {
   readonly namespace?: string;
 };
 
-export type FleetRoles = {
+export type FleetAgentRoles = {
   /** Runs the agent of a Kubernetes until it is told to stop. */
   readonly runFleetAgent: (words: FleetAgentWords) => Promise<void>;
 };
-
-/** `cortado fleet`: what belongs to the hub and its stores. */
-export function fleetCommand(roles: FleetRoles): Command {
-  const command = new Command("fleet").description(
-    "Works with a hub: runs the agent of a Kubernetes that is not ours.",
-  );
-  return command.addCommand(agentCommand(roles));
-}
 
 type Given = {
   readonly kubeconfig: string;
@@ -38,7 +30,8 @@ type Given = {
   readonly namespace?: string;
 };
 
-function agentCommand(roles: FleetRoles): Command {
+/** `cortado fleet agent`: the agent of a Kubernetes that is not ours. */
+export function agentCommand(roles: FleetAgentRoles): Command {
   const command = new Command("agent")
     .description(
       "Runs the agent of the Kubernetes that a kubeconfig names: it deploys there what the hub wants.",

@@ -1,0 +1,50 @@
+import { readFile } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import { StatusError } from "@cortado/std/status";
+import type { CompileOptions } from "../bundle.ts";
+import { compile } from "../compile.ts";
+import { readClusters, readGitRepo } from "../plan/inputs.ts";
+import { plan } from "../plan/plan.ts";
+import { compiledReport, planReport, type Report } from "../plan/report.ts";
+import { openFolder } from "./folder-source.ts";
+import { newStockRenderer, type StockRendererOptions } from "./stock-renderer.ts";
+
+export type FolderQuery = {
+  readonly folder: string;
+  /** A file with a GitRepo, which says paths and targets; absent: targets of fleet.yaml are targets. */
+  readonly gitRepo?: string;
+  /** As Fleet, quirks and all. */
+  readonly strict?: boolean;
+};
+
+export type FolderPlanQuery = FolderQuery & {
+  /** A file with Clusters and ClusterGroups. */
+  readonly clusters: string;
+  readonly tools: Pick<StockRendererOptions, "helm" | "kubectl" | "kubeVersion">;
+};
+
+/** Compiles a folder and tells what comes of it. @throws StatusError for a folder or a file that cannot be read */
+export async function validateFolder(query: FolderQuery): Promise<Report> {
+  return compiledReport(await compile(await openFolder(query.folder), await optionsOf(query)));
+}
+
+/** Tells what each cluster of a file would get of a folder. @throws StatusError as validateFolder, or "ServiceUnavailable" without a tool */
+export async function planFolder(query: FolderPlanQuery): Promise<Report> {
+  const clusters = readClusters(query.clusters, await bytesOf(query.clusters));
+  const compiled = await compile(await openFolder(query.folder), await optionsOf(query));
+  const renderer = newStockRenderer(query.tools);
+  return planReport(await plan(compiled, clusters, { renderer, strict: query.strict === true }));
+}
+
+async function optionsOf({ folder, gitRepo, strict = false }: FolderQuery): Promise<CompileOptions> {
+  if (gitRepo !== undefined) return { ...readGitRepo(gitRepo, await bytesOf(gitRepo)), strict };
+  return { repo: basename(resolve(folder)), byHand: true, strict };
+}
+
+async function bytesOf(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new StatusError("NotFound", `${path} cannot be read`, { cause });
+  }
+}

@@ -1,0 +1,100 @@
+import { hasReason, messageOf } from "@cortado/std/status";
+import type { BundleOptions, ClusterFacts, Compiled, CompiledBundle } from "../bundle.ts";
+import { canonicalJson } from "../canonical-json.ts";
+import { toContent } from "../content.ts";
+import { objectName } from "../render/objects.ts";
+import { render, type Renderer } from "../render/render.ts";
+import { newTargeter } from "../targets/targets.ts";
+
+/** What a bundle is for one group of clusters that all get the same. */
+export type PlannedVariant = {
+  readonly deploymentId: string;
+  /** `Deployment shop/till`, in the order of the files. */
+  readonly objects: readonly string[];
+  readonly bytes: number;
+  /** `NAMESPACE/NAME`. */
+  readonly clusters: readonly string[];
+};
+
+export type PlannedBundle = {
+  readonly name: string;
+  readonly path: string;
+  readonly warnings: readonly string[];
+  readonly variants: readonly PlannedVariant[];
+  /** Clusters that get nothing, by why. */
+  readonly kept: readonly { readonly why: string; readonly clusters: readonly string[] }[];
+  /** Clusters for which it fails: they keep what they have. */
+  readonly failed: readonly { readonly message: string; readonly clusters: readonly string[] }[];
+};
+
+export type Plan = { readonly bundles: readonly PlannedBundle[]; readonly problems: Compiled["problems"] };
+
+export type PlanOptions = { readonly renderer: Renderer; readonly strict?: boolean };
+
+/** What every cluster would get of a repository, with each variant rendered once. No server is asked. */
+export async function plan(
+  compiled: Compiled,
+  clusters: readonly ClusterFacts[],
+  options: PlanOptions,
+): Promise<Plan> {
+  const bundles: PlannedBundle[] = [];
+  for (const bundle of compiled.bundles) bundles.push(await planBundle(bundle, clusters, options));
+  return { bundles, problems: compiled.problems };
+}
+
+type Found = { readonly options: BundleOptions; readonly clusters: string[] };
+
+async function planBundle(
+  bundle: CompiledBundle,
+  clusters: readonly ClusterFacts[],
+  { renderer, strict = false }: PlanOptions,
+): Promise<PlannedBundle> {
+  const target = newTargeter(bundle.spec, { strict });
+  const found = new Map<string, Found>();
+  const kept = new Map<string, string[]>();
+  const failed = new Map<string, string[]>();
+  for (const cluster of clusters) {
+    const name = `${cluster.namespace}/${cluster.name}`;
+    const result = target(cluster);
+    if (result.deploys === false) add(kept, result.why, name);
+    else if (result.deploys === "failed")
+      add(failed, withoutPrefix(result.message, `cluster ${name}: `), name);
+    else {
+      const key = canonicalJson(result.options);
+      const same = found.get(key) ?? { options: result.options, clusters: [] };
+      same.clusters.push(name);
+      found.set(key, same);
+    }
+  }
+  const variants: PlannedVariant[] = [];
+  for (const { options, clusters: names } of found.values()) {
+    try {
+      const objects = await render(bundle.files, options, { renderer, bundle });
+      const { deploymentId, chunks } = toContent(objects, options);
+      const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
+      variants.push({ deploymentId, bytes, objects: objects.map(objectName), clusters: names });
+    } catch (error) {
+      if (!hasReason(error, "Invalid", "Timeout", "RequestEntityTooLarge")) throw error;
+      for (const name of names) add(failed, messageOf(error), name);
+    }
+  }
+  return {
+    name: bundle.name,
+    path: bundle.path,
+    warnings: bundle.warnings,
+    variants,
+    kept: Array.from(kept, ([why, names]) => ({ why, clusters: names })),
+    failed: Array.from(failed, ([message, names]) => ({ message, clusters: names })),
+  };
+}
+
+/** The clusters are named beside it, and many may fail for the same reason. */
+function withoutPrefix(text: string, prefix: string): string {
+  return text.startsWith(prefix) ? text.slice(prefix.length) : text;
+}
+
+function add(groups: Map<string, string[]>, key: string, name: string): void {
+  const names = groups.get(key) ?? [];
+  names.push(name);
+  groups.set(key, names);
+}
