@@ -3,7 +3,7 @@ import { StatusError } from "@cortado/std/status";
 import type { BundleFile, BundleOptions } from "../bundle.ts";
 import { contentKind, type ContentKind } from "../content-kind.ts";
 import { releaseName } from "../source/names.ts";
-import { chartAround, checkChart, externalChart } from "./chart.ts";
+import { chartAround, externalChart, templateChart } from "./chart.ts";
 import { checkKustomizations, kustomizationFile, withHelmOutput } from "./kustomization.ts";
 import { marked, readObjects, withoutTests } from "./objects.ts";
 import { withOverlays } from "./overlays.ts";
@@ -65,8 +65,7 @@ async function renderTools(
   let output = "";
   if (helm) {
     if (chartDir === undefined) throw externalChart(options);
-    checkChart(files, chartDir);
-    output = await renderer.helmTemplate(files, helmRun(rendering, chartDir));
+    output = await templateChart(files, helmRun(rendering, chartDir), renderer);
     if (!kustomize) return readObjects("the output of helm", output);
     given = withHelmOutput(files, { dir: kustomizeDir, output });
   }
@@ -97,7 +96,6 @@ async function renderRaw(
     options.include === undefined && laid.some(({ name }) => name.startsWith("templates/"));
   if (!hasTemplates) return objects;
   const chart = chartAround(laid, bundle);
-  checkChart(chart, "");
-  const output = await renderer.helmTemplate(chart, helmRun(rendering, ""));
+  const output = await templateChart(chart, helmRun(rendering, ""), renderer);
   return [...objects, ...readObjects("the output of helm", output)];
 }

@@ -4,7 +4,7 @@ import type { BundleFile } from "../bundle.ts";
 export type HelmRun = {
   readonly release: string;
   readonly namespace: string;
-  /** Directory of the chart among the files; "" is their root. */
+  /** Directory or archive of the chart among the files; "" is their root. */
   readonly chartDir: string;
   readonly values: Readonly<Tree>;
   readonly skipSchemaValidation: boolean;
