@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createApiServer, type ApiServer } from "@cortado/apiserver";
+import type { User } from "@cortado/apiserver/api";
 import { newClient, type Client } from "@cortado/client";
 import { newLoopMetrics } from "@cortado/client/loop";
 import { startControllers } from "@cortado/controllers";
@@ -19,15 +20,12 @@ export class LoopWorld implements AsyncDisposable {
   readonly removed: string[] = [];
   readonly #stack: AsyncDisposableStack;
   readonly #stop: AbortController = new AbortController();
+  readonly #server: ApiServer;
 
   private constructor(clock: HeldClock, server: ApiServer, stack: AsyncDisposableStack) {
     this.clock = clock;
-    this.client = newClient(
-      inProcessTransport(server, {
-        name: "system:admin",
-        groups: ["system:masters", "system:authenticated"],
-      }),
-    );
+    this.#server = server;
+    this.client = this.as({ name: "system:admin", groups: ["system:masters", "system:authenticated"] });
     this.#stack = stack;
   }
 
@@ -67,6 +65,11 @@ export class LoopWorld implements AsyncDisposable {
 
   get signal(): AbortSignal {
     return this.#stop.signal;
+  }
+
+  /** A client of somebody else. */
+  as(user: User): Client {
+    return newClient(inProcessTransport(this.#server, user));
   }
 
   async addNode(name: string): Promise<void> {

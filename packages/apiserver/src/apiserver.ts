@@ -6,6 +6,7 @@ import { StatusError } from "@cortado/std/status";
 import type { Store } from "@cortado/store";
 import { builtInKinds, metricsKinds } from "@cortado/kinds/built-in";
 import { ownDefinitions } from "@cortado/kinds/custom";
+import type { CustomResourceDefinition } from "@cortado/kinds";
 import type { Tree } from "@cortado/kinds/tree";
 import {
   defaultTolerations,
@@ -18,6 +19,7 @@ import { definitionAdmission } from "./admission/definitions.ts";
 import { escalationCheck } from "./admission/escalation.ts";
 import { namespaceLifecycle } from "./admission/namespace-lifecycle.ts";
 import { quotaAdmission } from "./admission/quota.ts";
+import { withoutEffectStep } from "./admission/without-effect.ts";
 import { readPool, ServiceAddresses, serviceAllocation } from "./admission/service-addresses.ts";
 import { serviceAccountAdmission } from "./admission/service-account.ts";
 import type { ApiRequest, ApiResponse, User } from "./api.ts";
@@ -33,14 +35,14 @@ import { allow, questionOf, serveResource, type DispatchTools } from "./dispatch
 import { expireEvents } from "./event-expiry.ts";
 import { KindTable } from "./kind-table.ts";
 import { REQUESTS_MAX, RETRY_AFTER_S, WATCHES_MAX } from "./limits.ts";
-import type { HealthCheck, NodeStreams, TokenReader, UsageSource } from "./ports.ts";
+import type { HealthCheck, NodeStreams, StreamTarget, TokenReader, UsageSource, View } from "./ports.ts";
 import { readRequestInfo, type RequestInfo } from "./request-info.ts";
 import { errorResponse } from "./respond.ts";
 import type { Server } from "./server.ts";
 import { servePath } from "./paths.ts";
 import { follow } from "./storage/follow.ts";
+import { withViews } from "./storage/views.ts";
 import { targetOf } from "./subresources/streams.ts";
-import type { StreamTarget } from "./ports.ts";
 import { OpenApiDocuments } from "./openapi/documents.ts";
 
 export type ApiServerOptions = {
@@ -63,6 +65,10 @@ export type ApiServerOptions = {
   readonly healthChecks?: readonly HealthCheck[];
   readonly streams?: NodeStreams;
   readonly usage?: UsageSource;
+  /** More definitions that this server begins with: a hub's kinds. */
+  readonly definitions?: readonly CustomResourceDefinition[];
+  /** Kinds whose objects are computed; a definition must serve them. */
+  readonly views?: readonly View[];
 };
 
 export interface ApiServer extends AsyncDisposable {
@@ -108,7 +114,8 @@ class GenericServer implements ApiServer {
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
-    const { store, clock, random, log, serviceNetwork } = options;
+    const { clock, random, log, serviceNetwork } = options;
+    const store = withViews(options.store, options.views ?? []);
     this.#addresses = new ServiceAddresses(readPool(serviceNetwork.cidr), options.reservedAddresses ?? []);
     this.#tokens =
       options.serviceAccountKeys === undefined
@@ -136,6 +143,7 @@ class GenericServer implements ApiServer {
         definitionAdmission(own),
         escalationCheck(this.#policy),
         quotaAdmission(own),
+        withoutEffectStep,
       ],
     };
     this.#readToken = tokenReader({ server: this.#server, tokens: this.#tokens, others: options.readToken });
@@ -198,7 +206,7 @@ class GenericServer implements ApiServer {
     await bootstrap({
       handle: (request) => this.handle(request),
       network: this.#options.serviceNetwork,
-      definitions: ownDefinitions as unknown as readonly Tree[],
+      definitions: [...ownDefinitions, ...(this.#options.definitions ?? [])] as unknown as readonly Tree[],
       signal: this.#stopping.signal,
     });
     this.#events = expireEvents({ store, clock, log });

@@ -36,3 +36,9 @@ export const EVENT_MS: number = 60 * 60 * 1_000;
 export const EVENT_SWEEP_MS: number = EVENT_MS / 12;
 /** Events that are read before the event loop gets a turn. */
 export const EVENT_SWEEP_ITEMS = 100;
+/** Changes of a view that a watch may still start from; an older one lists again. */
+export const VIEW_EVENTS_KEPT = 2_000;
+/** Changes that wait for a watch of a view to be read; more and it is told to list again. */
+export const VIEW_EVENTS_WAITING_MAX = 20_000;
+/** Changes of a view that become events at once. */
+export const VIEW_EVENTS_READ = 100;

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import type { Tree } from "@cortado/kinds/tree";
 import type { User } from "./api.ts";
 
 /** A request about a running pod or a node, after it was allowed. */
@@ -76,3 +77,44 @@ export type TokenReader = (
   token: string,
   options: { readonly audiences: readonly string[] },
 ) => Promise<User | undefined>;
+
+/** An object of a view; `key` is `NAMESPACE/NAME`, or `NAME` of a kind without namespaces. */
+export type ViewItem = {
+  readonly key: string;
+  /** With apiVersion, kind, and a metadata without resourceVersion that stays the same while nothing changes. */
+  readonly object: Tree;
+  /** Of the newest thing that it is computed from: its resourceVersion. */
+  readonly revision: number;
+};
+
+export type ViewChange =
+  | { readonly kind: "added" | "changed"; readonly key: string }
+  /** With what it was. */
+  | { readonly kind: "gone"; readonly key: string; readonly item: ViewItem };
+
+/**
+ * A kind whose objects are computed and not stored. A definition must serve the kind; the server then asks the view where it
+ * would ask its store. Nothing is created or deleted through it.
+ */
+export interface View {
+  readonly group: string;
+  readonly plural: string;
+  /** What to do in place of creating or deleting one; ends a message. */
+  readonly instead: string;
+  get(key: string): ViewItem | undefined | Promise<ViewItem | undefined>;
+  /** Items whose key begins with `prefix` and is greater than `after`, in order of keys. */
+  list(query: {
+    readonly prefix: string;
+    readonly after: string | undefined;
+    readonly limit: number | undefined;
+  }): ViewPage | Promise<ViewPage>;
+  /**
+   * Keeps what somebody changed in an object and answers the revision of that, once it is durable.
+   * @throws StatusError that names what cannot be changed
+   */
+  put(change: { readonly key: string; readonly object: Tree; readonly current: Tree }): Promise<number>;
+  /** Tells each change after `get` answers it. */
+  changes(listener: (change: ViewChange) => void): Disposable;
+}
+
+export type ViewPage = { readonly items: readonly ViewItem[]; readonly remaining: number };

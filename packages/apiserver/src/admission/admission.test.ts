@@ -136,3 +136,19 @@ test("hostile words are data wherever they stand", async () => {
   assert.equal((await world.send("GET", "/api/v1/namespaces/default/secrets/s/constructor")).status, 404);
   assert.equal((await world.send("GET", "/api/v1/namespaces/default/constructor")).status, 404);
 });
+
+test("what is kept but has no effect says so to whoever writes it", async () => {
+  await using world = await startApiWorld();
+  const path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
+  const spec = { maxReplicas: 2, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "d" } };
+  const { status, response } = await world.send("POST", path, { body: { metadata: { name: "h" }, spec } });
+  assert.equal(status, 201);
+  assert.match(
+    response.warnings?.join() ?? "",
+    /HorizontalPodAutoscaler is stored, but has no effect .* use kubectl scale/,
+  );
+  const plain = await world.send("POST", "/api/v1/namespaces/default/configmaps", {
+    body: { metadata: { name: "m" } },
+  });
+  assert.equal(plain.response.warnings, undefined);
+});

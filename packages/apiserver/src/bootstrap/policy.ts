@@ -22,6 +22,9 @@ function paths(...urls: readonly string[]): Tree {
 
 const coreNamespaced =
   "configmaps,endpoints,persistentvolumeclaims,pods,replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services";
+// Contents hold what secrets became, and tokens are secrets: neither is for whoever only looks.
+const fleetSources = "bundlenamespacemappings,bundles,gitrepos,helmops,imagescans,schedules";
+const fleetRows = "bundledeployments";
 const viewRules = [
   on(
     "",
@@ -41,6 +44,8 @@ const viewRules = [
   on("metrics.k8s.io", "pods,nodes", read),
   on("openfaas.com", "functions,functions/status", read),
   on("telemetry.cortado.dev", "alerts", read),
+  on("fleet.cattle.io", `${fleetSources},${fleetRows},clusters,clustergroups`, read),
+  on("fleet.cattle.io", "bundles/status,clusters/status,clustergroups/status,gitrepos/status", read),
 ];
 const editRules = [
   on("", "pods/attach,pods/exec,pods/portforward,pods/proxy,secrets,services/proxy", read),
@@ -64,8 +69,12 @@ const editRules = [
   on("coordination.k8s.io", "leases", all),
   on("openfaas.com", "functions", write),
   on("telemetry.cortado.dev", "alerts", write),
+  on("fleet.cattle.io", `${fleetSources},clustergroups`, write),
+  on("fleet.cattle.io", fleetRows, ["patch", "update"]),
 ];
 const adminRules = [
+  on("fleet.cattle.io", "clusters,clusterregistrations,clusterregistrationtokens", all),
+  on("fleet.cattle.io", "gitreporestrictions,policies", all),
   on("authorization.k8s.io", "localsubjectaccessreviews", ["create"]),
   on("rbac.authorization.k8s.io", "rolebindings,roles", all),
 ];

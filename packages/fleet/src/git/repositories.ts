@@ -1,0 +1,336 @@
+import type { Client, Stored } from "@cortado/client";
+import { keyOf, splitKey, startInformer, type Informer, type Key } from "@cortado/client/informer";
+import { again, done, startLoop, type Loop, type LoopMetrics, type Outcome } from "@cortado/client/loop";
+import { bundles, gitRepos, type FleetCondition, type GitRepo } from "@cortado/kinds/fleet";
+import type { ResourceType } from "@cortado/kinds/resources";
+import { toTime, type Clock } from "@cortado/std/clock";
+import type { Log } from "@cortado/std/log";
+import type { Random } from "@cortado/std/random";
+import { hasReason, messageOf, StatusError } from "@cortado/std/status";
+import type { Compiled, CompileOptions, SourceTree } from "../compile/bundle.ts";
+import type { Applied, ClusterKey } from "../hub/ports.ts";
+import { REPO_LABEL } from "../hub/sources/bundle-plan.ts";
+import type { Git, GitCommit, GitRemote } from "./git.ts";
+import {
+  POLL_JITTER,
+  POLL_MS_DEFAULT,
+  POLL_MS_MIN,
+  POLL_MS_WITH_WEBHOOK,
+  REPOSITORIES_AT_ONCE,
+} from "./limits.ts";
+import { readLogin, readSigners } from "./repository-secrets.ts";
+import { parseDuration } from "./duration.ts";
+import { isSameRepository, type Push } from "./webhooks.ts";
+
+export type RepositoryPorts = {
+  readonly client: Client;
+  readonly git: Git;
+  readonly compile: (tree: SourceTree, options: CompileOptions) => Promise<Compiled>;
+  readonly apply: (gitRepo: ClusterKey, compiled: Compiled, commit: string) => Promise<Applied>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly loopMetrics: LoopMetrics;
+  readonly signal: AbortSignal;
+  /** Refuse what Fleet refuses. */
+  readonly isStrict: boolean;
+};
+
+export interface Repositories {
+  readonly synced: Promise<void>;
+  /** A push was told: who follows that branch looks now. Answers how many do. */
+  pushed(push: Push): number;
+  /** Looks now at every GitRepo whose address is this one. */
+  wake(url: string): number;
+  /** Resolves when no round runs. */
+  idle(): Promise<void>;
+}
+
+/** What was last applied of a GitRepo; forgotten by a restart, and then applied once more, which changes nothing. */
+type Seen = { readonly commit: string; readonly generation: number };
+
+/** Follows GitRepos: looks at their remote, compiles a new commit, and has its bundles applied. A problem changes nothing that runs. */
+export function followRepositories(ports: RepositoryPorts): Repositories {
+  const { client, clock, log, signal, loopMetrics } = ports;
+  const informer = startInformer(client, gitRepos, { clock, log, signal });
+  const rounds = new Rounds(ports, informer);
+  const loop = startLoop({
+    name: "gitrepo",
+    reconcile: (key) => rounds.round(key),
+    keys: () => [...informer.list()].map(keyOf),
+    workers: REPOSITORIES_AT_ONCE,
+    ready: informer.synced,
+    clock,
+    log,
+    metrics: loopMetrics,
+    signal,
+  });
+  informer.subscribe(({ key, old, now }) => {
+    // Our own status writes need no round.
+    if (old !== undefined && now !== undefined && generationOf(old) === generationOf(now)) return;
+    rounds.isDue.add(key);
+    loop.add(key);
+  });
+  return {
+    synced: informer.synced,
+    pushed: (push) => wakeAll(informer, { loop, rounds }, (repo) => followsPush(repo, push), push.commit),
+    wake: (url) => wakeAll(informer, { loop, rounds }, ({ spec }) => isSameRepository(spec.repo, url)),
+    idle: () => loop.idle(),
+  };
+}
+
+function wakeAll(
+  informer: Informer<GitRepo>,
+  { loop, rounds }: { readonly loop: Loop; readonly rounds: Rounds },
+  follows: (repo: Stored<GitRepo>) => boolean,
+  commit?: string,
+): number {
+  const found = [...informer.list()].filter(follows).map(keyOf);
+  for (const key of found) {
+    rounds.isDue.add(key);
+    if (commit !== undefined) rounds.told.set(key, commit);
+    loop.add(key);
+  }
+  return found.length;
+}
+
+/** A branch of its own, or a tag of what its revision may be; a GitRepo without a branch follows `master`. */
+function followsPush({ spec }: Stored<GitRepo>, push: Push): boolean {
+  if (!push.urls.some((url) => isSameRepository(url, spec.repo))) return false;
+  const { branch = "", revision = "" } = spec;
+  if (branch === "" && revision !== "") return push.tag !== undefined || push.branch === revision;
+  return push.branch === (branch === "" ? "master" : branch);
+}
+
+class Rounds {
+  readonly #ports: RepositoryPorts;
+  readonly #informer: Informer<GitRepo>;
+  readonly #seen = new Map<Key, Seen>();
+  readonly #lookedAtMs = new Map<Key, number>();
+  readonly isDue: Set<Key> = new Set();
+  /** Commits that webhooks told. */
+  readonly told = new Map<Key, string>();
+
+  constructor(ports: RepositoryPorts, informer: Informer<GitRepo>) {
+    this.#ports = ports;
+    this.#informer = informer;
+  }
+
+  async round(key: Key): Promise<Outcome> {
+    const repo = this.#informer.get(key);
+    if (repo === undefined) {
+      this.#seen.delete(key);
+      this.#lookedAtMs.delete(key);
+      await this.#removeBundles(splitKey(key));
+      return done;
+    }
+    if (repo.metadata.deletionTimestamp !== undefined) return done;
+    const everyMs = pollMs(repo, this.#ports.random);
+    const waitMs = (this.#lookedAtMs.get(key) ?? -Infinity) + everyMs - this.#ports.clock.monotonicMs();
+    if (!this.isDue.has(key) && waitMs > 0) return again(waitMs);
+    this.isDue.delete(key);
+    this.#lookedAtMs.set(key, this.#ports.clock.monotonicMs());
+    await this.#follow(key, repo);
+    return repo.spec.disablePolling === true ? done : again(everyMs);
+  }
+
+  async #follow(key: Key, repo: Stored<GitRepo>): Promise<void> {
+    const { git, log, signal } = this.#ports;
+    const told = this.told.get(key);
+    this.told.delete(key);
+    let commit: GitCommit;
+    let remote: GitRemote;
+    try {
+      remote = await this.#remote(repo);
+      commit = await git.look(remote, repo.spec, { signal });
+    } catch (error) {
+      await this.#tell(repo, { polling: messageOf(error) });
+      return;
+    }
+    const seen = this.#seen.get(key);
+    if (seen?.commit === commit.commit && seen.generation === generationOf(repo)) {
+      await this.#tell(repo, { polling: "", commit: commit.commit, told });
+      return;
+    }
+    try {
+      const problems = await this.#applyCommit(repo, remote, commit);
+      // A commit with problems is not looked at again until something changes: it would say the same.
+      this.#seen.set(key, { commit: commit.commit, generation: generationOf(repo) });
+      await this.#tell(repo, { polling: "", commit: commit.commit, told, problems, isApplied: true });
+      log.info("a commit was applied", { gitRepo: key, commit: commit.commit, problems: problems.length });
+    } catch (error) {
+      if (hasReason(error, "Conflict")) return;
+      await this.#tell(repo, { polling: "", told, problems: [messageOf(error)], commit: commit.commit });
+    }
+  }
+
+  async #applyCommit(
+    repo: Stored<GitRepo>,
+    remote: GitRemote,
+    commit: GitCommit,
+  ): Promise<readonly string[]> {
+    const { client, git, compile, apply, signal, isStrict } = this.#ports;
+    const signers = await readSigners(client, repo, signal);
+    await using tree = await git.bring(remote, commit, {
+      signal,
+      ...(signers === undefined ? {} : { signers }),
+    });
+    const compiled = await compile(tree, compileOptions(repo, commit.commit, isStrict));
+    const applied = await apply(placeOf(repo), compiled, commit.commit);
+    return [
+      ...compiled.problems.map(({ message }) => message),
+      ...applied.kept.map(({ name, why }) => `Bundle ${name} is kept: ${why}`),
+    ];
+  }
+
+  async #remote({ spec, metadata }: Stored<GitRepo>): Promise<GitRemote> {
+    const { client, signal } = this.#ports;
+    const login = await readLogin(
+      client,
+      { namespace: metadata.namespace ?? "", name: spec.clientSecretName },
+      signal,
+    );
+    return {
+      url: spec.repo,
+      ...(login === undefined ? {} : { login }),
+      ...(spec.caBundle === undefined || spec.caBundle === ""
+        ? {}
+        : { authority: Buffer.from(spec.caBundle, "base64").toString("utf8") }),
+      ...(spec.insecureSkipTLSVerify === true ? { insecureSkipTlsVerify: true } : {}),
+    };
+  }
+
+  async #tell(
+    repo: Stored<GitRepo>,
+    found: {
+      /** Why the remote could not be looked at; empty: it could. */
+      readonly polling: string;
+      readonly commit?: string;
+      readonly told?: string | undefined;
+      readonly problems?: readonly string[];
+      readonly isApplied?: boolean;
+    },
+  ): Promise<void> {
+    const { client, clock, signal } = this.#ports;
+    const { polling, commit, told, problems, isApplied } = found;
+    const now = toTime(clock.nowMs());
+    const wanted: FleetCondition[] = [condition("GitPolling", polling === "", polling)];
+    if (problems !== undefined) {
+      wanted.push(condition("Accepted", problems.length === 0, problems.join("; ")));
+      wanted.push(condition("Stalled", problems.length > 0, problems.join("; ")));
+    }
+    const old = repo.status?.conditions ?? [];
+    const conditions = mergeConditions(old, wanted, now);
+    const status = {
+      ...(commit === undefined ? {} : { pollingCommit: commit }),
+      ...(isApplied === true ? { commit, observedGeneration: generationOf(repo) } : {}),
+      ...(told === undefined ? {} : { webhookCommit: told, lastWebhookTime: now }),
+    };
+    const isSame =
+      conditions === old &&
+      Object.entries(status).every(([name, value]) => repo.status?.[name as "commit"] === value);
+    if (isSame) return;
+    const body = {
+      metadata: { resourceVersion: repo.metadata.resourceVersion },
+      status: { ...status, lastPollingTriggered: now, conditions },
+    };
+    const written = await client.patch(gitRepos as ResourceType<GitRepo>, {
+      ...placeOf(repo),
+      type: "merge",
+      subresource: "status",
+      body,
+      signal,
+    });
+    await this.#informer.seen(written.metadata.resourceVersion);
+  }
+
+  /** Whoever deletes a GitRepo deletes what it brought; each Bundle itself says whether its resources stay. */
+  async #removeBundles({ namespace, name }: ClusterKey): Promise<void> {
+    const { client, signal, log } = this.#ports;
+    const { items } = await client.list(bundles, {
+      namespace,
+      labelSelector: `${REPO_LABEL}=${name}`,
+      signal,
+    });
+    for (const { metadata } of items)
+      await client.delete(bundles, { namespace, name: metadata.name, signal }).catch((error: unknown) => {
+        if (!hasReason(error, "NotFound")) throw error;
+      });
+    if (items.length > 0)
+      log.info("a GitRepo was deleted, and its bundles with it", { name, bundles: items.length });
+  }
+}
+
+function generationOf({ metadata }: Stored<GitRepo>): number {
+  return metadata.generation ?? 0;
+}
+
+function placeOf({ metadata }: Stored<GitRepo>): ClusterKey {
+  return { namespace: metadata.namespace ?? "", name: metadata.name };
+}
+
+function condition(type: string, isTrue: boolean, message: string): FleetCondition {
+  return {
+    type,
+    status: isTrue ? "True" : "False",
+    ...(message === "" ? {} : { message: message.slice(0, 2_000) }),
+  };
+}
+
+/** The old list itself when nothing differs. */
+function mergeConditions(
+  old: readonly FleetCondition[],
+  wanted: readonly FleetCondition[],
+  now: string,
+): readonly FleetCondition[] {
+  const merged = wanted.map((one) => {
+    const before = old.find(({ type }) => type === one.type);
+    if (before?.status === one.status && (before.message ?? "") === (one.message ?? "")) return before;
+    const changedAt = before?.status === one.status ? before.lastTransitionTime : now;
+    return { ...one, lastUpdateTime: now, lastTransitionTime: changedAt ?? now };
+  });
+  if (merged.every((one) => old.includes(one))) return old;
+  return [...old.filter(({ type }) => !merged.some((one) => one.type === type)), ...merged];
+}
+
+/** How long until the next look (fleet.md 4); @throws StatusError "Invalid" for an interval that is none */
+function pollMs({ spec, status }: Stored<GitRepo>, random: Random): number {
+  const given = spec.pollingInterval === undefined ? undefined : parseDuration(spec.pollingInterval);
+  if (spec.pollingInterval !== undefined && given === undefined)
+    throw new StatusError(
+      "Invalid",
+      `spec.pollingInterval ${JSON.stringify(spec.pollingInterval)} is not a duration such as 15s or 5m`,
+    );
+  const usual = (status?.webhookCommit ?? "") === "" ? POLL_MS_DEFAULT : POLL_MS_WITH_WEBHOOK;
+  const ms = Math.max(POLL_MS_MIN, given === undefined || given === 0 ? usual : given);
+  return ms * (1 + POLL_JITTER * random.float());
+}
+
+function compileOptions(
+  { spec, metadata }: Stored<GitRepo>,
+  commit: string,
+  strict: boolean,
+): CompileOptions {
+  return {
+    repo: metadata.name,
+    commit,
+    strict,
+    labels: { ...withoutFleet(metadata.labels ?? {}), [REPO_LABEL]: metadata.name },
+    paths: spec.paths ?? [],
+    bundles: (spec.bundles ?? []).map(({ base = "", options }) =>
+      options === undefined ? { base } : { base, options },
+    ),
+    targets: (spec.targets ?? []) as NonNullable<CompileOptions["targets"]>,
+    paused: spec.paused === true,
+    keepResources: spec.keepResources === true,
+    deleteNamespace: spec.deleteNamespace === true,
+    forceSyncGeneration: spec.forceSyncGeneration ?? 0,
+    ...(spec.targetNamespace === undefined ? {} : { targetNamespace: spec.targetNamespace }),
+    ...(spec.serviceAccount === undefined ? {} : { serviceAccount: spec.serviceAccount }),
+    ...(spec.correctDrift === undefined ? {} : { correctDrift: spec.correctDrift }),
+  };
+}
+
+function withoutFleet(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(labels).filter(([name]) => !name.includes("cattle.io")));
+}

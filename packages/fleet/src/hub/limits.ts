@@ -1,0 +1,50 @@
+/** A store unheard for so long is Offline (issue: `--offline-after`). */
+export const OFFLINE_AFTER_MS = 30_000;
+/** One look at all stores' times: what Offline may be late by. */
+export const HEARD_LOOK_MS = 1_000;
+/** An object's status is written at most once in this time. */
+export const STATUS_EVERY_MS = 1_000;
+/** Changes of one moment are gathered for so long before the first write. */
+export const STATUS_GATHER_MS = 20;
+/** A rollout is looked at at most once in this time. */
+export const ROLLOUT_EVERY_MS = 500;
+/** Writes to the API at once, of one kind of work. */
+export const WRITES_AT_ONCE = 16;
+/** How long a wave's store may take until it is Ready. */
+export const WAVE_DEADLINE_MS: number = 5 * 60_000;
+/** The hub's own sign of life: a store that was Ready is believed for as long as this was renewed. */
+export const HUB_SEEN_MS = 10_000;
+/** Clusters read in one page at start and when a bundle changed. */
+export const PAGE_ITEMS = 500;
+/** Chunks that go right behind `desired`; the agent asks for the others. */
+export const INLINE_BYTES_MAX: number = 4 * 1024 * 1024;
+/** Chunks kept in memory, compressed. */
+export const CHUNK_CACHE_BYTES: number = 32 * 1024 * 1024;
+/** Largest message of an agent: a status of 100 bundles with ten resources each fits. */
+export const MESSAGE_BYTES_MAX: number = 4 * 1024 * 1024;
+/** Bundles in one status. */
+export const REPORTS_MAX = 2_000;
+/** Chunks in one want. */
+export const WANT_MAX = 10_000;
+/** Held connections; more stores sleep. */
+export const HELD_MAX = 20_000;
+export const SLEEP_MS: number = 5 * 60_000;
+/** A hello must come this soon after the connection. */
+export const HELLO_MS = 10_000;
+export const CERTIFICATE_DAYS = 365;
+/** A challenge is good for this long. */
+export const CHALLENGE_MS = 60_000;
+/** Body of a registration or renewal. */
+export const REQUEST_BYTES_MAX: number = 64 * 1024;
+/** Files up to this size together stay in the Bundle, for people to read; more go beside it, under contentsId. */
+export const INLINE_FILES_BYTES_MAX: number = 256 * 1024;
+/** Generations of a bundle that are kept, beside those that some store may run. */
+export const GENERATIONS_KEPT = 3;
+/** Resources and stores that are named in a status (fleet.md 1.3). */
+export const NAMED_MAX = 10;
+/** Text of a message that a store sends. */
+export const MESSAGE_CHARS_MAX = 1_000;
+/** Bundles removed with keepResources that are remembered for stores that were dark. */
+export const KEPT_MAX = 1_000;
+/** Chunks that nobody needs are removed this long after the last look. */
+export const GARBAGE_MS: number = 10 * 60_000;
