@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { at } from "@cortado/kinds/tree";
 import { newStockRenderer, type StockRendererOptions } from "@cortado/fleet/compile/node";
 import { render } from "@cortado/fleet/compile/render";
@@ -232,4 +233,18 @@ test("a chart may be an archive of the repository", async (context) => {
   const content = readFileSync(join(folder, "till-0.1.0.tgz"));
   const objects = await rendered({ "charts/till.tgz": content }, { helm: { chart: "./charts/till.tgz" } });
   assert.deepEqual(names(objects), ["CustomResourceDefinition/tills.shop.example", "Deployment/shop-till"]);
+});
+
+test("a run ends when it is told to", async (context) => {
+  const { folder } = world(context);
+  const renderer = newStockRenderer({ helm: stockClient("helm"), kubectl: stockClient("kubectl"), folder });
+  const endless = `{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}`;
+  const files = filesOf({ ...chart, "templates/x.yaml": endless });
+  const controller = new AbortController();
+  const rendering = render(files, {}, { renderer, bundle: { name: "shop" }, signal: controller.signal });
+  const ended = assert.rejects(rendering, { message: "the hub stops" });
+  await sleep(500);
+  controller.abort(new Error("the hub stops"));
+  await ended;
+  assert.deepEqual(readdirSync(folder), []);
 });

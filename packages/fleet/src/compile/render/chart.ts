@@ -73,8 +73,13 @@ export function externalChart({ helm }: BundleOptions): StatusError {
 }
 
 /** A chart around `templates/` of plain manifests, as Fleet makes one. */
-export function chartAround(files: readonly BundleFile[], bundle: string): readonly BundleFile[] {
-  const text = `apiVersion: v2\nname: ${JSON.stringify(bundle)}\nversion: 0.0.0\n`;
+export function chartAround(
+  files: readonly BundleFile[],
+  { name, commit = "" }: { readonly name: string; readonly commit?: string },
+): readonly BundleFile[] {
+  const build = /^[0-9a-f]{12}/.exec(commit)?.[0];
+  const version = `v0.0.0${build === undefined ? "" : `+${build}`}`;
+  const text = `apiVersion: v2\nname: ${JSON.stringify(name)}\nversion: ${version}\n`;
   return [
     { name: "Chart.yaml", content: new TextEncoder().encode(text) },
     ...files.filter(({ name }) => name.startsWith("templates/")),

@@ -10,12 +10,18 @@ import { withOverlays } from "./overlays.ts";
 import { rawFiles } from "./raw-files.ts";
 import type { HelmRun, Renderer } from "./renderer.ts";
 
-export type { HelmRun, Renderer } from "./renderer.ts";
+export type { HelmRun, KustomizeRun, Renderer } from "./renderer.ts";
 
 export type RenderOptions = {
   readonly renderer: Renderer;
   /** `idPrefix` stands before the name in the id of the set of objects; Fleet's command line has none. */
-  readonly bundle: { readonly name: string; readonly idPrefix?: string };
+  readonly bundle: {
+    readonly name: string;
+    readonly idPrefix?: string;
+    /** Of the repository: in the version of a chart that is made around templates. */
+    readonly commit?: string;
+  };
+  readonly signal?: AbortSignal;
 };
 
 /**
@@ -27,20 +33,24 @@ export type RenderOptions = {
 export async function render(
   files: readonly BundleFile[],
   options: BundleOptions,
-  { renderer, bundle }: RenderOptions,
+  { renderer, bundle, signal }: RenderOptions,
 ): Promise<readonly Tree[]> {
   refuse(options);
   const names = new Set(files.map(({ name }) => name));
   const kind = contentKind(options, (name) => names.has(name));
-  const run = { release: options.helm?.releaseName || releaseName(bundle.name), options, renderer };
+  const release = options.helm?.releaseName || releaseName(bundle.name);
+  const run = { release, options, renderer, signal };
   const objects =
-    kind.helm || kind.kustomize
-      ? await renderTools(files, kind, run)
-      : await renderRaw(files, bundle.name, run);
+    kind.helm || kind.kustomize ? await renderTools(files, kind, run) : await renderRaw(files, bundle, run);
   return marked(withoutTests(objects), { bundle, options });
 }
 
-type Rendering = { readonly release: string; readonly options: BundleOptions; readonly renderer: Renderer };
+type Rendering = {
+  readonly release: string;
+  readonly options: BundleOptions;
+  readonly renderer: Renderer;
+  readonly signal: AbortSignal | undefined;
+};
 
 function refuse({ helm, downstreamResources }: BundleOptions): void {
   if ((helm?.valuesFrom ?? []).length > 0)
@@ -60,7 +70,7 @@ async function renderTools(
   { helm, kustomize, chartDir, kustomizeDir }: ContentKind,
   rendering: Rendering,
 ): Promise<readonly Tree[]> {
-  const { options, renderer } = rendering;
+  const { options, renderer, signal } = rendering;
   let given = files;
   let output = "";
   if (helm) {
@@ -71,11 +81,15 @@ async function renderTools(
   }
   kustomizationFile(given, kustomizeDir);
   checkKustomizations(given);
-  return readObjects("the output of kustomize", await renderer.kustomize(given, kustomizeDir));
+  return readObjects(
+    "the output of kustomize",
+    await renderer.kustomize(given, { dir: kustomizeDir, signal }),
+  );
 }
 
-function helmRun({ release, options }: Rendering, chartDir: string): HelmRun {
+function helmRun({ release, options, signal }: Rendering, chartDir: string): HelmRun {
   return {
+    signal,
     release,
     chartDir,
     namespace: options.namespace || options.defaultNamespace || "default",
@@ -86,11 +100,12 @@ function helmRun({ release, options }: Rendering, chartDir: string): HelmRun {
 
 async function renderRaw(
   files: readonly BundleFile[],
-  bundle: string,
+  bundle: RenderOptions["bundle"],
   rendering: Rendering,
 ): Promise<readonly Tree[]> {
-  const { options, renderer } = rendering;
-  const laid = await withOverlays(files, options.yaml?.overlays ?? [], renderer);
+  const { options, renderer, signal } = rendering;
+  const kustomize: Renderer["kustomize"] = (given, run) => renderer.kustomize(given, { ...run, signal });
+  const laid = await withOverlays(files, options.yaml?.overlays ?? [], { ...renderer, kustomize });
   const objects = rawFiles(laid, options).flatMap(({ name, content }) => readObjects(name, content));
   const hasTemplates =
     options.include === undefined && laid.some(({ name }) => name.startsWith("templates/"));
