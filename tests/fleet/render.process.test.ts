@@ -1,17 +1,21 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { at } from "@cortado/kinds/tree";
 import { newStockRenderer, type StockRendererOptions } from "@cortado/fleet/compile/node";
 import { render } from "@cortado/fleet/compile/render";
 import type { BundleFile, BundleOptions } from "@cortado/fleet/compile/bundle";
-import { stockClient } from "../clients/clients.ts";
+import { run, stockClient } from "../clients/clients.ts";
 
 type World = {
   readonly folder: string;
-  readonly rendered: (texts: Record<string, string>, options?: BundleOptions) => ReturnType<typeof render>;
+  readonly rendered: (
+    texts: Record<string, string | Uint8Array>,
+    options?: BundleOptions,
+  ) => ReturnType<typeof render>;
 };
 
 function world(context: TestContext, over: Partial<StockRendererOptions> = {}): World {
@@ -32,8 +36,11 @@ function world(context: TestContext, over: Partial<StockRendererOptions> = {}): 
   };
 }
 
-function filesOf(texts: Readonly<Record<string, string>>): readonly BundleFile[] {
-  return Object.entries(texts).map(([name, text]) => ({ name, content: new TextEncoder().encode(text) }));
+function filesOf(texts: Readonly<Record<string, string | Uint8Array>>): readonly BundleFile[] {
+  return Object.entries(texts).map(([name, text]) => ({
+    name,
+    content: typeof text === "string" ? new TextEncoder().encode(text) : text,
+  }));
 }
 
 const chart = {
@@ -200,4 +207,44 @@ test("a chart whose dependencies are missing is refused by helm's own words", as
   const { rendered } = world(context);
   const needy = `${chart["Chart.yaml"]}dependencies: [{name: other, version: 1.0.0, repository: "https://charts.example"}]\n`;
   await assert.rejects(rendered({ ...chart, "Chart.yaml": needy }), /missing in charts\/ directory: other/);
+});
+
+const asking = `{{- define "till.key" }}{{ $old := (lookup "v1" "Secret" .Release.Namespace "till") }}{{ $old }}{{ end }}`;
+
+test("a chart that asks the store is refused by the place where it asks, and one that does not ask is not", async (context) => {
+  const { rendered } = world(context);
+  const files = { ...chart, "templates/_key.tpl": asking };
+  assert.equal((await rendered(files)).length, 2);
+  const asks = map.replace("k: v", 'k: {{ include "till.key" . }}');
+  await assert.rejects(rendered({ ...files, "templates/asks.yaml": asks }), {
+    reason: "Invalid",
+    message: /^templates\/_key\.tpl: lookup asks the store .*_key\.tpl:1:/s,
+  });
+});
+
+test("a chart may be an archive of the repository", async (context) => {
+  const { rendered, folder } = world(context);
+  for (const [name, text] of Object.entries(chart)) {
+    mkdirSync(dirname(join(folder, "till", name)), { recursive: true });
+    writeFileSync(join(folder, "till", name), text);
+  }
+  const packed = await run(stockClient("helm"), ["package", join(folder, "till"), "-d", folder]);
+  assert.equal(packed.code, 0, packed.err);
+  const content = readFileSync(join(folder, "till-0.1.0.tgz"));
+  const objects = await rendered({ "charts/till.tgz": content }, { helm: { chart: "./charts/till.tgz" } });
+  assert.deepEqual(names(objects), ["CustomResourceDefinition/tills.shop.example", "Deployment/shop-till"]);
+});
+
+test("a run ends when it is told to", async (context) => {
+  const { folder } = world(context);
+  const renderer = newStockRenderer({ helm: stockClient("helm"), kubectl: stockClient("kubectl"), folder });
+  const endless = `{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}`;
+  const files = filesOf({ ...chart, "templates/x.yaml": endless });
+  const controller = new AbortController();
+  const rendering = render(files, {}, { renderer, bundle: { name: "shop" }, signal: controller.signal });
+  const ended = assert.rejects(rendering, { message: "the hub stops" });
+  await sleep(500);
+  controller.abort(new Error("the hub stops"));
+  await ended;
+  assert.deepEqual(readdirSync(folder), []);
 });

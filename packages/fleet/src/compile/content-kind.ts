@@ -5,7 +5,7 @@ import { chartFolder } from "./chart-folder.ts";
 export type ContentKind = {
   readonly helm: boolean;
   readonly kustomize: boolean;
-  /** Directory of the chart among the files; undefined: it comes from elsewhere. */
+  /** Directory or archive of the chart among the files; undefined: it comes from elsewhere. */
   readonly chartDir: string | undefined;
   /** Directory of the kustomization. */
   readonly kustomizeDir: string;
@@ -41,6 +41,7 @@ function chartDirOf(options: BundleOptions, has: (name: string) => boolean): str
   const copied = chartFolder(chart);
   if (has(`${copied}/Chart.yaml`)) return copied;
   const dir = relative(chart);
+  if (dir.endsWith(".tgz") && has(dir)) return dir;
   return has(dir === "" ? "Chart.yaml" : `${dir}/Chart.yaml`) ? dir : undefined;
 }
 

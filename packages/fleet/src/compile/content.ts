@@ -30,20 +30,26 @@ export function toContent(objects: readonly Readonly<Tree>[], options: BundleOpt
     MANIFEST_ID_LENGTH,
   );
   const deploy = deployOptions(options);
-  const { diff: _diff, correctDrift: _correctDrift, ...counted } = deploy;
   return {
     manifestId,
-    deploymentId: `${manifestId}:${sha256(canonicalJson(counted))}`,
+    deploymentId: deploymentId(manifestId, deploy),
     options: deploy,
     chunks,
   };
+}
+
+/** Id of a manifest with options. */
+export function deploymentId(manifestId: string, options: DeployOptions): string {
+  const { diff: _diff, correctDrift: _correctDrift, ...counted } = options;
+  return `${manifestId}:${sha256(canonicalJson(counted))}`;
 }
 
 function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-function deployOptions({ helm, ...options }: BundleOptions): DeployOptions {
+/** What an agent has to know of merged options. */
+export function deployOptions({ helm, ...options }: BundleOptions): DeployOptions {
   const { takeOwnership, timeoutSeconds } = helm ?? {};
   const given: { readonly [Key in keyof DeployOptions]: DeployOptions[Key] | undefined } = {
     defaultNamespace: options.defaultNamespace,

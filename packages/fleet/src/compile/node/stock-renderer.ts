@@ -30,7 +30,7 @@ export type StockRendererOptions = {
  */
 export function newStockRenderer(options: StockRendererOptions): Renderer {
   return {
-    helmTemplate: (files, { release, namespace, chartDir, values, skipSchemaValidation }) =>
+    helmTemplate: (files, { release, namespace, chartDir, values, skipSchemaValidation, signal }) =>
       inFolder(options, files, async (folder) => {
         const path = join(folder, "values.json");
         await writeFile(path, jsonText(values));
@@ -38,12 +38,12 @@ export function newStockRenderer(options: StockRendererOptions): Renderer {
         words.push("--values", path, "--include-crds", "--skip-tests");
         if (skipSchemaValidation) words.push("--skip-schema-validation");
         if (options.kubeVersion !== undefined) words.push("--kube-version", options.kubeVersion);
-        return run({ tool: "helm", program: options.helm, words, folder }, options);
+        return run({ tool: "helm", program: options.helm, words, folder, signal }, options);
       }),
-    kustomize: (files, dir) =>
+    kustomize: (files, { dir, signal }) =>
       inFolder(options, files, (folder) => {
         const words = ["kustomize", join(folder, "files", dir)];
-        return run({ tool: "kubectl", program: options.kubectl, words, folder }, options);
+        return run({ tool: "kubectl", program: options.kubectl, words, folder, signal }, options);
       }),
   };
 }
@@ -78,6 +78,7 @@ type Running = {
   readonly program: string;
   readonly words: readonly string[];
   readonly folder: string;
+  readonly signal: AbortSignal | undefined;
 };
 
 const remedies = {
@@ -86,7 +87,7 @@ const remedies = {
 } as const;
 
 async function run(
-  { tool, program, words, folder }: Running,
+  { tool, program, words, folder, signal }: Running,
   options: StockRendererOptions,
 ): Promise<string> {
   try {
@@ -101,12 +102,15 @@ async function run(
   // The shell sets the limit and then is the program: what ends it at the limit ends the program.
   const script = `ulimit -v ${RENDER_SPACE_KIB} && exec "$0" "$@"`;
   return new Promise((resolve, reject) => {
-    execFile(
+    const end = (): void => void child.kill("SIGKILL");
+    const child = execFile(
       "/bin/sh",
       ["-c", script, program, ...words],
       { ...limits, killSignal: "SIGKILL" },
       (error, out, said) => {
+        signal?.removeEventListener("abort", end);
         if (error === null) return resolve(out);
+        if (signal?.aborted === true) return reject(signal.reason);
         if (error.code === ("ERR_CHILD_PROCESS_STDIO_MAXBUFFER" as unknown))
           return reject(new StatusError("RequestEntityTooLarge", `${tool} says more than ${bytesMax} bytes`));
         if (error.killed === true)
@@ -119,6 +123,8 @@ async function run(
         return reject(new StatusError("Invalid", `${tool}: ${told.slice(0, 2_000)}`, { cause: error }));
       },
     );
+    signal?.addEventListener("abort", end, { once: true });
+    if (signal?.aborted === true) end();
   });
 }
 

@@ -127,5 +127,5 @@ async function strategicMerge(object: Tree, patch: Tree, renderer: Renderer): Pr
     file("patch.yaml", whole),
     file("kustomization.yaml", { resources: ["object.yaml"], patches: [{ path: "patch.yaml" }] }),
   ];
-  return readObjects("the patched object", await renderer.kustomize(files, ""))[0];
+  return readObjects("the patched object", await renderer.kustomize(files, { dir: "" }))[0];
 }

@@ -148,12 +148,6 @@ const refused: readonly (readonly [
     /has 2 objects that it may be for/,
   ],
   [
-    "lookup",
-    { "Chart.yaml": "name: c", "templates/a.yaml": 'x: {{ lookup "v1" "Secret" "a" "b" }}' },
-    {},
-    /templates\/a\.yaml:1: lookup asks the store/,
-  ],
-  [
     "a schema of elsewhere",
     { "Chart.yaml": "name: c", "values.schema.json": '{"$ref": "http://127.0.0.1/x"}' },
     {},

@@ -3,19 +3,25 @@ import { StatusError } from "@cortado/std/status";
 import type { BundleFile, BundleOptions } from "../bundle.ts";
 import { contentKind, type ContentKind } from "../content-kind.ts";
 import { releaseName } from "../source/names.ts";
-import { chartAround, checkChart, externalChart } from "./chart.ts";
+import { chartAround, externalChart, templateChart } from "./chart.ts";
 import { checkKustomizations, kustomizationFile, withHelmOutput } from "./kustomization.ts";
 import { marked, readObjects, withoutTests } from "./objects.ts";
 import { withOverlays } from "./overlays.ts";
 import { rawFiles } from "./raw-files.ts";
 import type { HelmRun, Renderer } from "./renderer.ts";
 
-export type { HelmRun, Renderer } from "./renderer.ts";
+export type { HelmRun, KustomizeRun, Renderer } from "./renderer.ts";
 
 export type RenderOptions = {
   readonly renderer: Renderer;
   /** `idPrefix` stands before the name in the id of the set of objects; Fleet's command line has none. */
-  readonly bundle: { readonly name: string; readonly idPrefix?: string };
+  readonly bundle: {
+    readonly name: string;
+    readonly idPrefix?: string;
+    /** Of the repository: in the version of a chart that is made around templates. */
+    readonly commit?: string;
+  };
+  readonly signal?: AbortSignal;
 };
 
 /**
@@ -27,20 +33,24 @@ export type RenderOptions = {
 export async function render(
   files: readonly BundleFile[],
   options: BundleOptions,
-  { renderer, bundle }: RenderOptions,
+  { renderer, bundle, signal }: RenderOptions,
 ): Promise<readonly Tree[]> {
   refuse(options);
   const names = new Set(files.map(({ name }) => name));
   const kind = contentKind(options, (name) => names.has(name));
-  const run = { release: options.helm?.releaseName || releaseName(bundle.name), options, renderer };
+  const release = options.helm?.releaseName || releaseName(bundle.name);
+  const run = { release, options, renderer, signal };
   const objects =
-    kind.helm || kind.kustomize
-      ? await renderTools(files, kind, run)
-      : await renderRaw(files, bundle.name, run);
+    kind.helm || kind.kustomize ? await renderTools(files, kind, run) : await renderRaw(files, bundle, run);
   return marked(withoutTests(objects), { bundle, options });
 }
 
-type Rendering = { readonly release: string; readonly options: BundleOptions; readonly renderer: Renderer };
+type Rendering = {
+  readonly release: string;
+  readonly options: BundleOptions;
+  readonly renderer: Renderer;
+  readonly signal: AbortSignal | undefined;
+};
 
 function refuse({ helm, downstreamResources }: BundleOptions): void {
   if ((helm?.valuesFrom ?? []).length > 0)
@@ -60,23 +70,26 @@ async function renderTools(
   { helm, kustomize, chartDir, kustomizeDir }: ContentKind,
   rendering: Rendering,
 ): Promise<readonly Tree[]> {
-  const { options, renderer } = rendering;
+  const { options, renderer, signal } = rendering;
   let given = files;
   let output = "";
   if (helm) {
     if (chartDir === undefined) throw externalChart(options);
-    checkChart(files, chartDir);
-    output = await renderer.helmTemplate(files, helmRun(rendering, chartDir));
+    output = await templateChart(files, helmRun(rendering, chartDir), renderer);
     if (!kustomize) return readObjects("the output of helm", output);
     given = withHelmOutput(files, { dir: kustomizeDir, output });
   }
   kustomizationFile(given, kustomizeDir);
   checkKustomizations(given);
-  return readObjects("the output of kustomize", await renderer.kustomize(given, kustomizeDir));
+  return readObjects(
+    "the output of kustomize",
+    await renderer.kustomize(given, { dir: kustomizeDir, signal }),
+  );
 }
 
-function helmRun({ release, options }: Rendering, chartDir: string): HelmRun {
+function helmRun({ release, options, signal }: Rendering, chartDir: string): HelmRun {
   return {
+    signal,
     release,
     chartDir,
     namespace: options.namespace || options.defaultNamespace || "default",
@@ -87,17 +100,17 @@ function helmRun({ release, options }: Rendering, chartDir: string): HelmRun {
 
 async function renderRaw(
   files: readonly BundleFile[],
-  bundle: string,
+  bundle: RenderOptions["bundle"],
   rendering: Rendering,
 ): Promise<readonly Tree[]> {
-  const { options, renderer } = rendering;
-  const laid = await withOverlays(files, options.yaml?.overlays ?? [], renderer);
+  const { options, renderer, signal } = rendering;
+  const kustomize: Renderer["kustomize"] = (given, run) => renderer.kustomize(given, { ...run, signal });
+  const laid = await withOverlays(files, options.yaml?.overlays ?? [], { ...renderer, kustomize });
   const objects = rawFiles(laid, options).flatMap(({ name, content }) => readObjects(name, content));
   const hasTemplates =
     options.include === undefined && laid.some(({ name }) => name.startsWith("templates/"));
   if (!hasTemplates) return objects;
   const chart = chartAround(laid, bundle);
-  checkChart(chart, "");
-  const output = await renderer.helmTemplate(chart, helmRun(rendering, ""));
+  const output = await templateChart(chart, helmRun(rendering, ""), renderer);
   return [...objects, ...readObjects("the output of helm", output)];
 }

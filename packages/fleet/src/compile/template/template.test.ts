@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { seededRandom } from "@cortado/std/random";
+import { StatusError } from "@cortado/std/status";
 import { newTemplate } from "./template.ts";
 
 const dot = {
@@ -156,6 +158,84 @@ for (const [template, message] of faults)
   test(`refused: ${template}`, () => {
     assert.throws(() => newTemplate(template, { strict: false }).fill(dot), { name: "StatusError", message });
   });
+
+const words = [
+  "${",
+  "}",
+  "${-",
+  "-}",
+  "/*",
+  "*/",
+  "if",
+  "else",
+  "end",
+  "range",
+  "with",
+  "define",
+  "template",
+  "block",
+  "break",
+];
+const more = [
+  ".",
+  ".a",
+  "$",
+  "$x",
+  ":=",
+  "=",
+  ",",
+  "|",
+  "(",
+  ")",
+  '"a"',
+  "'b'",
+  "`c`",
+  "1",
+  "-2",
+  "1e309",
+  "nil",
+  "true",
+  "\n",
+  "x",
+];
+const called = [
+  "list",
+  "dict",
+  "add",
+  "printf",
+  '"%c %v %d"',
+  "index",
+  "get",
+  "until",
+  "repeat",
+  "substr",
+  "seq",
+  "toJson",
+  "eq",
+  "and",
+  "default",
+  "fromYaml",
+  "indent",
+  "slice",
+];
+
+test("whatever is written, a template is filled or refused", () => {
+  const random = seededRandom(7);
+  const parts = [...words, ...more, ...called];
+  let refusals = 0;
+  for (let round = 0; round < 20_000; round += 1) {
+    const length = 1 + random.integer(12);
+    const body = Array.from({ length }, () => parts[random.integer(parts.length)] ?? "").join(" ");
+    const text = round % 2 === 0 ? `\${ ${body} }` : body;
+    try {
+      assert.equal(typeof newTemplate(text, { strict: false }).fill({ a: { b: 1 } }), "string");
+    } catch (error) {
+      assert.ok(error instanceof StatusError && error.reason === "Invalid", `${text}: ${String(error)}`);
+      refusals += 1;
+    }
+  }
+  assert.ok(refusals > 5_000 && refusals < 20_000);
+});
 
 test("as Fleet, what is absent is written so", () => {
   assert.equal(newTemplate('${ index .ClusterLabels "none" }', { strict: true }).fill(dot), "<no value>");

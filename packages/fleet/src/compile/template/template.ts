@@ -27,7 +27,8 @@ export function newTemplate(text: string, { strict }: TemplateOptions): Filling 
       try {
         return filler.fill(template.nodes, dot);
       } catch (error) {
-        if (!(error instanceof StatusError)) throw error;
+        // A number that has no place in JavaScript: a code point past the last, a text of endless length.
+        if (!(error instanceof StatusError || error instanceof RangeError)) throw error;
         throw fault(filler.here, messageOf(error), { cause: error });
       }
     },

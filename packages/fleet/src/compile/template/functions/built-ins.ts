@@ -55,8 +55,9 @@ function isSame(given: Arguments, other: unknown): boolean {
   if (kinds[0] !== kinds[1])
     throw given.fault(`cannot compare ${goKind(one)} with ${goKind(second)}; make both text with toString`);
   if (kinds[0] === "tree") throw given.fault("compares no lists or maps; use deepEqual");
+  // The one comparison of JavaScript that holds a bigint equal to a number of the same value.
   return typeof one === "bigint" || typeof second === "bigint"
-    ? BigInt(one as bigint) === BigInt(second as bigint)
+    ? !((one as bigint) < (second as bigint)) && !((one as bigint) > (second as bigint))
     : sameTree(one, second);
 }
 
