@@ -1,6 +1,7 @@
 /**
  * What a store's agent and the hub say to each other, over one connection that the agent opened: JSON objects, one to a message, and
- * binary messages that are chunks of content. Version 1.
+ * binary messages that begin with one byte for their kind (`frames.ts`): 1 = chunk (32 bytes SHA-256, gzip), 2 = data of a stream (4 bytes
+ * of its number, big-endian, then bytes). Version 1.
  *
  *   agent                                   hub
  *   hello (who, what it has, after N)  ─▶
@@ -20,7 +21,10 @@ export const PROTOCOL = 1;
 export type Hello = {
   readonly type: "hello";
   readonly protocol: number;
-  /** What the last welcome gave; empty the first time. One that is older than the last shows a copied store. */
+  /**
+   * What the last welcome gave; empty the first time. One that is out of date shows a copied store; the word before the last is taken
+   * for as long as the last was never used, as a store may lose its power between a welcome and its disk.
+   */
   readonly session: string;
   /** The revision of the last `desired` that is on the store's disk; 0: tell all. */
   readonly after: number;
@@ -155,7 +159,7 @@ export type Status = {
 
 export type StatusAck = { readonly type: "statusAck"; readonly sequence: number };
 export type Want = { readonly type: "want"; readonly chunks: readonly string[] };
-/** A chunk follows as one binary message: 32 bytes of SHA-256, then gzip of the canonical JSON. */
+/** Each chunk follows as one binary message of kind 1; this instead of one that the hub does not have or may not give. */
 export type NoChunk = { readonly type: "noChunk"; readonly sha256: string; readonly message: string };
 
 /** Events of the journal, oldest first; each has the sequence of the store's journal. */
@@ -167,7 +171,7 @@ export type Sleep = { readonly type: "sleep"; readonly ms: number };
 /** Why the hub closes: the reason is a Status reason ("Forbidden", "Unauthorized", "Conflict", …). */
 export type Refusal = { readonly type: "refusal"; readonly reason: string; readonly message: string };
 
-/** A stream that the hub opens into the store's API: its bytes are HTTP/1.1, in binary messages with the stream's number. */
+/** A stream that the hub opens into the store's API: its bytes are HTTP/1.1, in binary messages of kind 2. */
 export type OpenStream = { readonly type: "open"; readonly stream: number };
 export type CloseStream = { readonly type: "close"; readonly stream: number };
 

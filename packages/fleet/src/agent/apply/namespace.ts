@@ -1,0 +1,44 @@
+import { createHash } from "node:crypto";
+import { namespaces } from "@cortado/kinds/resources";
+import { hasReason } from "@cortado/std/status";
+import { about, type ApplyPorts, type BundleToApply } from "./ports.ts";
+import { FIELD_MANAGER } from "./marks.ts";
+import type { Placed } from "./place.ts";
+import type { BundleRecord } from "./record.ts";
+
+/** Is there anything to be done for the namespace of a bundle? Not for one that has only objects of other places. */
+export function needsNamespace(placed: readonly Placed[], record: BundleRecord): boolean {
+  return record.marksNamespace || placed.some(({ item }) => item.namespace === record.namespace);
+}
+
+type Target = { readonly bundle: BundleToApply; readonly record: BundleRecord };
+
+/** Makes the namespace that a bundle goes into, with the labels and annotations that the bundle gives it and no longer those it gave. */
+export async function applyNamespace(
+  { bundle, record }: Target,
+  ports: ApplyPorts,
+  signal: AbortSignal,
+): Promise<void> {
+  const name = record.namespace;
+  const item = { apiVersion: "v1", kind: "Namespace", namespace: "", name };
+  try {
+    if (!record.marksNamespace && (await exists(name, ports, signal))) return;
+    const { namespaceLabels: labels = {}, namespaceAnnotations: annotations = {} } = bundle.options;
+    const body = { apiVersion: "v1", kind: "Namespace", metadata: { name, labels, annotations } };
+    // Each bundle has a name of its own here: two may give labels to one namespace.
+    const fieldManager = `${FIELD_MANAGER}-${createHash("sha256").update(bundle.name).digest("hex").slice(0, 16)}`;
+    await ports.as.patch(namespaces, { name, type: "apply", fieldManager, force: true, body, signal });
+  } catch (error) {
+    throw about(item, error);
+  }
+}
+
+async function exists(name: string, { as }: ApplyPorts, signal: AbortSignal): Promise<boolean> {
+  try {
+    await as.get(namespaces, { name, signal });
+    return true;
+  } catch (error) {
+    if (hasReason(error, "NotFound")) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,50 @@
+/** Every number of the agent, with unit and source. */
+
+/** A DNS subdomain (apimachinery, pkg/util/validation). */
+export const OBJECT_NAME_MAX = 253;
+/** Base64 of one key of a Secret; a Secret is 1 MiB at most (kubernetes, pkg/apis/core/types.go, MaxSecretSize), and it has two. */
+export const RECORD_BYTES_MAX: number = 500 * 1024;
+/** How long a new CustomResourceDefinition may take to be served; it is a second in practice. */
+export const ESTABLISHED_MS_MAX = 30_000;
+export const ESTABLISHED_LOOK_MS = 200;
+
+/** One object of a bundle as canonical JSON: what an API server takes at most is 1.5 MB (etcd), ours some more. */
+export const CHUNK_BYTES_MAX: number = 16 * 1024 * 1024;
+/** Hashes in one `want`: 64 KB of text. */
+export const WANT_MAX = 1_000;
+/** A hub that does not answer a ping may have sent all its chunks: the agent asks then for what it lacks. */
+export const WANT_AFTER_MS = 2_000;
+/** First and longest wait before the hub is dialled again; half of each is drawn, so that a thousand stores do not come at once. */
+export const DIAL_FIRST_MS = 500;
+export const DIAL_MAX_MS = 60_000;
+/** How long a dial and a hello may take: a satellite link needs seconds, a hub in a morning storm more. */
+export const WELCOME_MS_MAX = 30_000;
+/** Heartbeats without an answer after which a connection is dead. */
+export const SILENT_BEATS_MAX = 2.5;
+/** What changed is told together: one message for a Deployment whose pods come up in a row. */
+export const STATUS_DELAY_MS = 250;
+/** A status that is not acknowledged by then is sent again. */
+export const ACK_MS_MAX = 30_000;
+/** Numbers of status messages are reserved on disk in steps: one write for so many messages. */
+export const SEQUENCE_STEP = 1_000;
+/** Resources that a report names (fleet.md 1.3, nonReadyResources). */
+export const REPORT_RESOURCES_MAX = 10;
+export const REPORT_TEXT_MAX = 1_024;
+/** Bundles at work at once. */
+export const WORKERS = 4;
+/** Dependencies are looked at again (fleet.md 3.2), beside at every change of a bundle. */
+export const DEPENDS_MS = 15_000;
+/** What a person must mend, or another bundle that goes, is tried again after so long and ever more slowly. */
+export const STALLED_FIRST_MS = 2_000;
+export const STALLED_MAX_MS = 60_000;
+/** Drift is corrected after so long, and against somebody who keeps changing it back ever more slowly. */
+export const DRIFT_FIRST_MS = 1_000;
+export const DRIFT_MAX_MS = 300_000;
+export const DRIFT_FORGET_MS = 600_000;
+/** A certificate is renewed when so much of its life is over. */
+export const RENEW_SHARE: number = 2 / 3;
+/** Events in one message, and how often the journal is looked at that does not tell. */
+export const EVENTS_MAX = 200;
+export const EVENTS_LOOK_MS = 3_000;
+/** Streams of the hub at once; more are closed as they come. */
+export const STREAMS_MAX = 64;

@@ -1,0 +1,201 @@
+import { every } from "@cortado/std/clock";
+import { StatusError, httpCodes, type StatusReason } from "@cortado/std/status";
+import { decodeFrame } from "../protocol/frames.ts";
+import { PROTOCOL, type AgentLink, type FromHub, type Welcome } from "../protocol/protocol.ts";
+import type { BundleWork } from "./bundle-work.ts";
+import type { EventSender } from "./event-sender.ts";
+import type { IdentityStore } from "./identity.ts";
+import { SILENT_BEATS_MAX, WANT_AFTER_MS, WANT_MAX, WELCOME_MS_MAX } from "./limits.ts";
+import type { StatusOutbox } from "./outbox.ts";
+import type { AgentPorts } from "./ports.ts";
+import { Streams } from "./streams.ts";
+
+export type SessionOptions = {
+  readonly ports: AgentPorts;
+  readonly identity: IdentityStore;
+  readonly work: BundleWork;
+  readonly outbox: StatusOutbox;
+  readonly events: EventSender | undefined;
+  readonly versions: { readonly agent: string; readonly kubernetes: string };
+  readonly welcomed: () => void;
+  readonly signal: AbortSignal;
+};
+
+/** How a connection ended: the hub asked to come back in so long, or it broke. */
+export type SessionEnd = { readonly sleepMs: number | undefined };
+
+/** Speaks with the hub over one connection until it ends. @throws StatusError as the hub's refusal says, or what broke */
+export async function runSession(link: AgentLink, options: SessionOptions): Promise<SessionEnd> {
+  await using session = new Session(link, options);
+  return await session.run();
+}
+
+class Session implements AsyncDisposable {
+  readonly #link: AgentLink;
+  readonly #options: SessionOptions;
+  readonly #streams: Streams;
+  readonly #stop: AbortController = new AbortController();
+  readonly #stack: DisposableStack = new DisposableStack();
+  readonly #asked: Set<string> = new Set();
+  /** Before the hub has said all that it wants to say, nothing is asked of it. */
+  #isListening = true;
+  #isWelcome = false;
+  #failure: unknown;
+  #patience: Disposable | undefined;
+  #heardMs = 0;
+
+  constructor(link: AgentLink, options: SessionOptions) {
+    this.#link = link;
+    this.#options = options;
+    this.#streams = this.#stack.use(new Streams(link, options.ports));
+  }
+
+  async run(): Promise<SessionEnd> {
+    const { identity, work, versions, ports, signal } = this.#options;
+    const end = (): void => void this.#link[Symbol.asyncDispose]();
+    signal.addEventListener("abort", end, { once: true });
+    this.#stack.defer(() => signal.removeEventListener("abort", end));
+    const { session, revision: after } = identity.current;
+    const has = work.applied;
+    await this.#link.send({ type: "hello", protocol: PROTOCOL, session, after, has, versions });
+    this.#stack.use(
+      ports.clock.after(WELCOME_MS_MAX, () => {
+        if (!this.#isWelcome)
+          this.#fail(new StatusError("Timeout", "the hub took the call and said nothing"));
+      }),
+    );
+    for await (const message of this.#link.messages()) {
+      this.#heardMs = ports.clock.monotonicMs();
+      if (message instanceof Uint8Array) await this.#takeBytes(message);
+      else if (message.type === "sleep") return { sleepMs: message.ms };
+      else await this.#take(message);
+    }
+    if (this.#failure !== undefined) throw this.#failure as Error;
+    return { sleepMs: undefined };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error("the connection ended"));
+    this.#options.outbox.disconnect();
+    this.#options.work.desk.onMissing(() => undefined);
+    this.#patience?.[Symbol.dispose]();
+    this.#stack.dispose();
+    await this.#link[Symbol.asyncDispose]();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    void this.#link[Symbol.asyncDispose]();
+  }
+
+  async #take(message: Exclude<FromHub, { readonly type: "sleep" }>): Promise<void> {
+    const { outbox, events, work } = this.#options;
+    if (message.type === "refusal") throw refusalError(message.reason, message.message);
+    if (message.type === "welcome") return await this.#welcome(message);
+    if (!this.#isWelcome)
+      throw new StatusError("BadRequest", `the hub said ${message.type} before it said welcome`);
+    switch (message.type) {
+      case "desired":
+        return await this.#desired(message);
+      case "statusAck":
+        return outbox.acknowledge(message.sequence);
+      case "eventsAck":
+        return events?.acknowledge(message.through);
+      case "noChunk":
+        return work.desk.refuse(
+          message.sha256,
+          `the hub has no content ${message.sha256}: ${message.message}`,
+        );
+      case "open":
+        return void this.#streams.open(message.stream);
+      case "close":
+        return this.#streams.close(message.stream);
+      case "pong":
+        return await this.#want();
+      default:
+        // A newer hub may say more than we know.
+        return this.#options.ports.log.warn("message of the hub is not understood", { message });
+    }
+  }
+
+  async #takeBytes(message: Uint8Array): Promise<void> {
+    const frame = decodeFrame(message);
+    if (frame.kind === "stream") this.#streams.take(frame.stream, frame.bytes);
+    else {
+      if (this.#isListening) this.#wantLater();
+      await this.#options.work.desk.take(frame.sha256, frame.gzip);
+    }
+  }
+
+  async #welcome({ session, cluster, heartbeatMs }: Welcome): Promise<void> {
+    const { identity, ports, outbox, work, events } = this.#options;
+    const { namespace: clusterNamespace, name: clusterName } = cluster;
+    await identity.write({ session, clusterNamespace, clusterName });
+    this.#isWelcome = true;
+    this.#stack.use(every(ports.clock, heartbeatMs, () => this.#beat(heartbeatMs)));
+    outbox.connect((status) => this.#link.send(status));
+    work.desk.forgive();
+    work.desk.onMissing(() => {
+      if (!this.#isListening) void this.#want().catch((error: unknown) => this.#fail(error));
+    });
+    this.#listen();
+    this.#options.welcomed();
+    events
+      ?.run((batch) => this.#link.send({ type: "events", events: batch }), this.#stop.signal)
+      .catch((error: unknown) => {
+        if (!this.#stop.signal.aborted) this.#fail(error);
+      });
+  }
+
+  async #desired(message: Extract<FromHub, { readonly type: "desired" }>): Promise<void> {
+    const { identity, work } = this.#options;
+    this.#isListening = true;
+    this.#patience?.[Symbol.dispose]();
+    await work.take(message);
+    await identity.write({ revision: message.revision });
+    this.#listen();
+  }
+
+  /** Messages keep their order: when the hub answers this, it has sent what it had to send. */
+  #listen(): void {
+    this.#isListening = true;
+    this.#say({ type: "ping" });
+    this.#wantLater();
+  }
+
+  /** A hub that does not answer and sends nothing more is asked all the same. */
+  #wantLater(): void {
+    this.#patience?.[Symbol.dispose]();
+    this.#patience = this.#options.ports.clock.after(WANT_AFTER_MS, () => {
+      void this.#want().catch((error: unknown) => this.#fail(error));
+    });
+  }
+
+  async #want(): Promise<void> {
+    this.#isListening = false;
+    this.#patience?.[Symbol.dispose]();
+    const chunks = this.#options.work.desk.missing.filter((hash) => !this.#asked.has(hash));
+    for (const hash of chunks) this.#asked.add(hash);
+    for (let at = 0; at < chunks.length; at += WANT_MAX)
+      await this.#link.send({ type: "want", chunks: chunks.slice(at, at + WANT_MAX) });
+  }
+
+  /** Both ends hear of a line that is dead only by what does not come. */
+  #beat(heartbeatMs: number): void {
+    const silentMs = this.#options.ports.clock.monotonicMs() - this.#heardMs;
+    if (silentMs > heartbeatMs * SILENT_BEATS_MAX)
+      this.#fail(
+        new StatusError("Timeout", `nothing was heard of the hub for ${Math.round(silentMs / 1_000)} s`),
+      );
+    else this.#say({ type: "ping" });
+  }
+
+  #say(message: { readonly type: "ping" }): void {
+    this.#link.send(message).catch((error: unknown) => this.#fail(error));
+  }
+}
+
+function refusalError(reason: string, message: string): StatusError {
+  const known = Object.hasOwn(httpCodes, reason) ? (reason as StatusReason) : "Forbidden";
+  return new StatusError(known, `the hub refuses this store: ${message}`);
+}
