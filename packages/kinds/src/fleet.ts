@@ -109,6 +109,7 @@ export type BundleRollout = {
   released: { generation: number; stores: string }[];
   /** The control annotation that was obeyed last. */
   control?: string;
+  drawn?: { generation: number; canary: string; bounds: string[] };
 };
 
 export type Bundle = Kept<"Bundle"> & {

@@ -37,8 +37,8 @@ test("chunks are named by their SHA-256, and two renders run at a time", async (
   const compiler = newCompiler({ renderer });
   const contents = await Promise.all(Array.from({ length: 9 }, () => compiler.render(input)));
   assert.equal(most(), 2);
-  for (const { manifestId, chunks } of contents) {
-    assert.equal(manifestId, contents[0]?.manifestId);
+  for (const { deploymentId, chunks } of contents) {
+    assert.equal(deploymentId, contents[0]?.deploymentId);
     assert.equal(chunks.length, 1);
     for (const { sha256, content } of chunks)
       assert.equal(createHash("sha256").update(content).digest("hex"), sha256);

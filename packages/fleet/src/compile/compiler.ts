@@ -19,10 +19,11 @@ export function newCompiler({ renderer, strict = false }: CompilerOptions): Comp
       limit(async () => {
         signal.throwIfAborted();
         const objects = await render(files, options, { renderer, bundle: { name, commit }, signal });
-        const { manifestId, chunks } = toContent(objects, options);
+        const { deploymentId, options: deployed, chunks } = toContent(objects, options);
         const encoder = new TextEncoder();
         return {
-          manifestId,
+          deploymentId,
+          options: deployed,
           chunks: chunks.map(({ sha256, json }) => ({ sha256, content: encoder.encode(json) })),
         };
       }),

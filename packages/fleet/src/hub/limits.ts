@@ -48,3 +48,12 @@ export const MESSAGE_CHARS_MAX = 1_000;
 export const KEPT_MAX = 1_000;
 /** Chunks that nobody needs are removed this long after the last look. */
 export const GARBAGE_MS: number = 10 * 60_000;
+/** What could not be rendered is tried again at most this often. */
+export const RENDER_AGAIN_MS = 30_000;
+/** Challenges that wait for their answer; the oldest goes first. */
+export const CHALLENGES_MAX = 10_000;
+/** Bundles and stores at work at once. */
+export const ROUNDS_AT_ONCE = 4;
+/** Bytes that wait for a store's line; beyond them the hub waits, and looks again after so long. */
+export const SEND_WAITING_BYTES: number = 1024 * 1024;
+export const SEND_LOOK_MS = 50;

@@ -15,7 +15,7 @@ import type {
   Compiled,
   TargetResult,
 } from "../compile/bundle.ts";
-import type { HubLink } from "../protocol/protocol.ts";
+import type { DeployOptions, HubLink } from "../protocol/protocol.ts";
 import type { RolloutGates, RolloutInput, RolloutPlan } from "../rollout/rollout.ts";
 
 /** A bundle as it is rendered: the same for all clusters of a variant. */
@@ -32,8 +32,10 @@ export type RenderInput = {
 
 /** Objects in the order of the bundle, each as canonical JSON under its SHA-256. */
 export type RenderedContent = {
-  /** `s-…`: the SHA-256 of the list of chunks, as Content's name. */
-  readonly manifestId: string;
+  /** `MANIFEST:OPTIONS`. */
+  readonly deploymentId: string;
+  /** What agents have to know of the options. */
+  readonly options: DeployOptions;
   readonly chunks: readonly { readonly sha256: string; readonly content: Uint8Array }[];
 };
 

@@ -48,6 +48,8 @@ const bundle: CustomResourceDefinition = define({
       // Stores by their index, for each generation: base64 of a bitmap, least bit first.
       released: list(object({ generation: count, stores: text })),
       control: text,
+      // Where the waves of a generation end: the last store of each, by key.
+      drawn: object({ generation: count, canary: text, bounds: texts }),
     }),
   }),
 });

@@ -1,0 +1,220 @@
+import { keyOf, startInformer } from "@cortado/client/informer";
+import { bundles, clusterGroups, clusters, gitRepos, type Bundle } from "@cortado/kinds/fleet";
+import { every } from "@cortado/std/clock";
+import { toStatusError } from "@cortado/std/status";
+import { BundleIndex, type Core } from "./core.ts";
+import * as limits from "./limits.ts";
+import { acceptLink, identityOf } from "./link/web-link.ts";
+import { serveSession, type SessionPorts } from "./link/session.ts";
+import type { HubOptions, HubPorts, RunningHub } from "./ports.ts";
+import { Doors } from "./register/doors.ts";
+import { Tokens } from "./register/tokens.ts";
+import { Rollouts } from "./rollouts/rollouts.ts";
+import { Variants } from "./rollouts/variants.ts";
+import { applyCompiled } from "./sources/apply-compiled.ts";
+import { openBlobs, type Blobs } from "./sources/blobs.ts";
+import { Cells } from "./state/cells.ts";
+import { StoreFollower } from "./state/follow-stores.ts";
+import { Heard } from "./state/heard.ts";
+import { Stores, type StoreRow } from "./state/stores.ts";
+import { RepoStatus } from "./status/repo-status.ts";
+import { StoreStatus } from "./status/store-status.ts";
+
+export type * from "./ports.ts";
+
+/**
+ * Starts a hub over an API server with the fleet kinds: follows Clusters and Bundles, brings bundles to stores by their rollouts,
+ * registers stores and serves their connections. What it knows is in the API and in its folder; it may be killed at any time.
+ * @throws StatusError when its folder cannot be used
+ */
+export async function startHub(given: HubOptions, ports: HubPorts): Promise<RunningHub> {
+  const offlineAfterMs = given.offlineAfterMs ?? limits.OFFLINE_AFTER_MS;
+  const options: Required<HubOptions> = {
+    heartbeatMs: Math.round((offlineAfterMs * 2) / 3),
+    maxHeld: limits.HELD_MAX,
+    sleepMs: limits.SLEEP_MS,
+    certificateDays: limits.CERTIFICATE_DAYS,
+    waveDeadlineMs: limits.WAVE_DEADLINE_MS,
+    isStrict: false,
+    ...given,
+    offlineAfterMs,
+  };
+  const { folder } = options;
+  const blobs = await openBlobs(ports.files, `${folder}/chunks`);
+  await ports.files.makeFolder(`${folder}/variants`);
+  const seen = await ports.files.read(`${folder}/seen`);
+  const seenMs = seen === undefined ? 0 : Number(new TextDecoder().decode(seen));
+  const wasAway = !(ports.clock.nowMs() - seenMs <= offlineAfterMs);
+  return new Hub(options, ports, { blobs, wasAway });
+}
+
+class Hub implements RunningHub {
+  readonly ready: Promise<void>;
+  readonly #core: Core;
+  readonly #doors: Doors;
+  readonly #session: SessionPorts;
+  readonly #blobs: Blobs;
+  readonly #rollouts: Rollouts;
+  readonly #stop: AbortController = new AbortController();
+  readonly #stack: DisposableStack = new DisposableStack();
+  readonly #serving: Set<Promise<void>> = new Set();
+
+  constructor(
+    options: Required<HubOptions>,
+    ports: HubPorts,
+    { blobs, wasAway }: { readonly blobs: Blobs; readonly wasAway: boolean },
+  ) {
+    const { clock, compiler, files } = ports;
+    const { signal } = this.#stop;
+    this.#blobs = blobs;
+    const variants = new Variants({ compiler, blobs, files, clock, folder: `${options.folder}/variants` });
+    let storeStatus: StoreStatus | undefined;
+    const core: Core = {
+      options,
+      ports,
+      signal,
+      stores: new Stores(),
+      cells: new Cells(),
+      heard: new Heard(),
+      variants,
+      bundles: new BundleIndex(),
+      lookAtBundle: (key, afterMs) => this.#rollouts.look(key, afterMs),
+      writeStore: (row, more) => storeStatus?.write(row, more) ?? Promise.resolve(),
+    };
+    this.#core = core;
+    storeStatus = new StoreStatus(core);
+    const informers = follow(core);
+    const synced = Promise.all(Object.values(informers).map((one) => one.synced));
+    const followed = synced.then(() => {
+      new StoreFollower({
+        ...informers,
+        core,
+        wasAway,
+        removed: (row) => {
+          this.#rollouts.forget(row);
+          storeStatus.forget(row);
+        },
+      });
+    });
+    this.#rollouts = new Rollouts(
+      core,
+      { compiler, blobs, variants, signal },
+      { informer: informers.bundles, ready: followed },
+    );
+    informers.bundles.subscribe(({ key, old, now }) => {
+      if (isOther(old, now)) this.#rollouts.look(key, 0);
+    });
+    new RepoStatus(core, { bundles: informers.bundles, repos: informers.repos, ready: followed });
+    const tokens = new Tokens(core);
+    this.#doors = new Doors(core, tokens);
+    this.#session = {
+      core,
+      bundleAt: (key) => informers.bundles.get(key),
+      isComplete: (namespace) => this.#rollouts.isComplete(namespace),
+      connectedCount: () => this.figures.connected,
+      woke: (row) => this.#turned(row),
+    };
+    this.ready = Promise.all([followed, tokens.synced]).then(() => this.#rollouts.idle());
+    this.ready.catch(() => undefined);
+    this.#watchTime();
+  }
+
+  get routes(): RunningHub["routes"] {
+    return this.#doors.routes;
+  }
+
+  get figures(): RunningHub["figures"] {
+    const { stores, cells, variants } = this.#core;
+    let connected = 0;
+    for (const row of stores.all()) if (row.connected !== undefined) connected += 1;
+    return { clusters: stores.size, cells: cells.size, connected, variants: variants.size };
+  }
+
+  upgrade(...[request, socket, head]: Parameters<RunningHub["upgrade"]>): void {
+    const { clock, log } = this.#core.ports;
+    try {
+      const identity = identityOf(socket, clock.nowMs());
+      acceptLink({ request, socket, head }, clock, (link) => void this.serveLink(link, identity));
+    } catch (error) {
+      const { code, message } = toStatusError(error);
+      log.warn("a connection is refused", { message });
+      socket.end(`HTTP/1.1 ${code} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+    }
+  }
+
+  async serveLink(...[link, identity]: Parameters<RunningHub["serveLink"]>): Promise<void> {
+    await this.ready;
+    const work = serveSession(link, identity, this.#session);
+    this.#serving.add(work);
+    try {
+      await work;
+    } finally {
+      this.#serving.delete(work);
+    }
+  }
+
+  applyCompiled(...[gitRepo, compiled, commit]: Parameters<RunningHub["applyCompiled"]>) {
+    const { client } = this.#core.ports;
+    const { signal } = this.#stop;
+    return applyCompiled({ client, blobs: this.#blobs, gitRepo, compiled, commit, signal });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error("the hub stops"));
+    this.#stack.dispose();
+    for (const row of this.#core.stores.all()) await row.connected?.link[Symbol.asyncDispose]();
+    await Promise.allSettled(this.#serving);
+  }
+
+  #watchTime(): void {
+    const { clock, files, log } = this.#core.ports;
+    const { heard, stores, options } = this.#core;
+    const look = (): void => {
+      for (const index of heard.look(clock.nowMs())) {
+        const row = stores.at(index);
+        if (row !== undefined) this.#turned(row);
+      }
+    };
+    const sign = (): void => {
+      files
+        .replace(`${options.folder}/seen`, new TextEncoder().encode(String(clock.nowMs())))
+        .catch((error: unknown) => log.error("the hub's sign of life is not written", { error }));
+    };
+    this.#stack.use(every(clock, limits.HEARD_LOOK_MS, look));
+    this.#stack.use(every(clock, limits.HUB_SEEN_MS, sign));
+  }
+
+  /** A store fell silent, or is heard again. */
+  #turned(row: StoreRow): void {
+    const { cells, bundles: index } = this.#core;
+    void this.#core.writeStore(row).catch(() => undefined);
+    for (const cell of cells.ofCluster(row.index))
+      this.#rollouts.look(index.keyOf(cells.read(cell).bundle), limits.ROLLOUT_EVERY_MS);
+  }
+}
+
+function follow({ ports, signal }: Core) {
+  const { client, clock, log } = ports;
+  const following = { clock, log, signal };
+  return {
+    clusters: startInformer(client, clusters, following),
+    groups: startInformer(client, clusterGroups, following),
+    bundles: startInformer(client, bundles, following),
+    repos: startInformer(client, gitRepos, following),
+  };
+}
+
+/** Whether a Bundle is another beside its status, which is ours. */
+function isOther(old: Bundle | undefined, now: Bundle | undefined): boolean {
+  if (old === undefined || now === undefined) return true;
+  const looked = ({ metadata }: Bundle): string =>
+    JSON.stringify([
+      keyOf({ metadata }),
+      metadata.uid,
+      metadata.generation,
+      metadata.annotations,
+      metadata.labels,
+      metadata.deletionTimestamp,
+    ]);
+  return looked(old) !== looked(now);
+}

@@ -1,0 +1,336 @@
+import { clusters } from "@cortado/kinds/fleet";
+import { messageOf, StatusError, toStatusError } from "@cortado/std/status";
+import { encodeFrame } from "../../protocol/frames.ts";
+import {
+  PROTOCOL,
+  type DesiredBundle,
+  type FromAgent,
+  type Hello,
+  type HubLink,
+  type Status,
+} from "../../protocol/protocol.ts";
+import type { Core } from "../core.ts";
+import { HELLO_MS, INLINE_BYTES_MAX, REPORTS_MAX, ROLLOUT_EVERY_MS, WANT_MAX } from "../limits.ts";
+import type { PeerIdentity } from "../ports.ts";
+import type { Connected, StoreRow } from "../state/stores.ts";
+import { withCondition } from "../status/summary.ts";
+import { keySha256 } from "../register/keys.ts";
+import { desiredFor, type DesiredPorts } from "./desired.ts";
+import { toReport, toRow } from "./reports.ts";
+
+export type SessionPorts = DesiredPorts & {
+  readonly connectedCount: () => number;
+  /** The store was silent until now. */
+  readonly woke: (row: StoreRow) => void;
+};
+
+/** Serves one connection of a store until it ends. Never rejects for what the store does: that is refused by name. */
+export async function serveSession(
+  link: HubLink,
+  identity: PeerIdentity,
+  ports: SessionPorts,
+): Promise<void> {
+  const { log } = ports.core.ports;
+  await using session = new Session(link, identity, ports);
+  try {
+    await session.run();
+  } catch (error) {
+    const { reason, message } = toStatusError(error);
+    log.warn("connection of a store is refused", { cluster: identity.cluster, reason, message });
+    await link.send({ type: "refusal", reason, message }).catch(() => undefined);
+  }
+}
+
+class Session implements AsyncDisposable {
+  readonly #link: HubLink;
+  readonly #identity: PeerIdentity;
+  readonly #ports: SessionPorts;
+  readonly #core: Core;
+  /** Chunks that went over this connection. */
+  readonly #sent: Set<string> = new Set();
+  #row: StoreRow | undefined;
+  #connected: Connected | undefined;
+  #told = 0;
+  #has: Readonly<Record<string, string>> = {};
+  #isTelling = false;
+  #isStale = false;
+  #failure: unknown;
+
+  constructor(link: HubLink, identity: PeerIdentity, ports: SessionPorts) {
+    this.#link = link;
+    this.#identity = identity;
+    this.#ports = ports;
+    this.#core = ports.core;
+  }
+
+  async run(): Promise<void> {
+    const row = this.#admit();
+    const { clock } = this.#core.ports;
+    using _patience = clock.after(HELLO_MS, () => {
+      if (this.#row === undefined)
+        this.#fail(new StatusError("Timeout", `no hello came within ${HELLO_MS / 1_000} s`));
+    });
+    for await (const message of this.#link.messages()) {
+      if (this.#core.stores.get(row.key) !== row)
+        throw new StatusError("Forbidden", `cluster ${row.key} was deleted; register the store again`);
+      if (message instanceof Uint8Array)
+        throw new StatusError("BadRequest", "no stream is open that these bytes could belong to");
+      if (this.#row === undefined) {
+        if (message.type !== "hello")
+          throw new StatusError("BadRequest", `the first message is a hello, not ${message.type}`);
+        if (!(await this.#hello(row, message))) return;
+      } else await this.#take(this.#row, message);
+    }
+    if (this.#failure !== undefined) throw this.#failure as Error;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const row = this.#row;
+    if (row !== undefined && row.connected === this.#connected) row.connected = undefined;
+    await this.#link[Symbol.asyncDispose]();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    void this.#link[Symbol.asyncDispose]();
+  }
+
+  /** @throws StatusError when the peer is none of ours, or no longer */
+  #admit(): StoreRow {
+    const { cluster, keySha256: presented, isExpired } = this.#identity;
+    const key = `${cluster.namespace}/${cluster.name}`;
+    const row = this.#core.stores.get(key);
+    if (row === undefined)
+      throw new StatusError("Forbidden", `cluster ${key} is not known here; register the store again`);
+    if (row.isRevoked) throw new StatusError("Forbidden", `cluster ${key} was revoked; ask who runs the hub`);
+    if (keySha256(row.status.publicKey ?? "") !== presented)
+      throw new StatusError("Forbidden", `the key is not that of cluster ${key}; register the store again`);
+    if (isExpired)
+      throw new StatusError("Unauthorized", `the certificate of cluster ${key} has ended; renew it`);
+    return row;
+  }
+
+  /** Answers whether the store may stay. */
+  async #hello(row: StoreRow, hello: Hello): Promise<boolean> {
+    checkHello(hello);
+    const { options } = this.#core;
+    if (row.connected === undefined && this.#ports.connectedCount() >= options.maxHeld) {
+      this.#hear(row);
+      await this.#link.send({ type: "sleep", ms: options.sleepMs });
+      return false;
+    }
+    const session = await this.#turnWord(row, hello.session);
+    await row.connected?.refuse("Conflict", "another connection of this store took over");
+    this.#row = row;
+    this.#told = hello.after;
+    this.#has = hello.has;
+    this.#connected = {
+      link: this.#link,
+      tellDesired: () => this.#tell(row),
+      refuse: async (reason, message) => {
+        await this.#link
+          .send({ type: "refusal", reason: reason as "Forbidden", message })
+          .catch(() => undefined);
+        await this.#link[Symbol.asyncDispose]();
+      },
+    };
+    row.connected = this.#connected;
+    row.heardSinceMs = this.#core.ports.clock.nowMs();
+    row.status = {
+      ...row.status,
+      agent: {
+        ...row.status.agent,
+        version: hello.versions.agent,
+        kubernetes: hello.versions.kubernetes,
+      },
+    };
+    this.#hear(row);
+    const { heartbeatMs } = options;
+    await this.#link.send({ type: "welcome", session, cluster: row.cluster, heartbeatMs });
+    void this.#core.writeStore(row).catch(() => undefined);
+    this.#tell(row);
+    return true;
+  }
+
+  /** The word of the next connection, kept before it is told. @throws StatusError "Conflict" for a store that was copied */
+  async #turnWord(row: StoreRow, word: string): Promise<string> {
+    const { confirmed = "", offered = "", sequence = 0 } = row.status.session ?? {};
+    const isFirst = confirmed === "" && offered === "";
+    const { random, clock } = this.#core.ports;
+    if (!isFirst && word !== confirmed && word !== offered) {
+      const message = `a store with the key of this one came from ${this.#identity.remote} with a session word that is out of date: it is a copy, or was set back; revoke the cluster and register the right store anew`;
+      const condition = { type: "Copied", isTrue: true, reason: "OldSession", message };
+      const conditions = withCondition(row.status.conditions, condition, clock.nowMs());
+      row.status = { ...row.status, conditions };
+      await this.#core.writeStore(row, { isUrgent: true });
+      throw new StatusError("Conflict", message);
+    }
+    const next = Buffer.from(random.bytes(16)).toString("hex");
+    const kept = word === offered ? offered : confirmed;
+    row.status = { ...row.status, session: { confirmed: kept, offered: next, sequence } };
+    await this.#core.writeStore(row, { isUrgent: true });
+    return next;
+  }
+
+  #hear(row: StoreRow): void {
+    const { heard, options, ports } = this.#core;
+    const nowMs = ports.clock.nowMs();
+    if (!heard.hear(row.index, { nowMs, dueMs: nowMs + options.offlineAfterMs })) return;
+    row.heardSinceMs = nowMs;
+    this.#ports.woke(row);
+  }
+
+  async #take(row: StoreRow, message: FromAgent): Promise<void> {
+    this.#hear(row);
+    switch (message.type) {
+      case "ping":
+        return await this.#link.send({ type: "pong" });
+      case "want":
+        return await this.#want(row, message.chunks);
+      case "status":
+        return this.#status(row, message);
+      case "events":
+        return this.#events(row, message.events);
+      case "close":
+        return undefined;
+      case "hello":
+        throw new StatusError("BadRequest", "a hello is said once");
+      default:
+        // A newer agent may say more than we know.
+        return this.#core.ports.log.warn("message of a store is not understood", { cluster: row.key });
+    }
+  }
+
+  #tell(row: StoreRow): void {
+    this.#isStale = true;
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    void (async () => {
+      try {
+        while (this.#isStale) {
+          this.#isStale = false;
+          await this.#tellOnce(row);
+        }
+      } catch (error) {
+        this.#fail(error);
+      } finally {
+        this.#isTelling = false;
+      }
+    })();
+  }
+
+  async #tellOnce(row: StoreRow): Promise<void> {
+    const desired = desiredFor(this.#ports, row, this.#told);
+    if (desired === undefined) return;
+    this.#told = desired.revision;
+    await this.#link.send(desired);
+    let left = INLINE_BYTES_MAX;
+    for (const bundle of desired.bundles)
+      for (const sha256 of this.#lacking(bundle)) {
+        if (left <= 0) return;
+        left -= await this.#sendChunk(sha256);
+      }
+  }
+
+  /** Chunks that the store does not have from what it applied before. */
+  #lacking({ name, namespace, deploymentId, chunks }: DesiredBundle): readonly string[] {
+    const has = this.#has[name] ?? "";
+    if (has === deploymentId) return [];
+    const { variants } = this.#core;
+    const old = variants.get(variants.numberOf(`${namespace}/${name}`, has));
+    return chunks
+      .map(({ sha256 }) => sha256)
+      .filter((sha256) => !this.#sent.has(sha256) && old?.chunkNames.has(sha256) !== true);
+  }
+
+  async #sendChunk(sha256: string): Promise<number> {
+    const gzip = await this.#core.variants.packed(sha256);
+    await this.#link.sendBytes(encodeFrame({ kind: "chunk", sha256, gzip }));
+    this.#sent.add(sha256);
+    return gzip.byteLength;
+  }
+
+  async #want(row: StoreRow, chunks: readonly string[]): Promise<void> {
+    if (!Array.isArray(chunks) || chunks.length > WANT_MAX)
+      throw new StatusError("BadRequest", `a want names at most ${WANT_MAX} chunks`);
+    for (const sha256 of chunks) {
+      try {
+        if (!this.#mayRead(row, sha256))
+          throw new StatusError("Forbidden", "it is not of a bundle that is for this store");
+        await this.#sendChunk(sha256);
+      } catch (error) {
+        await this.#link.send({ type: "noChunk", sha256: String(sha256), message: messageOf(error) });
+      }
+    }
+  }
+
+  #mayRead(row: StoreRow, sha256: string): boolean {
+    const { cells, variants } = this.#core;
+    for (const cell of cells.ofCluster(row.index))
+      if (variants.get(cells.read(cell).released)?.chunkNames.has(sha256) === true) return true;
+    return false;
+  }
+
+  /** Takes a status over at once and acknowledges it when it is durable. */
+  #status(row: StoreRow, { sequence, bundles }: Status): void {
+    const session = row.status.session ?? {};
+    const last = session.sequence ?? 0;
+    if (!Number.isSafeInteger(sequence) || !Array.isArray(bundles) || bundles.length > REPORTS_MAX)
+      throw new StatusError("BadRequest", `a status has a sequence and at most ${REPORTS_MAX} bundles`);
+    if (sequence <= last)
+      throw new StatusError(
+        "Conflict",
+        `status ${sequence} is not newer than ${last}, which this store has sent already`,
+      );
+    const reports = new Map((row.status.reports ?? []).map((report) => [report.bundle, report]));
+    const { cells, bundles: index, variants } = this.#core;
+    for (const told of bundles) {
+      const key = `${row.cluster.namespace}/${told.name}`;
+      const number = index.find(key);
+      const cell = number === undefined ? 0 : cells.find(row.index, number);
+      // A bundle that was taken from the store meanwhile is nobody's business any more.
+      if (cell === 0) continue;
+      const report = toRow(told);
+      reports.set(told.name, report);
+      const { released } = cells.read(cell);
+      const isReleased = variants.get(released)?.deploymentId === report.applied;
+      cells.report(cell, toReport(report), isReleased ? released : variants.numberOf(key, report.applied));
+      this.#core.lookAtBundle(key, ROLLOUT_EVERY_MS);
+    }
+    row.status = { ...row.status, session: { ...session, sequence }, reports: [...reports.values()] };
+    this.#has = { ...this.#has, ...Object.fromEntries(bundles.map((one) => [one.name, one.appliedId])) };
+    this.#core
+      .writeStore(row)
+      .then(() => this.#link.send({ type: "statusAck", sequence }))
+      .catch(() => undefined);
+  }
+
+  #events(row: StoreRow, events: readonly unknown[]): void {
+    const { ports } = this.#core;
+    ports
+      .takeEvents(row.cluster, events)
+      .then((through) => this.#link.send({ type: "eventsAck", through }))
+      .catch((error: unknown) => {
+        ports.log.warn("events of a store are not taken", { cluster: row.key, kind: clusters.kind, error });
+      });
+  }
+}
+
+function checkHello({ protocol, session, after, has, versions }: Hello): void {
+  if (protocol !== PROTOCOL)
+    throw new StatusError(
+      "BadRequest",
+      `this hub speaks protocol ${PROTOCOL}, the agent ${protocol}; update the older`,
+    );
+  const isGood =
+    typeof session === "string" && Number.isSafeInteger(after) && isTexts(has) && isTexts(versions);
+  if (!isGood) throw new StatusError("BadRequest", "the hello lacks session, after, has or versions");
+}
+
+function isTexts(value: unknown): boolean {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    Object.values(value).every((text) => typeof text === "string")
+  );
+}

@@ -1,0 +1,380 @@
+import {
+  again,
+  done,
+  newLoopMetrics,
+  startLoop,
+  type Loop,
+  type Outcome as LoopOutcome,
+} from "@cortado/client/loop";
+import type { Informer } from "@cortado/client/informer";
+import { bundles, type Bundle, type BundleRollout } from "@cortado/kinds/fleet";
+import { newMetrics } from "@cortado/std/metrics";
+import { hasReason, messageOf } from "@cortado/std/status";
+import type { RolloutStrategy } from "../../compile/bundle.ts";
+import {
+  nextGeneration,
+  type RolloutPlan,
+  type RolloutRecord,
+  type RolloutStore,
+} from "../../rollout/rollout.ts";
+import { nextRevision, type Core } from "../core.ts";
+import { GENERATIONS_KEPT, ROUNDS_AT_ONCE } from "../limits.ts";
+import type { StoreRow } from "../state/stores.ts";
+import { toReport } from "../link/reports.ts";
+import { bundleStatus } from "../status/bundle-status.ts";
+import { fromBitmap } from "./bitmap.ts";
+import { controlOf } from "./control.ts";
+import { keyOfBundle, recordOf, rolloutOf } from "./record.ts";
+import { Generation, keepSource, sumOf, type GenerationParts, type Outcome } from "./generations.ts";
+
+type Entry = BundleRollout["generations"][number];
+
+type BundleRow = {
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  record: RolloutRecord | undefined;
+  entries: Entry[];
+  readonly opened: Map<number, Generation>;
+  /** By store index; a store that is not here may run the base. */
+  released: Map<number, number>;
+  /** Stores that came after the generation began. */
+  readonly newcomers: Set<string>;
+  written: string;
+  /** Its stores are known: who is not among them does not have it. */
+  isLooked: boolean;
+};
+
+type Known = { readonly row: StoreRow; readonly cell: number; readonly outcome: Outcome };
+
+/** Brings bundles to stores: follows what is wanted, asks the plan who may have it, keeps that, and only then tells them. */
+export class Rollouts {
+  readonly #core: Core;
+  readonly #parts: GenerationParts;
+  readonly #informer: Informer<Bundle>;
+  readonly #loop: Loop;
+  readonly #rows: Map<string, BundleRow> = new Map();
+
+  constructor(
+    core: Core,
+    parts: GenerationParts,
+    more: {
+      readonly informer: Informer<Bundle>;
+      readonly ready: Promise<unknown>;
+    },
+  ) {
+    this.#core = core;
+    this.#parts = parts;
+    this.#informer = more.informer;
+    const { clock, log } = core.ports;
+    this.#loop = startLoop({
+      name: "fleet-rollout",
+      reconcile: (key) => this.#round(key),
+      keys: () => new Set([...this.#rows.keys(), ...[...this.#informer.list()].map(keyOfBundle)]),
+      workers: ROUNDS_AT_ONCE,
+      ready: more.ready,
+      clock,
+      log,
+      metrics: newLoopMetrics(newMetrics()),
+      signal: core.signal,
+    });
+  }
+
+  look(key: string, afterMs: number): void {
+    if (afterMs <= 0) this.#loop.add(key);
+    else this.#loop.addAfter(key, afterMs);
+  }
+
+  /** Resolves when no bundle waits to be looked at. */
+  idle(): Promise<void> {
+    return this.#loop.idle();
+  }
+
+  /** Every bundle of a namespace was looked at: what a store has beside its cells is gone. */
+  isComplete(namespace: string): boolean {
+    for (const bundle of this.#informer.list())
+      if (bundle.metadata.namespace === namespace && this.#rows.get(keyOfBundle(bundle))?.isLooked !== true)
+        return false;
+    return true;
+  }
+
+  /** A store is gone. */
+  forget(row: StoreRow): void {
+    for (const bundle of this.#rows.values()) {
+      bundle.released.delete(row.index);
+      for (const generation of bundle.opened.values()) generation.forget(row);
+    }
+  }
+
+  async #round(key: string): Promise<LoopOutcome> {
+    const bundle = this.#informer.get(key);
+    const known = this.#rows.get(key);
+    const isGone = bundle === undefined || bundle.metadata.deletionTimestamp !== undefined;
+    if (known !== undefined && (isGone || known.uid !== bundle.metadata.uid)) this.#remove(known);
+    if (isGone) return done;
+    const row = this.#rows.get(key) ?? this.#load(key, bundle);
+    const problem = await this.#begin(row, bundle);
+    if (row.record === undefined) {
+      row.isLooked = true;
+      this.#looked(row);
+      await this.#write(row, bundle, { plan: undefined, problem });
+      return done;
+    }
+    const stores = await this.#stores(row, row.record);
+    row.isLooked = true;
+    const { problem: wrong } = controlOf(bundle);
+    const planned = this.#plan(row, bundle, { record: row.record, stores });
+    const why = problem ?? wrong ?? planned.problem;
+    const { plan } = planned;
+    if (plan !== undefined) this.#take(row, plan, stores);
+    await this.#write(row, bundle, { plan, problem: why });
+    for (const store of stores) await this.#release(row, store);
+    // The states are others now.
+    await this.#write(row, bundle, { plan, problem: why });
+    if (plan?.lookAgainAtMs === undefined) return done;
+    return again(Math.max(1, plan.lookAgainAtMs - this.#core.ports.clock.nowMs()));
+  }
+
+  #plan(
+    row: BundleRow,
+    bundle: Bundle,
+    { record, stores }: { readonly record: RolloutRecord; readonly stores: readonly Known[] },
+  ): { readonly plan: RolloutPlan | undefined; readonly problem: string | undefined } {
+    const { ports, options } = this.#core;
+    try {
+      const plan = ports.plan({
+        record,
+        stores: stores.flatMap((store) =>
+          store.outcome.kind === "variant" ? [this.#planned(row, store)] : [],
+        ),
+        strategy: bundle.spec?.["rolloutStrategy"] as RolloutStrategy | undefined,
+        control: controlOf(bundle),
+        gates: ports.gates?.({ namespace: row.namespace, name: row.name }) ?? { closed: [] },
+        isStrict: options.isStrict,
+        deadlineMs: options.waveDeadlineMs,
+        nowMs: ports.clock.nowMs(),
+      });
+      return { plan, problem: undefined };
+    } catch (error) {
+      if (!hasReason(error, "Invalid")) throw error;
+      return { plan: undefined, problem: messageOf(error) };
+    }
+  }
+
+  #load(key: string, bundle: Bundle): BundleRow {
+    const { namespace = "", name = "", uid = "" } = bundle.metadata;
+    const rollout = bundle.status?.rollout;
+    const released = new Map<number, number>();
+    for (const { generation, stores } of rollout?.released ?? [])
+      for (const index of fromBitmap(stores)) released.set(index, generation);
+    const row: BundleRow = {
+      key,
+      namespace,
+      name,
+      uid,
+      record: rollout === undefined ? undefined : recordOf(rollout),
+      entries: rollout?.generations ?? [],
+      opened: new Map(),
+      released,
+      newcomers: new Set(),
+      written: "",
+      isLooked: false,
+    };
+    this.#rows.set(key, row);
+    return row;
+  }
+
+  /** Begins a generation when what is wanted is another. Answers why it could not; then what was wanted before stays. */
+  async #begin(row: BundleRow, bundle: Bundle): Promise<string | undefined> {
+    const sum = sumOf(bundle.spec ?? {});
+    const last = row.entries.find(({ generation }) => generation === row.record?.generation);
+    try {
+      if (last?.sum === sum) {
+        await this.#open(row, last.generation);
+        return undefined;
+      }
+      const source = await keepSource(this.#parts.blobs, bundle);
+      const record = nextGeneration(row.record);
+      const entry = { generation: record.generation, source, sum };
+      const opened = await Generation.open(row, this.#parts, entry);
+      // Who is not listed may run the base: until now that was said of the stores that are known, too.
+      row.opened.set(entry.generation, opened);
+      row.entries = [...row.entries, entry];
+      row.record = record;
+      row.newcomers.clear();
+      return undefined;
+    } catch (error) {
+      if (this.#core.signal.aborted) throw error;
+      return messageOf(error);
+    }
+  }
+
+  async #open(row: BundleRow, generation: number): Promise<Generation | undefined> {
+    const known = row.opened.get(generation);
+    const entry = row.entries.find((one) => one.generation === generation);
+    if (known !== undefined || entry === undefined) return known;
+    const opened = await Generation.open(row, this.#parts, entry);
+    row.opened.set(generation, opened);
+    return opened;
+  }
+
+  /** The stores of the newest generation; those that it does not name lose the bundle. */
+  async #stores(row: BundleRow, record: RolloutRecord): Promise<readonly Known[]> {
+    const { cells, bundles: index, stores } = this.#core;
+    const generation = await this.#open(row, record.generation).catch(() => undefined);
+    const number = index.numberOf(row.key);
+    const known: Known[] = [];
+    for (const store of stores.inNamespace(row.namespace)) {
+      const before = cells.find(store.index, number);
+      const outcome: Outcome = (await generation?.outcomeFor(store)) ?? {
+        kind: "failed",
+        message: `generation ${record.generation} is not at this hub; apply its repository again`,
+      };
+      if (store.unlooked.delete(row.key) && store.unlooked.size === 0) store.connected?.tellDesired();
+      if (outcome.kind === "none") {
+        if (before !== 0) this.#drop(row, store, before);
+        row.released.delete(store.index);
+        continue;
+      }
+      const cell = before === 0 ? cells.add(store.index, number) : before;
+      cells.setWanted(
+        cell,
+        outcome.kind === "failed" ? { problem: outcome.message } : { variant: outcome.variant.number },
+      );
+      if (before === 0) {
+        if (row.written !== "") row.newcomers.add(store.key);
+        await this.#settle(row, { row: store, cell, outcome });
+        void this.#core.writeStore(store).catch(() => undefined);
+      }
+      known.push({ row: store, cell, outcome });
+    }
+    return known;
+  }
+
+  /** No store has anything of it. */
+  #looked(row: BundleRow): void {
+    for (const store of this.#core.stores.inNamespace(row.namespace)) store.unlooked.delete(row.key);
+  }
+
+  #releasedOf(row: BundleRow, store: StoreRow): number {
+    return row.released.get(store.index) ?? row.record?.base ?? 0;
+  }
+
+  #planned(row: BundleRow, { row: store, cell }: Known): RolloutStore {
+    const { cells, heard } = this.#core;
+    const now = cells.read(cell);
+    const released = this.#releasedOf(row, store);
+    const isApplied = now.released !== 0 && now.applied === now.released && now.generation === released;
+    const isReady = isApplied && (now.state === "Ready" || now.state === "OutOfSync");
+    return {
+      key: store.key,
+      labels: store.labels,
+      isHeard: heard.isHeard(store.index),
+      released,
+      ready: isReady ? released : 0,
+      message: now.message === "" ? now.state : now.message,
+      groups: store.facts.groups,
+      isNew: row.newcomers.has(store.key),
+      heardSinceMs: store.heardSinceMs,
+    };
+  }
+
+  /** Takes the plan over; stores that it does not name are kept at what they may run. */
+  #take(row: BundleRow, plan: RolloutPlan, stores: readonly Known[]): void {
+    const byKey = new Map(plan.release.map(({ key, generation }) => [key, generation]));
+    const released = new Map<number, number>();
+    for (const { row: store } of stores) {
+      const generation = byKey.get(store.key) ?? this.#releasedOf(row, store);
+      if (generation !== plan.record.base) released.set(store.index, generation);
+    }
+    row.released = released;
+    row.record = plan.record;
+    const { generation, base } = plan.record;
+    const needed = new Set([generation, base, ...released.values()]);
+    const recent = row.entries.slice(-GENERATIONS_KEPT);
+    row.entries = row.entries.filter((entry) => needed.has(entry.generation) || recent.includes(entry));
+    for (const opened of row.opened.keys()) if (!needed.has(opened)) row.opened.delete(opened);
+  }
+
+  async #release(row: BundleRow, known: Known): Promise<void> {
+    const isChanged = await this.#settle(row, known);
+    if (!isChanged) return;
+    known.row.connected?.tellDesired();
+    void this.#core.writeStore(known.row).catch(() => undefined);
+  }
+
+  /** Lets a cell have what its store may run; what cannot be told now leaves it as it is. Answers whether it changed. */
+  async #settle(row: BundleRow, { row: store, cell, outcome }: Known): Promise<boolean> {
+    const { cells, variants } = this.#core;
+    const generation = this.#releasedOf(row, store);
+    if (generation === 0) return false;
+    const isNewest = generation === row.record?.generation;
+    const older = isNewest ? undefined : await this.#open(row, generation).catch(() => undefined);
+    const wanted = isNewest ? outcome : await older?.outcomeFor(store);
+    if (wanted?.kind !== "variant") return false;
+    const now = cells.read(cell);
+    const { number: variant, deploymentId } = wanted.variant;
+    if (now.released === variant && now.generation === generation) return false;
+    const isSame = now.released === variant;
+    const revision = isSame ? cells.changedAt(cell) : nextRevision(this.#core, store);
+    cells.release(cell, { variant, generation, revision });
+    const report = store.status.reports?.find((one) => one.bundle === row.name);
+    if (report !== undefined) {
+      const isApplied = report.applied === deploymentId;
+      cells.report(cell, toReport(report), isApplied ? variant : variants.numberOf(row.key, report.applied));
+    }
+    return !isSame;
+  }
+
+  #drop(row: BundleRow, store: StoreRow, cell: number): void {
+    const { cells } = this.#core;
+    cells.remove(cell);
+    store.fullFrom = nextRevision(this.#core, store);
+    store.status = {
+      ...store.status,
+      reports: (store.status.reports ?? []).filter((one) => one.bundle !== row.name),
+    };
+    store.connected?.tellDesired();
+    void this.#core.writeStore(store).catch(() => undefined);
+  }
+
+  #remove(row: BundleRow): void {
+    const { cells, stores, bundles: index } = this.#core;
+    this.#looked(row);
+    const number = index.find(row.key);
+    for (const cell of number === undefined ? [] : [...cells.ofBundle(number)]) {
+      const store = stores.at(cells.read(cell).cluster);
+      if (store !== undefined) this.#drop(row, store, cell);
+    }
+    index.remove(row.key);
+    this.#rows.delete(row.key);
+  }
+
+  async #write(
+    row: BundleRow,
+    bundle: Bundle,
+    { plan, problem }: { readonly plan: RolloutPlan | undefined; readonly problem: string | undefined },
+  ): Promise<void> {
+    const { ports, signal } = this.#core;
+    const rollout = plan === undefined ? undefined : rolloutOf(row, plan, bundle);
+    const status = bundleStatus(this.#core, { key: row.key, bundle, rollout, problem });
+    const text = JSON.stringify(status);
+    if (text === row.written) return;
+    const { namespace, name } = row;
+    try {
+      await ports.client.patch(bundles, {
+        namespace,
+        name,
+        type: "merge",
+        subresource: "status",
+        fieldManager: "cortado-hub",
+        body: { status },
+        signal,
+      });
+      row.written = text;
+    } catch (error) {
+      if (!hasReason(error, "NotFound")) throw error;
+    }
+  }
+}

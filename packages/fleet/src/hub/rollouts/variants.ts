@@ -1,0 +1,149 @@
+import { gzipSync } from "node:zlib";
+import type { Clock } from "@cortado/std/clock";
+import type { Files } from "@cortado/std/files";
+import { messageOf, StatusError } from "@cortado/std/status";
+import { canonicalJson } from "../../compile/canonical-json.ts";
+import type { BundleFile, BundleOptions } from "../../compile/bundle.ts";
+import type { ChunkRef, DeployOptions } from "../../protocol/protocol.ts";
+import { CHUNK_CACHE_BYTES, RENDER_AGAIN_MS } from "../limits.ts";
+import type { Compiler } from "../ports.ts";
+import { sha256Of, type Blobs } from "../sources/blobs.ts";
+
+/** What a bundle is for all clusters with equal options. */
+export type Variant = {
+  readonly number: number;
+  readonly bundle: string;
+  readonly deploymentId: string;
+  readonly options: DeployOptions;
+  readonly forceSyncGeneration: number;
+  readonly chunks: readonly ChunkRef[];
+  readonly chunkNames: ReadonlySet<string>;
+};
+
+export type RenderRequest = {
+  /** Key of the bundle. */
+  readonly bundle: { readonly key: string; readonly namespace: string; readonly name: string };
+  /** SHA-256 of what the generation was made of. */
+  readonly sum: string;
+  readonly files: () => Promise<readonly BundleFile[]>;
+  readonly options: BundleOptions;
+  readonly commit: string;
+  readonly signal: AbortSignal;
+};
+
+export type VariantPorts = {
+  readonly compiler: Compiler;
+  readonly blobs: Blobs;
+  readonly files: Files;
+  readonly folder: string;
+  readonly clock: Clock;
+};
+
+type Kept = Pick<Variant, "deploymentId" | "options" | "chunks">;
+
+/** Variants by number, rendered once: what was rendered stays on disk under the sum of what it was made of. */
+export class Variants {
+  readonly #ports: VariantPorts;
+  readonly #rendering: Map<string, Promise<Variant>> = new Map();
+  readonly #byNumber: Map<number, Variant> = new Map();
+  readonly #numbers: Map<string, number> = new Map();
+  readonly #packed: Map<string, Uint8Array> = new Map();
+  #packedBytes = 0;
+  #last = 0;
+  #renders = 0;
+
+  constructor(ports: VariantPorts) {
+    this.#ports = ports;
+  }
+
+  get size(): number {
+    return this.#byNumber.size;
+  }
+
+  /** How often the compiler was asked. */
+  get renders(): number {
+    return this.#renders;
+  }
+
+  get(number: number): Variant | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  /** The variant of a bundle that an agent names; 0: none of ours. */
+  numberOf(bundle: string, deploymentId: string): number {
+    for (const variant of this.#byNumber.values())
+      if (variant.bundle === bundle && variant.deploymentId === deploymentId) return variant.number;
+    return 0;
+  }
+
+  /** @throws StatusError that names the bundle and what to do */
+  async render(request: RenderRequest): Promise<Variant> {
+    const key = sha256Of(
+      new TextEncoder().encode(
+        canonicalJson({ ...request.bundle, sum: request.sum, options: request.options }),
+      ),
+    );
+    const known = this.#rendering.get(key);
+    if (known !== undefined) return known;
+    const work = this.#render(key, request);
+    this.#rendering.set(key, work);
+    // What failed may succeed when it is asked for again, and is not asked for by each of its clusters.
+    work.catch(() => this.#ports.clock.after(RENDER_AGAIN_MS, () => this.#rendering.delete(key)));
+    return work;
+  }
+
+  async #render(key: string, request: RenderRequest): Promise<Variant> {
+    const path = `${this.#ports.folder}/${key}`;
+    const bytes = await this.#ports.files.read(path);
+    if (bytes !== undefined)
+      return this.#number(request, JSON.parse(new TextDecoder().decode(bytes)) as Kept);
+    const { bundle, options, commit, signal } = request;
+    try {
+      this.#renders += 1;
+      const { namespace, name } = bundle;
+      const files = await request.files();
+      const rendered = await this.#ports.compiler.render({ namespace, name, files, options, commit, signal });
+      const chunks: ChunkRef[] = [];
+      for (const { sha256, content } of rendered.chunks) {
+        const stored = await this.#ports.blobs.put(content);
+        if (stored !== sha256)
+          throw new StatusError("InternalError", `an object was named ${sha256} and has SHA-256 ${stored}`);
+        chunks.push({ sha256, bytes: content.byteLength });
+      }
+      const kept: Kept = { deploymentId: rendered.deploymentId, options: rendered.options, chunks };
+      await this.#ports.files.replace(path, new TextEncoder().encode(JSON.stringify(kept)));
+      return this.#number(request, kept);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      throw new StatusError("Invalid", `bundle ${bundle.key} cannot be rendered: ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  #number({ bundle, options }: RenderRequest, kept: Kept): Variant {
+    const forceSyncGeneration = options.forceSyncGeneration ?? 0;
+    const name = `${bundle.key}\n${kept.deploymentId}\n${forceSyncGeneration}\n${canonicalJson(kept.options)}`;
+    const number = this.#numbers.get(name) ?? (this.#last += 1);
+    this.#numbers.set(name, number);
+    const chunkNames = new Set(kept.chunks.map(({ sha256 }) => sha256));
+    const variant = { ...kept, number, bundle: bundle.key, forceSyncGeneration, chunkNames };
+    this.#byNumber.set(number, variant);
+    return variant;
+  }
+
+  /** A chunk as it goes over the wire. @throws StatusError "NotFound" or "InternalError" as Blobs does */
+  async packed(sha256: string): Promise<Uint8Array> {
+    const known = this.#packed.get(sha256);
+    if (known !== undefined) return known;
+    const gzip = gzipSync(await this.#ports.blobs.get(sha256));
+    this.#packed.set(sha256, gzip);
+    this.#packedBytes += gzip.byteLength;
+    for (const [name, old] of this.#packed) {
+      if (this.#packedBytes <= CHUNK_CACHE_BYTES) break;
+      this.#packed.delete(name);
+      this.#packedBytes -= old.byteLength;
+    }
+    return gzip;
+  }
+}

@@ -1,0 +1,137 @@
+import type { Stored } from "@cortado/client";
+import { keyOf, type Informer } from "@cortado/client/informer";
+import type { Bundle, Cluster, ClusterGroup } from "@cortado/kinds/fleet";
+import { selects } from "@cortado/kinds/label-selector";
+import { sameTree } from "@cortado/kinds/tree";
+import type { ClusterFacts } from "../../compile/bundle.ts";
+import type { Core } from "../core.ts";
+import { STATUS_GATHER_MS } from "../limits.ts";
+import { isRevoked, type StoreRow } from "./stores.ts";
+
+export type FollowPorts = {
+  readonly core: Core;
+  readonly clusters: Informer<Cluster>;
+  readonly groups: Informer<ClusterGroup>;
+  readonly bundles: Informer<Bundle>;
+  /** Whether what the rows say of the last hub's time may still be true. */
+  readonly wasAway: boolean;
+  readonly removed: (row: StoreRow) => void;
+};
+
+/** Keeps a row for each Cluster, with what targets see of it. */
+export class StoreFollower {
+  readonly #ports: FollowPorts;
+
+  constructor(ports: FollowPorts) {
+    this.#ports = ports;
+    ports.clusters.subscribe(({ key, now }) => this.#follow(key, now));
+    ports.groups.subscribe(({ old, now }) => {
+      const namespace = (now ?? old)?.metadata.namespace ?? "";
+      for (const row of ports.core.stores.inNamespace(namespace))
+        this.#follow(row.key, ports.clusters.get(row.key));
+    });
+  }
+
+  #follow(key: string, cluster: Stored<Cluster> | undefined): void {
+    const { stores } = this.#ports.core;
+    const row = stores.get(key);
+    const isGone = cluster === undefined || cluster.metadata.deletionTimestamp !== undefined;
+    if (row !== undefined && (isGone || row.uid !== cluster.metadata.uid)) this.#remove(row);
+    if (isGone) return;
+    const known = stores.get(key);
+    if (known === undefined) this.#add(key, cluster);
+    else this.#change(known, cluster);
+  }
+
+  #add(key: string, cluster: Stored<Cluster>): void {
+    const { core, wasAway } = this.#ports;
+    const { clock } = core.ports;
+    const { namespace = "", name } = cluster.metadata;
+    const status = cluster.status ?? {};
+    const facts = this.#factsOf(cluster);
+    const index = core.stores.indexFor(status.index);
+    const nowMs = clock.nowMs();
+    const row: StoreRow = {
+      key,
+      cluster: { namespace, name },
+      uid: cluster.metadata.uid,
+      index,
+      createdMs: Date.parse(cluster.metadata.creationTimestamp ?? "") || 0,
+      labels: facts.labels,
+      facts,
+      version: 1,
+      isRevoked: isRevoked(cluster),
+      isPaused: cluster.spec?.paused === true,
+      status,
+      heardSinceMs: nowMs,
+      revision: nowMs,
+      fullFrom: nowMs,
+      unlooked: new Set(this.#bundlesOf(namespace)),
+      connected: undefined,
+    };
+    core.stores.put(row);
+    const wasOffline = status.conditions?.find((one) => one.type === "Offline")?.status !== "False";
+    const isBelieved = !wasAway && !wasOffline;
+    const lastMs = Date.parse(status.agent?.lastSeen ?? "") || 0;
+    core.heard.add(index, { lastMs, dueMs: isBelieved ? nowMs + core.options.offlineAfterMs : 0 });
+    void core.writeStore(row).catch(() => undefined);
+    this.#lookAtBundles(namespace);
+  }
+
+  #change(row: StoreRow, cluster: Stored<Cluster>): void {
+    const publicKey = cluster.status?.publicKey;
+    if (publicKey !== undefined && publicKey !== row.status.publicKey)
+      row.status = { ...row.status, publicKey };
+    row.isRevoked = isRevoked(cluster);
+    if (row.isRevoked)
+      void row.connected?.refuse("Forbidden", `cluster ${row.key} was revoked; ask who runs the hub`);
+    const isPaused = cluster.spec?.paused === true;
+    if (isPaused !== row.isPaused) {
+      row.isPaused = isPaused;
+      row.revision = Math.max(row.revision + 1, this.#ports.core.ports.clock.nowMs());
+      row.fullFrom = row.revision;
+      row.connected?.tellDesired();
+    }
+    const facts = this.#factsOf(cluster);
+    if (sameTree(facts, row.facts)) return;
+    row.facts = facts;
+    row.labels = facts.labels;
+    row.version += 1;
+    this.#lookAtBundles(row.cluster.namespace);
+  }
+
+  #remove(row: StoreRow): void {
+    const { core, removed } = this.#ports;
+    void row.connected?.refuse("Forbidden", `cluster ${row.key} was deleted; register the store again`);
+    for (const cell of [...core.cells.ofCluster(row.index)]) core.cells.remove(cell);
+    core.stores.remove(row);
+    removed(row);
+    this.#lookAtBundles(row.cluster.namespace);
+  }
+
+  #lookAtBundles(namespace: string): void {
+    for (const key of this.#bundlesOf(namespace)) this.#ports.core.lookAtBundle(key, STATUS_GATHER_MS);
+  }
+
+  #bundlesOf(namespace: string): readonly string[] {
+    return [...this.#ports.bundles.list()]
+      .filter((bundle) => bundle.metadata.namespace === namespace)
+      .map((bundle) => keyOf(bundle));
+  }
+
+  #factsOf(cluster: Stored<Cluster>): ClusterFacts {
+    const { namespace = "", name, labels = {}, annotations = {} } = cluster.metadata;
+    const groups = [...this.#ports.groups.list()]
+      .filter((one) => one.metadata.namespace === namespace && selects(one.spec?.selector, labels))
+      .map((one) => ({ name: one.metadata.name, labels: one.metadata.labels ?? {} }))
+      .toSorted((one, other) => (one.name < other.name ? -1 : 1));
+    return {
+      namespace,
+      name,
+      labels,
+      annotations,
+      templateValues: cluster.spec?.templateValues ?? {},
+      groups,
+    };
+  }
+}

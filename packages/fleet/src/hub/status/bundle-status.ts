@@ -1,0 +1,35 @@
+import type { Bundle, BundleRollout } from "@cortado/kinds/fleet";
+import type { Core } from "../core.ts";
+import { sumUp, withCondition } from "./summary.ts";
+
+const zeros = { notReady: 0, waitApplied: 0, errApplied: 0, outOfSync: 0, modified: 0, pending: 0 };
+
+/** The status of a Bundle as its cells are. */
+export function bundleStatus(
+  { cells, bundles, stores, ports }: Core,
+  of: {
+    readonly key: string;
+    readonly bundle: Bundle;
+    readonly rollout: BundleRollout | undefined;
+    readonly problem: string | undefined;
+  },
+): NonNullable<Bundle["status"]> {
+  const number = bundles.numberOf(of.key);
+  const summed = sumUp(cells, cells.ofBundle(number), (cell) => stores.at(cell.cluster)?.key ?? "");
+  const { ready, desiredReady } = summed.summary;
+  const message = [of.problem ?? "", summed.message].filter((text) => text !== "").join("; ");
+  const isTrue = of.problem === undefined && summed.state === "Ready";
+  const nowMs = ports.clock.nowMs();
+  const condition = { type: "Ready", isTrue, reason: of.problem === undefined ? "" : "Error", message };
+  return {
+    conditions: withCondition(of.bundle.status?.conditions, condition, nowMs),
+    summary: { ...zeros, nonReadyResources: [], ...summed.summary },
+    display: {
+      readyClusters: `${ready}/${desiredReady}`,
+      state: of.problem === undefined ? summed.state : "ErrApplied",
+    },
+    observedGeneration: of.bundle.metadata.generation ?? 0,
+    unavailable: desiredReady - ready,
+    ...(of.rollout === undefined ? {} : { rollout: of.rollout }),
+  };
+}

@@ -1,0 +1,126 @@
+import { done, startLoop, newLoopMetrics, type Loop } from "@cortado/client/loop";
+import { clusters } from "@cortado/kinds/fleet";
+import { toTime } from "@cortado/std/clock";
+import { newMetrics } from "@cortado/std/metrics";
+import { hasReason } from "@cortado/std/status";
+import type { Core } from "../core.ts";
+import { ROUNDS_AT_ONCE, STATUS_EVERY_MS, STATUS_GATHER_MS } from "../limits.ts";
+import type { ClusterStatus, StoreRow } from "../state/stores.ts";
+import { sumUp, withCondition } from "./summary.ts";
+
+type Waiter = { readonly resolve: () => void; readonly reject: (error: unknown) => void };
+
+/** Writes what stores are: at most once a second each, and nothing when nothing changed. */
+export class StoreStatus {
+  readonly #core: Core;
+  readonly #loop: Loop;
+  readonly #waiters: Map<string, Waiter[]> = new Map();
+  readonly #written: Map<string, { readonly text: string; readonly atMs: number }> = new Map();
+
+  constructor(core: Core) {
+    this.#core = core;
+    const { clock, log } = core.ports;
+    this.#loop = startLoop({
+      name: "fleet-cluster-status",
+      reconcile: async (key) => {
+        await this.#round(key);
+        return done;
+      },
+      workers: ROUNDS_AT_ONCE,
+      clock,
+      log,
+      metrics: newLoopMetrics(newMetrics()),
+      signal: core.signal,
+    });
+  }
+
+  write(row: StoreRow, { isUrgent = false }: { readonly isUrgent?: boolean } = {}): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiters.set(row.key, [...(this.#waiters.get(row.key) ?? []), { resolve, reject }]);
+    const sinceMs =
+      this.#core.ports.clock.monotonicMs() - (this.#written.get(row.key)?.atMs ?? -STATUS_EVERY_MS);
+    if (isUrgent) this.#loop.add(row.key);
+    else this.#loop.addAfter(row.key, Math.max(STATUS_GATHER_MS, STATUS_EVERY_MS - sinceMs));
+    return promise;
+  }
+
+  forget(row: StoreRow): void {
+    this.#written.delete(row.key);
+    for (const { reject } of this.#take(row.key)) reject(new Error(`cluster ${row.key} is gone`));
+  }
+
+  #take(key: string): readonly Waiter[] {
+    const waiters = this.#waiters.get(key) ?? [];
+    this.#waiters.delete(key);
+    return waiters;
+  }
+
+  async #round(key: string): Promise<void> {
+    const { stores, ports, signal } = this.#core;
+    const row = stores.get(key);
+    if (row === undefined) return;
+    const waiters = this.#take(key);
+    try {
+      row.status = statusOf(this.#core, row);
+      const text = JSON.stringify(row.status);
+      if (text !== this.#written.get(key)?.text) {
+        const body = { status: row.status };
+        await ports.client.patch(clusters, {
+          ...row.cluster,
+          type: "merge",
+          subresource: "status",
+          fieldManager: "cortado-hub",
+          body,
+          signal,
+        });
+        this.#written.set(key, { text, atMs: ports.clock.monotonicMs() });
+      }
+      for (const { resolve } of waiters) resolve();
+    } catch (error) {
+      if (hasReason(error, "NotFound") || signal.aborted) {
+        for (const { reject } of waiters) reject(error);
+        return;
+      }
+      this.#waiters.set(key, [...waiters, ...(this.#waiters.get(key) ?? [])]);
+      throw error;
+    }
+  }
+}
+
+/** What a store is now. */
+function statusOf({ cells, heard, bundles, ports }: Core, row: StoreRow): ClusterStatus {
+  const nowMs = ports.clock.nowMs();
+  const summed = sumUp(
+    cells,
+    cells.ofCluster(row.index),
+    (cell) => bundles.keyOf(cell.bundle).split("/")[1] ?? "",
+  );
+  const { ready, desiredReady } = summed.summary;
+  const lastMs = heard.lastMs(row.index);
+  const isDark = !heard.isHeard(row.index);
+  const never = lastMs === 0;
+  const since = never ? "was never heard" : `was last heard at ${toTime(lastMs)}`;
+  const offline = { type: "Offline", isTrue: isDark, message: isDark ? `the store ${since}` : "" };
+  const readiness = { type: "Ready", isTrue: !isDark && summed.state === "Ready", message: summed.message };
+  const conditions = withCondition(withCondition(row.status.conditions, readiness, nowMs), offline, nowMs);
+  const dark = never ? "WaitCheckIn" : "Offline";
+  return {
+    ...row.status,
+    index: row.index,
+    conditions,
+    // Merge patches: what is not there now has to be said.
+    summary: { ...zeros, nonReadyResources: [], ...summed.summary },
+    resourceCounts: summed.counts,
+    display: { readyBundles: `${ready}/${desiredReady}`, state: isDark ? dark : summed.state },
+    ...(never ? {} : { agent: { ...row.status.agent, lastSeen: toTime(lastSeenMs(row, lastMs, isDark)) } }),
+  };
+}
+
+const zeros = { notReady: 0, waitApplied: 0, errApplied: 0, outOfSync: 0, modified: 0, pending: 0 };
+
+/** A store that is merely heard costs no write: its time goes along when something else is written. */
+function lastSeenMs(row: StoreRow, lastMs: number, isDark: boolean): number {
+  const written = Date.parse(row.status.agent?.lastSeen ?? "");
+  const isSame = Number.isFinite(written) && Math.abs(lastMs - written) < 1_000;
+  return isSame && !isDark ? written : lastMs;
+}
