@@ -30,6 +30,7 @@ function fakeRoles(): {
       { name: "tls-san", help: "Further names", isList: true },
     ],
     runServer: note("server"),
+    runHub: note("hub"),
     runDemo: note("demo"),
     askDemo: (folder, action, store) => {
       asked.push({ role: "ask", with: { folder, action, store } });
@@ -58,6 +59,7 @@ test("help teaches, and changes only on purpose", async () => {
   for (const words of [
     ["--help"],
     ["server", "--help"],
+    ["hub", "--help"],
     ["demo", "--help"],
     ["demo", "start", "--help"],
     ["fleet", "--help"],

@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { StatusError } from "@cortado/std/status";
 import { demoCommand, type DemoRoles } from "./demo.ts";
 import { fleetCommand, type FleetRoles } from "./fleet/fleet.ts";
+import { hubCommand, type HubRoles } from "./hub.ts";
 import { kubectlCommand, type KubectlRoles } from "./kubectl.ts";
 import { serverCommand, type ServerRoles } from "./server.ts";
 import { tokenCommand, type TokenRoles } from "./token.ts";
@@ -10,6 +11,7 @@ import { versionCommand } from "./version.ts";
 export type CliRoles = ServerRoles &
   DemoRoles &
   FleetRoles &
+  HubRoles &
   TokenRoles &
   KubectlRoles & {
     readonly version: string;
@@ -47,6 +49,7 @@ function newCli(roles: CliRoles): Command {
   for (const command of [
     serverCommand(roles),
     demoCommand(roles),
+    hubCommand(roles),
     fleetCommand(roles),
     tokenCommand(roles),
     kubectlCommand(roles),

@@ -12,6 +12,7 @@ import { serverSettings, settingNames } from "./config/server-config.ts";
 import { startFleetAgent } from "./roles/fleet-agent.ts";
 import { fleetRoles } from "./roles/fleet.ts";
 import { runDemoHere, socketsRoot } from "./roles/demo.ts";
+import { startHubServer } from "./roles/hub.ts";
 import { readServerConfig, startServer } from "./roles/server.ts";
 import { version } from "./version.ts";
 
@@ -33,6 +34,11 @@ export const roles: CliRoles = {
     const config = readServerConfig(words as Parameters<typeof readServerConfig>[0]);
     await using server = await startServer(config);
     void server;
+    await stopSignal();
+  },
+  async runHub(words) {
+    await using hub = await startHubServer(words);
+    void hub;
     await stopSignal();
   },
   runDemo: runDemoHere,

@@ -11,9 +11,9 @@ const units: Readonly<Record<string, number>> = {
 /** A duration as Go writes it (`15s`, `1h30m`) in milliseconds; undefined: it is none. */
 export function parseDuration(text: string): number | undefined {
   if (text === "0") return 0;
-  if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
+  if (!/^(\d+(\.\d+)?(ns|us|\u00b5s|ms|s|m|h))+$/.test(text)) return undefined;
   let ms = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g))
+  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|\u00b5s|ms|s|m|h)/g))
     ms += Number(amount) * (units[unit ?? ""] ?? 0);
   return ms;
 }

@@ -23,3 +23,5 @@ export const POLL_MS_WITH_WEBHOOK = 3_600_000;
 export const POLL_MS_MIN = 15_000;
 export const POLL_JITTER = 0.1;
 export const REPOSITORIES_AT_ONCE = 4;
+/** Two writers of one status: each gives way at most so often. */
+export const STATUS_ATTEMPTS_MAX = 5;

@@ -17,6 +17,7 @@ import {
   POLL_MS_MIN,
   POLL_MS_WITH_WEBHOOK,
   REPOSITORIES_AT_ONCE,
+  STATUS_ATTEMPTS_MAX,
 } from "./limits.ts";
 import { readLogin, readSigners } from "./repository-secrets.ts";
 import { parseDuration } from "./duration.ts";
@@ -102,6 +103,16 @@ function followsPush({ spec }: Stored<GitRepo>, push: Push): boolean {
   return push.branch === (branch === "" ? "master" : branch);
 }
 
+/** What a look came to. */
+type Found = {
+  /** Why the remote could not be looked at; empty: it could. */
+  readonly polling: string;
+  readonly commit?: string;
+  readonly told?: string | undefined;
+  readonly problems?: readonly string[];
+  readonly isApplied?: boolean;
+};
+
 class Rounds {
   readonly #ports: RepositoryPorts;
   readonly #informer: Informer<GitRepo>;
@@ -152,16 +163,17 @@ class Rounds {
       await this.#tell(repo, { polling: "", commit: commit.commit, told });
       return;
     }
+    let problems: readonly string[];
     try {
-      const problems = await this.#applyCommit(repo, remote, commit);
-      // A commit with problems is not looked at again until something changes: it would say the same.
-      this.#seen.set(key, { commit: commit.commit, generation: generationOf(repo) });
-      await this.#tell(repo, { polling: "", commit: commit.commit, told, problems, isApplied: true });
-      log.info("a commit was applied", { gitRepo: key, commit: commit.commit, problems: problems.length });
+      problems = await this.#applyCommit(repo, remote, commit);
     } catch (error) {
-      if (hasReason(error, "Conflict")) return;
       await this.#tell(repo, { polling: "", told, problems: [messageOf(error)], commit: commit.commit });
+      return;
     }
+    // A commit with problems is not looked at again until something changes: it would say the same.
+    this.#seen.set(key, { commit: commit.commit, generation: generationOf(repo) });
+    await this.#tell(repo, { polling: "", commit: commit.commit, told, problems, isApplied: true });
+    log.info("a commit was applied", { gitRepo: key, commit: commit.commit, problems: problems.length });
   }
 
   async #applyCommit(
@@ -200,17 +212,21 @@ class Rounds {
     };
   }
 
-  async #tell(
-    repo: Stored<GitRepo>,
-    found: {
-      /** Why the remote could not be looked at; empty: it could. */
-      readonly polling: string;
-      readonly commit?: string;
-      readonly told?: string | undefined;
-      readonly problems?: readonly string[];
-      readonly isApplied?: boolean;
-    },
-  ): Promise<void> {
+  /** The hub writes the same status for its counts: who comes second looks again. */
+  async #tell(repo: Stored<GitRepo>, found: Found): Promise<void> {
+    const { client, signal } = this.#ports;
+    let current = repo;
+    for (let attempt = 1; ; attempt += 1)
+      try {
+        await this.#write(current, generationOf(repo), found);
+        return;
+      } catch (error) {
+        if (!hasReason(error, "Conflict") || attempt === STATUS_ATTEMPTS_MAX) throw error;
+        current = await client.get(gitRepos, { ...placeOf(repo), signal });
+      }
+  }
+
+  async #write(repo: Stored<GitRepo>, generation: number, found: Found): Promise<void> {
     const { client, clock, signal } = this.#ports;
     const { polling, commit, told, problems, isApplied } = found;
     const now = toTime(clock.nowMs());
@@ -223,7 +239,7 @@ class Rounds {
     const conditions = mergeConditions(old, wanted, now);
     const status = {
       ...(commit === undefined ? {} : { pollingCommit: commit }),
-      ...(isApplied === true ? { commit, observedGeneration: generationOf(repo) } : {}),
+      ...(isApplied === true ? { commit, observedGeneration: generation } : {}),
       ...(told === undefined ? {} : { webhookCommit: told, lastWebhookTime: now }),
     };
     const isSame =

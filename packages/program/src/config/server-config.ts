@@ -25,6 +25,9 @@ export type ServerConfig = {
   readonly runtime: "containerd" | "simulated";
   readonly cgroupRoot: string;
   readonly memoryLimitBytes: number | undefined;
+  /** Who steers this store; undefined: nobody. */
+  readonly hub: string | undefined;
+  readonly hubToken: string | undefined;
   /** Folder for Unix sockets that the machine itself reaches the store by. */
   readonly localSocketDir: string | undefined;
   /** Ports on the node's addresses; 0 turns one off. */
@@ -69,6 +72,8 @@ export const settingNames = [
   "ingress-port",
   "ingress-tls-port",
   "log-level",
+  "hub",
+  "hub-token",
 ] as const;
 export type SettingName = (typeof settingNames)[number];
 
@@ -124,6 +129,11 @@ export const serverSettings: Readonly<Record<SettingName, Setting>> = {
   "ingress-port": { kind: "number", help: "Port of the ingress; 0: none", fallback: "80" },
   "ingress-tls-port": { kind: "number", help: "Port of the ingress with TLS; 0: none", fallback: "443" },
   "log-level": { kind: "text", help: "debug, info, warn or error", fallback: "info" },
+  hub: {
+    kind: "text",
+    help: "URL of a hub that steers this store; its node labels are those of its Cluster",
+  },
+  "hub-token": { kind: "text", help: "What the hub's ClusterRegistrationToken gave, for the first start" },
 };
 
 type Values = Partial<Record<SettingName, unknown>>;
@@ -192,6 +202,8 @@ export function toServerConfig(file: Values, line: Values, hostName: string): Se
     cgroupRoot: text("cgroup-root").replaceAll(/^\/+|\/+$/g, ""),
     memoryLimitBytes: value("memory-limit") === undefined ? undefined : number("memory-limit"),
     localSocketDir: optional("local-socket-dir"),
+    hub: optional("hub"),
+    hubToken: optional("hub-token"),
     mqttPort: number("mqtt-port"),
     mqttWebSocketPort: number("mqtt-websocket-port"),
     gatewayPort: number("gateway-port"),

@@ -1,8 +1,11 @@
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { createApiServer, type ApiServer } from "@cortado/apiserver";
 import type { HealthCheck } from "@cortado/apiserver/ports";
+import type { PasswordReader } from "@cortado/apiserver/front/identity";
+import type { FrontRoute } from "@cortado/apiserver/front/routes";
+import type { CustomResourceDefinition } from "@cortado/kinds";
 import { openFront } from "@cortado/apiserver/front";
 import { openCertificates, type Certificates } from "@cortado/cluster/certificates";
 import { kubeconfig } from "@cortado/cluster/kubeconfig";
@@ -25,6 +28,19 @@ export type Ports = {
   readonly metrics: Metrics;
 };
 
+/** What a role adds to the API server. */
+export type ApiExtras = {
+  /** `/readyz` holds it from its first answer. */
+  readonly partsCheck: HealthCheck;
+  /** More kinds than a store's. */
+  readonly definitions?: readonly CustomResourceDefinition[];
+  /** Served beside the API; may be added to while it runs. */
+  readonly routes?: readonly FrontRoute[];
+  readonly readPassword?: PasswordReader;
+  /** A Unix socket that speaks plain HTTP/1.1, for this machine only. */
+  readonly plainSocket?: string;
+};
+
 export type Api = {
   readonly server: ApiServer;
   readonly certificates: Certificates;
@@ -32,12 +48,12 @@ export type Api = {
   readonly port: number;
 };
 
-/** Opens the store and serves the API over it: the part that all others stand on. `/readyz` holds `partsCheck` from its first answer. */
+/** Opens the store and serves the API over it: the part that all others stand on. */
 export async function startApi(
   config: ServerConfig,
   ports: Ports,
   stack: AsyncDisposableStack,
-  partsCheck: HealthCheck,
+  extras: ApiExtras,
 ): Promise<Api> {
   const { clock, random, files, log, metrics } = ports;
   const folder = join(config.dataDir, "server");
@@ -77,7 +93,8 @@ export async function startApi(
           port: config.httpsListenPort,
         },
         reservedAddresses: [config.clusterDns],
-        healthChecks: [partsCheck],
+        healthChecks: [extras.partsCheck],
+        definitions: extras.definitions ?? [],
         serviceAccountKeys: {
           privateKeys: [certificates.serviceAccounts.privateKey],
           issuer: `https://kubernetes.default.svc.${config.clusterDomain}`,
@@ -86,18 +103,20 @@ export async function startApi(
       }),
   });
   await ownSecret(join(folder, "token"), ports); // for `cortado token`
-  const port = await openDoors(config, { server, certificates }, ports, stack);
+  const port = await openDoors(config, { server, certificates, extras }, ports, stack);
   return { server, certificates, port };
 }
 
 async function openDoors(
   config: ServerConfig,
-  api: Omit<Api, "port">,
+  api: Omit<Api, "port"> & { readonly extras: ApiExtras },
   ports: Ports,
   stack: AsyncDisposableStack,
 ): Promise<number> {
   const { clock, log } = ports;
-  const { server, certificates } = api;
+  const { server, certificates, extras } = api;
+  const { routes = [], readPassword, plainSocket } = extras;
+  const common = { server, routes, clock, log, ...(readPassword === undefined ? {} : { readPassword }) };
   const material = () => ({
     certificate: certificates.serving.cert,
     key: certificates.serving.key,
@@ -108,17 +127,15 @@ async function openDoors(
     name: "front",
     log,
     start: () =>
-      openFront({
-        server,
-        address: { host, port: config.httpsListenPort },
-        material: material(),
-        clock,
-        log,
-      }),
+      openFront({ ...common, address: { host, port: config.httpsListenPort }, material: material() }),
   });
   if (config.localSocketDir !== undefined) {
     await mkdir(config.localSocketDir, { recursive: true, mode: 0o700 });
     stack.use(await relaySocket({ path: join(config.localSocketDir, "api.sock"), port: front.port }));
+  }
+  if (plainSocket !== undefined) {
+    await rm(plainSocket, { force: true });
+    stack.use(await openFront({ ...common, address: { path: plainSocket } }));
   }
   const write = (): Promise<void> => writeKubeconfig(config, certificates, front.port);
   await write();

@@ -22,7 +22,7 @@ export const fleetRoles: Pick<CliRoles, "validateFleet" | "planFleet"> = {
 };
 
 /** The program's path, or its name when there is none: the error then names it. */
-function onPath(program: string): string {
+export function onPath(program: string): string {
   const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path)) ?? program;
 }

@@ -1,9 +1,7 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { mkdir, rm } from "node:fs/promises";
-import type { ApiServer } from "@cortado/apiserver";
 import type { HealthCheck } from "@cortado/apiserver/ports";
-import { newClient, type Client } from "@cortado/client";
 import { newLoopMetrics } from "@cortado/client/loop";
 import { startControllers } from "@cortado/controllers";
 import { startScheduler } from "@cortado/scheduler";
@@ -21,13 +19,14 @@ import {
 import { followManifests } from "../manifests.ts";
 import { applyFirstObjects } from "../first-objects.ts";
 import { writeText } from "../standard-output.ts";
-import { inProcessTransport } from "../transport.ts";
 import { startApi, type Ports } from "./api.ts";
+import { clientOf } from "./clients.ts";
 import { startEdge } from "./edge.ts";
 import { startPart } from "./lifetime.ts";
 import type { Parts } from "./parts.ts";
 import { watchProcess } from "./process-metrics.ts";
 import { serverStreams, startPods, usageSource } from "./pods.ts";
+import { startStoreAgent } from "./store-agent.ts";
 import { startTraffic } from "./traffic.ts";
 
 export type ServerWords = {
@@ -57,7 +56,7 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
     of: ["ready"],
     check: () => (isUp ? undefined : "parts are starting"),
   };
-  const { server, certificates, port: apiPort } = await startApi(config, ports, stack, partsCheck);
+  const { server, certificates, port: apiPort } = await startApi(config, ports, stack, { partsCheck });
   stack.defer(() => stop.abort(new Error("the server stops")));
   const parts: Parts = { config, ports, server, loopMetrics: newLoopMetrics(metrics), signal: stop.signal };
   startLoops(parts, certificates.serverCa, stack);
@@ -76,16 +75,13 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   const folder = join(config.dataDir, "server", "manifests");
   await mkdir(folder, { recursive: true });
   stack.use(followManifests({ folder, client: admin, clock: systemClock, log }));
+  await startStoreAgent({ ...parts, client: admin }, stack);
   isUp = true;
   log.info("store is up", { node: config.nodeName, address });
   return stack.move();
 }
 
-function clientOf(server: ApiServer, name: string, ...groups: readonly string[]): Client {
-  return newClient(inProcessTransport(server, { name, groups: [...groups, "system:authenticated"] }));
-}
-
-function startLoops(
+export function startLoops(
   { config, ports, server, loopMetrics }: Parts,
   clusterCa: string,
   stack: AsyncDisposableStack,

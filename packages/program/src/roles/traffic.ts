@@ -65,7 +65,7 @@ export async function startTraffic(
     { name: "mqtt", namespace: "cortado-system", ports: [{ name: "mqtt", port: config.mqttPort }] },
     { name: "telemetry", namespace: "cortado-system", ports: [{ name: "http", port: config.telemetryPort }] },
     { name: "gateway", namespace: "openfaas", ports: [{ name: "http", port: config.gatewayPort }] },
-  ];
+  ].filter(({ ports: [first] }) => first?.port !== 0); // turned off
   await publishLocalServices(client, { services, apiPort: parts.apiPort, address, signal });
 }
 

@@ -1,0 +1,51 @@
+import { Command } from "commander";
+
+export type HubWords = {
+  readonly dataDir: string;
+  readonly bindAddress: string;
+  readonly httpsListenPort: string;
+  readonly tlsSan: readonly string[];
+  readonly writeKubeconfig: string;
+  /** As stores reach it; absent: by this machine's name. */
+  readonly url?: string;
+  readonly localSocketDir?: string;
+  readonly seedRepository?: string;
+  /** Seconds. */
+  readonly offlineAfter: string;
+  readonly fleetStrict: boolean;
+  readonly helm?: string;
+  readonly kubectl?: string;
+};
+
+export type HubRoles = {
+  /** Runs a hub until it is told to stop. */
+  readonly runHub: (words: HubWords) => Promise<void>;
+};
+
+/** `cortado hub`: what steers stores from Git. */
+export function hubCommand(roles: HubRoles): Command {
+  const command = new Command("hub")
+    .description("Runs a hub: the API of Rancher Fleet, a Git server, and the connections of stores.")
+    .option("--data-dir <folder>", "Where everything is kept", "/var/lib/cortado-hub")
+    .option("--bind-address <address>", "Address to listen on", "0.0.0.0")
+    .option("--https-listen-port <port>", "Port of the API, of stores and of Git", "6443")
+    .option(
+      "--tls-san <name>",
+      "Another name or address in the certificate",
+      (name: string, all: string[]) => [...all, name],
+      [] as string[],
+    )
+    .option("--write-kubeconfig <file>", "Where the kubeconfig goes", "/etc/cortado/hub.yaml")
+    .option("--url <url>", "How stores reach it, as https://hub.example:6443")
+    .option("--local-socket-dir <folder>", "Folder for Unix sockets that this machine reaches it by")
+    .option("--seed-repository <folder>", "Files of the first commit of its own repository, coffee-shop.git")
+    .option("--offline-after <seconds>", "A store unheard for so long is Offline", "30")
+    .option("--fleet-strict", "Fleet's partitions and fleet.yaml to the letter", false)
+    .option("--helm <file>", "Another helm than the one on PATH")
+    .option("--kubectl <file>", "Another kubectl than the one on PATH");
+  command.addHelpText(
+    "after",
+    "\nThen: kubectl --kubeconfig /etc/cortado/hub.yaml get clusters.fleet.cattle.io -A\nA store joins with the token that Secret `values` of a ClusterRegistrationToken holds.\n",
+  );
+  return command.action(() => roles.runHub(command.opts<HubWords>()));
+}

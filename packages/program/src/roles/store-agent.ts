@@ -1,0 +1,46 @@
+import { join } from "node:path";
+import type { Client } from "@cortado/client";
+import { startAgent } from "@cortado/fleet/agent";
+import { openChunkFolder } from "@cortado/fleet/agent/chunk-folder";
+import { openHubDoor } from "@cortado/fleet/agent/node/hub-door";
+import { machineKeys } from "@cortado/fleet/agent/node/keys";
+import { version } from "../version.ts";
+import { clientOf } from "./clients.ts";
+import { startPart } from "./lifetime.ts";
+import type { Parts } from "./parts.ts";
+
+/** The agent of this store, where a hub is named: it dials out, and applies what the hub wants to the store's own API. */
+export async function startStoreAgent(
+  { config, ports, server, client }: Parts & { readonly client: Client },
+  stack: AsyncDisposableStack,
+): Promise<void> {
+  const { clock, random, files, log } = ports;
+  const { hub, hubToken, nodeName: name, nodeLabels: labels } = config;
+  if (hub === undefined) return;
+  const chunks = await openChunkFolder({ files, folder: join(config.dataDir, "fleet", "chunks") });
+  const proxy = process.env["HTTPS_PROXY"] ?? process.env["https_proxy"];
+  await startPart(stack, {
+    name: "fleet-agent",
+    log,
+    start: () =>
+      startAgent(
+        { version, name, labels, ...(hubToken === undefined ? {} : { token: hubToken }) },
+        {
+          client,
+          asServiceAccount: (account) =>
+            clientOf(
+              server,
+              `system:serviceaccount:${account.namespace}:${account.name}`,
+              "system:serviceaccounts",
+              `system:serviceaccounts:${account.namespace}`,
+            ),
+          hub: openHubDoor({ url: hub, ...(proxy === undefined ? {} : { proxy }) }),
+          keys: machineKeys,
+          chunks,
+          clock,
+          random,
+          log,
+        },
+      ),
+  });
+}
