@@ -11,7 +11,14 @@ import type { Compiled } from "@cortado/fleet/compile/bundle";
 import { linkPair } from "@cortado/fleet/protocol/memory-link";
 import type { AgentLink, RegisterAnswer } from "@cortado/fleet/protocol";
 import { planRollout } from "@cortado/fleet/rollout";
-import { bundles, clusterRegistrationTokens, clusters, gitRepos, type Cluster } from "@cortado/kinds/fleet";
+import {
+  bundles,
+  clusterRegistrationTokens,
+  clusters,
+  gitRepos,
+  type Bundle,
+  type Cluster,
+} from "@cortado/kinds/fleet";
 import { fleetDefinitions } from "@cortado/kinds/fleet-definitions";
 import { configMaps, namespaces, secrets } from "@cortado/kinds/resources";
 import { inProcessTransport } from "@cortado/program/transport";
@@ -410,4 +417,94 @@ test("words, sequences and chunks: what is out of date, told twice or another's 
   await copy.send({ ...hello, session: word });
   const [answer] = await heard(copy, 1);
   assert.equal((answer as { reason: string }).reason, "Conflict");
+});
+
+test("what cannot be rendered keeps what runs and says so; a release that never gets ready halts, and abort brings the store back", async () => {
+  await using store = await LoopWorld.start();
+  await using world = await begun(store, { waveDeadlineMs: 20_000 });
+  await world.hub.applyCompiled(repo, compiledOf("arabica"), "c1");
+  await using agent = agentOf(store, world, { name: "store-1", token: await world.token() });
+  await store.until("the menu is there", async () => (await coffeeIn(store)) === "arabica");
+  const statusOf = async (): Promise<NonNullable<Bundle["status"]>> =>
+    (await world.client.get(bundles, { namespace, name: "menu", signal: world.signal })).status ?? {};
+  await store.until("generation 1 is complete", async () => (await statusOf()).rollout?.phase === "Complete");
+
+  await world.hub.applyCompiled(repo, compiledOf("{ broken: ["), "c2");
+  const broken = await store.until("it says why", async () => {
+    const status = await statusOf();
+    return status.display?.state === "ErrApplied" && status;
+  });
+  assert.match(JSON.stringify(broken.summary?.nonReadyResources), /cannot be rendered.*menu.yaml/);
+  await store.clock.advance(60_000);
+  assert.equal(await coffeeIn(store), "arabica");
+
+  const stuck = compiledOf("robusta");
+  const claim = `${manifest("robusta")}---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: never}\nspec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: x}]}}}\n`;
+  const [first] = stuck.bundles;
+  assert.ok(first !== undefined);
+  const files = [{ name: "menu.yaml", content: new TextEncoder().encode(claim) }];
+  await world.hub.applyCompiled(repo, { ...stuck, bundles: [{ ...first, files }] }, "c3");
+  const halted = await store.until(
+    "it halts",
+    async () => {
+      const { rollout } = await statusOf();
+      return rollout?.phase === "Halted" && rollout;
+    },
+    120_000,
+  );
+  assert.match(halted.reason, /store-1/);
+  assert.equal(await coffeeIn(store), "robusta");
+  const note = { metadata: { annotations: { "fleet.cortado.dev/rollout": `abort=${halted.generation}` } } };
+  await world.client.patch(bundles, {
+    namespace,
+    name: "menu",
+    type: "merge",
+    body: note,
+    signal: world.signal,
+  });
+  await store.until("the store is back", async () => (await coffeeIn(store)) === "arabica", 120_000);
+  assert.equal((await statusOf()).rollout?.phase, "Aborted");
+  assert.equal(agent.state.isConnected, true);
+});
+
+test("a Cluster that is deleted and registered again keeps what runs; labels choose what a store gets", async () => {
+  await using store = await LoopWorld.start();
+  await using world = await begun(store);
+  await world.hub.applyCompiled(repo, compiledOf("arabica"), "c1");
+  await using agent = agentOf(store, world, { name: "store-1", token: await world.token() });
+  await store.until("the menu is there", async () => (await coffeeIn(store)) === "arabica");
+  const relabel = (location: string): Promise<unknown> => {
+    const body = { metadata: { labels: { location } } };
+    return world.client.patch(clusters, {
+      namespace,
+      name: "store-1",
+      type: "merge",
+      body,
+      signal: world.signal,
+    });
+  };
+  await relabel("cloud");
+  await store.until("the menu is gone", async () => (await coffeeIn(store)) === undefined);
+  await relabel("edge");
+  await store.until("the menu is back", async () => (await coffeeIn(store)) === "arabica");
+  const old = await world.cluster("store-1");
+  await world.client.delete(clusters, { namespace, name: "store-1", signal: world.signal });
+  await store.until("the agent is told", () =>
+    Promise.resolve(/deleted|not known/.test(agent.state.message)),
+  );
+  const { publicKey = "" } = old.status ?? {};
+  const metadata = { namespace, name: "store-1", labels: { location: "edge" } };
+  await world.client.create(clusters, { metadata, spec: { clientID: "store-1" } }, world);
+  const body = { status: { publicKey } };
+  const where = { namespace, name: "store-1", subresource: "status" };
+  await world.client.patch(clusters, { ...where, type: "merge", body, signal: world.signal });
+  for (let passed = 0; passed < 120; passed += 1) {
+    await store.clock.advance(1_000);
+    assert.equal(await coffeeIn(store), "arabica", `after ${passed} s`);
+  }
+  await store.until(
+    "it is back",
+    async () => (await world.cluster("store-1")).status?.display?.state === "Ready",
+    120_000,
+  );
 });
