@@ -5,13 +5,14 @@ import { newClient, type Client } from "@cortado/client";
 import { startAgent } from "@cortado/fleet/agent";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
 import type { Agent, AgentPorts, HubDoor } from "@cortado/fleet/agent/ports";
-import { startHub, type HubOptions, type RunningHub } from "@cortado/fleet/hub";
+import { newHub, type HubOptions, type HubParts, type RunningHub } from "@cortado/fleet/hub";
 import { newCompiler } from "@cortado/fleet/hub/compiler";
 import type { Compiled } from "@cortado/fleet/compile/bundle";
 import { linkPair } from "@cortado/fleet/protocol/memory-link";
 import type { AgentLink, RegisterAnswer } from "@cortado/fleet/protocol";
 import { planRollout } from "@cortado/fleet/rollout";
 import {
+  bundleDeployments,
   bundles,
   clusterRegistrationTokens,
   clusters,
@@ -59,6 +60,7 @@ class HubWorld implements AsyncDisposable {
 
   static async start(clock: Clock, more: Partial<HubOptions> = {}): Promise<HubWorld> {
     const store = await openMemoryStore();
+    const parts = newHub();
     const random = seededRandom(11);
     const serviceNetwork = { cidr: "10.43.0.0/16", apiAddress: "10.43.0.1", port: 6443 };
     const server = await createApiServer({
@@ -69,6 +71,7 @@ class HubWorld implements AsyncDisposable {
       metrics: newMetrics(),
       serviceNetwork,
       definitions: fleetDefinitions,
+      views: parts.views,
     });
     const user = { name: "system:admin", groups: ["system:masters", "system:authenticated"] };
     const world = new HubWorld(clock, newClient(inProcessTransport(server, user)));
@@ -80,16 +83,16 @@ class HubWorld implements AsyncDisposable {
       { metadata: repo, spec: { repo: "https://127.0.0.1/coffee.git" } },
       world,
     );
-    await world.startHub(more);
+    await world.startHub(more, parts);
     return world;
   }
 
-  async startHub(more: Partial<HubOptions> = {}): Promise<void> {
+  async startHub(more: Partial<HubOptions> = {}, parts: HubParts = newHub()): Promise<void> {
     const renderer = {
       helmTemplate: () => assert.fail("no chart is here"),
       kustomize: () => assert.fail("no kustomization is here"),
     };
-    this.hub = await startHub(
+    this.hub = await parts.start(
       { folder: "hub", url: "https://hub.example:8443", authority, ...more },
       {
         client: this.client,
@@ -253,6 +256,16 @@ test("a bundle goes from the hub to a store and its state comes back; a new one 
     const { status } = await world.client.get(gitRepos, { ...repo, signal: world.signal });
     return status?.display?.readyBundleDeployments === "2/2" && status.readyClusters === 1;
   });
+  const { items } = await world.client.list(bundleDeployments, { signal: world.signal });
+  assert.deepEqual(
+    items.map((one) => [one.metadata.namespace, one.metadata.name, one.status?.["ready"]]),
+    ["menu", "till"].map((name) => [cluster.status?.namespace, name, true]),
+  );
+  const [shown] = items;
+  assert.equal(
+    shown?.spec.deploymentID,
+    cluster.status?.reports?.find((one) => one.bundle === "menu")?.applied,
+  );
   await world.hub.applyCompiled(repo, compiledOf("robusta"), "c2");
   await store.until("the new menu is there", async () => (await coffeeIn(store)) === "robusta");
   await store.until(
