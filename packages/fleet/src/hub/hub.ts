@@ -154,7 +154,12 @@ class Hub implements RunningHub {
   }
 
   async serveLink(...[link, identity]: Parameters<RunningHub["serveLink"]>): Promise<void> {
-    await this.ready;
+    try {
+      await this.ready;
+    } catch {
+      // The hub stopped before it was ready.
+      return await link[Symbol.asyncDispose]();
+    }
     const work = serveSession(link, identity, this.#session);
     this.#serving.add(work);
     try {
