@@ -66,7 +66,8 @@ test("a store is known by its certificate over TLS, and text and bytes go both w
   const url = `wss://127.0.0.1:${(server.address() as AddressInfo).port}/fleet/v1/connect`;
   const dial = (name?: string): WebSocket => {
     const own = name === undefined ? {} : { cert: read(`${name}.pem`), key: read(`${name}.key`) };
-    return new WebSocket(url, [], { ca: read("ca.pem"), servername: "localhost", ...own });
+    const options = { ca: read("ca.pem"), servername: "localhost", ...own };
+    return new WebSocket(url, [], options);
   };
   try {
     const socket = dial("store");
