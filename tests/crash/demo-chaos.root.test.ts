@@ -97,7 +97,7 @@ async function checkOrders(milkBefore: number): Promise<void> {
     assert.equal((await call(`${world.store.shop}/api/orders/${id}`)).status, 200, `order ${id} is gone`);
   // Each latte takes 200 ml: an order that was counted twice, or not at all, shows here.
   const wanted = milkBefore - load.orders.size * 200;
-  await until("the stock to be what the orders say", async () => (await milk()) <= wanted, 30_000);
+  await until("the stock to be what the orders say", async () => (await milk()) <= wanted, 90_000);
   await sleep(1_000);
   assert.equal(await milk(), wanted, `${load.orders.size} orders took ${milkBefore - (await milk())} ml`);
 }

@@ -150,6 +150,8 @@ spec: { repo: ${url}, branch: main, clientSecretName: own-git, insecureSkipTLSVe
     await until(`the shop in ${name}`, async () => (await wanted(name)) === "1", 30_000);
     assert.match(await ask(name, "get functions -n openfaas-fn -o name"), /temperature-check/);
   }
+  const views = await ask("hub", "get bundledeployments -A --no-headers");
+  assert.equal(views.trim().split("\n").length, 4, `a BundleDeployment for each store and bundle:\n${views}`);
   await git("clone", "--quiet", url.replace("https://", `https://admin:${password}@`), join(folder, "work"));
 });
 

@@ -5,13 +5,21 @@ import { newClient, type Client } from "@cortado/client";
 import { startAgent } from "@cortado/fleet/agent";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
 import type { Agent, AgentPorts, HubDoor } from "@cortado/fleet/agent/ports";
-import { startHub, type HubOptions, type RunningHub } from "@cortado/fleet/hub";
+import { newHub, type HubOptions, type HubParts, type RunningHub } from "@cortado/fleet/hub";
 import { newCompiler } from "@cortado/fleet/compile/compiler";
 import type { Compiled } from "@cortado/fleet/compile/bundle";
 import { linkPair } from "@cortado/fleet/protocol/memory-link";
 import type { AgentLink, RegisterAnswer } from "@cortado/fleet/protocol";
 import { planRollout } from "@cortado/fleet/rollout";
-import { bundles, clusterRegistrationTokens, clusters, gitRepos, type Cluster } from "@cortado/kinds/fleet";
+import {
+  bundleDeployments,
+  bundles,
+  clusterRegistrationTokens,
+  clusters,
+  gitRepos,
+  type Bundle,
+  type Cluster,
+} from "@cortado/kinds/fleet";
 import { fleetDefinitions } from "@cortado/kinds/fleet-definitions";
 import { configMaps, namespaces, secrets } from "@cortado/kinds/resources";
 import { inProcessTransport } from "@cortado/program/transport";
@@ -52,6 +60,7 @@ class HubWorld implements AsyncDisposable {
 
   static async start(clock: Clock, more: Partial<HubOptions> = {}): Promise<HubWorld> {
     const store = await openMemoryStore();
+    const parts = newHub();
     const random = seededRandom(11);
     const serviceNetwork = { cidr: "10.43.0.0/16", apiAddress: "10.43.0.1", port: 6443 };
     const server = await createApiServer({
@@ -62,6 +71,7 @@ class HubWorld implements AsyncDisposable {
       metrics: newMetrics(),
       serviceNetwork,
       definitions: fleetDefinitions,
+      views: parts.views,
     });
     const user = { name: "system:admin", groups: ["system:masters", "system:authenticated"] };
     const world = new HubWorld(clock, newClient(inProcessTransport(server, user)));
@@ -73,16 +83,16 @@ class HubWorld implements AsyncDisposable {
       { metadata: repo, spec: { repo: "https://127.0.0.1/coffee.git" } },
       world,
     );
-    await world.startHub(more);
+    await world.startHub(more, parts);
     return world;
   }
 
-  async startHub(more: Partial<HubOptions> = {}): Promise<void> {
+  async startHub(more: Partial<HubOptions> = {}, parts: HubParts = newHub()): Promise<void> {
     const renderer = {
       helmTemplate: () => assert.fail("no chart is here"),
       kustomize: () => assert.fail("no kustomization is here"),
     };
-    this.hub = await startHub(
+    this.hub = await parts.start(
       { folder: "hub", url: "https://hub.example:8443", authority, ...more },
       {
         client: this.client,
@@ -246,6 +256,16 @@ test("a bundle goes from the hub to a store and its state comes back; a new one 
     const { status } = await world.client.get(gitRepos, { ...repo, signal: world.signal });
     return status?.display?.readyBundleDeployments === "2/2" && status.readyClusters === 1;
   });
+  const { items } = await world.client.list(bundleDeployments, { signal: world.signal });
+  assert.deepEqual(
+    items.map((one) => [one.metadata.namespace, one.metadata.name, one.status?.["ready"]]),
+    ["menu", "till"].map((name) => [cluster.status?.namespace, name, true]),
+  );
+  const [shown] = items;
+  assert.equal(
+    shown?.spec.deploymentID,
+    cluster.status?.reports?.find((one) => one.bundle === "menu")?.applied,
+  );
   await world.hub.applyCompiled(repo, compiledOf("robusta"), "c2");
   await store.until("the new menu is there", async () => (await coffeeIn(store)) === "robusta");
   await store.until(
@@ -410,4 +430,94 @@ test("words, sequences and chunks: what is out of date, told twice or another's 
   await copy.send({ ...hello, session: word });
   const [answer] = await heard(copy, 1);
   assert.equal((answer as { reason: string }).reason, "Conflict");
+});
+
+test("what cannot be rendered keeps what runs and says so; a release that never gets ready halts, and abort brings the store back", async () => {
+  await using store = await LoopWorld.start();
+  await using world = await begun(store, { waveDeadlineMs: 20_000 });
+  await world.hub.applyCompiled(repo, compiledOf("arabica"), "c1");
+  await using agent = agentOf(store, world, { name: "store-1", token: await world.token() });
+  await store.until("the menu is there", async () => (await coffeeIn(store)) === "arabica");
+  const statusOf = async (): Promise<NonNullable<Bundle["status"]>> =>
+    (await world.client.get(bundles, { namespace, name: "menu", signal: world.signal })).status ?? {};
+  await store.until("generation 1 is complete", async () => (await statusOf()).rollout?.phase === "Complete");
+
+  await world.hub.applyCompiled(repo, compiledOf("{ broken: ["), "c2");
+  const broken = await store.until("it says why", async () => {
+    const status = await statusOf();
+    return status.display?.state === "ErrApplied" && status;
+  });
+  assert.match(JSON.stringify(broken.summary?.nonReadyResources), /cannot be rendered.*menu.yaml/);
+  await store.clock.advance(60_000);
+  assert.equal(await coffeeIn(store), "arabica");
+
+  const stuck = compiledOf("robusta");
+  const claim = `${manifest("robusta")}---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: never}\nspec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: x}]}}}\n`;
+  const [first] = stuck.bundles;
+  assert.ok(first !== undefined);
+  const files = [{ name: "menu.yaml", content: new TextEncoder().encode(claim) }];
+  await world.hub.applyCompiled(repo, { ...stuck, bundles: [{ ...first, files }] }, "c3");
+  const halted = await store.until(
+    "it halts",
+    async () => {
+      const { rollout } = await statusOf();
+      return rollout?.phase === "Halted" && rollout;
+    },
+    120_000,
+  );
+  assert.match(halted.reason, /store-1/);
+  assert.equal(await coffeeIn(store), "robusta");
+  const note = { metadata: { annotations: { "fleet.cortado.dev/rollout": `abort=${halted.generation}` } } };
+  await world.client.patch(bundles, {
+    namespace,
+    name: "menu",
+    type: "merge",
+    body: note,
+    signal: world.signal,
+  });
+  await store.until("the store is back", async () => (await coffeeIn(store)) === "arabica", 120_000);
+  assert.equal((await statusOf()).rollout?.phase, "Aborted");
+  assert.equal(agent.state.isConnected, true);
+});
+
+test("a Cluster that is deleted and registered again keeps what runs; labels choose what a store gets", async () => {
+  await using store = await LoopWorld.start();
+  await using world = await begun(store);
+  await world.hub.applyCompiled(repo, compiledOf("arabica"), "c1");
+  await using agent = agentOf(store, world, { name: "store-1", token: await world.token() });
+  await store.until("the menu is there", async () => (await coffeeIn(store)) === "arabica");
+  const relabel = (location: string): Promise<unknown> => {
+    const body = { metadata: { labels: { location } } };
+    return world.client.patch(clusters, {
+      namespace,
+      name: "store-1",
+      type: "merge",
+      body,
+      signal: world.signal,
+    });
+  };
+  await relabel("cloud");
+  await store.until("the menu is gone", async () => (await coffeeIn(store)) === undefined);
+  await relabel("edge");
+  await store.until("the menu is back", async () => (await coffeeIn(store)) === "arabica");
+  const old = await world.cluster("store-1");
+  await world.client.delete(clusters, { namespace, name: "store-1", signal: world.signal });
+  await store.until("the agent is told", () =>
+    Promise.resolve(/deleted|not known/.test(agent.state.message)),
+  );
+  const { publicKey = "" } = old.status ?? {};
+  const metadata = { namespace, name: "store-1", labels: { location: "edge" } };
+  await world.client.create(clusters, { metadata, spec: { clientID: "store-1" } }, world);
+  const body = { status: { publicKey } };
+  const where = { namespace, name: "store-1", subresource: "status" };
+  await world.client.patch(clusters, { ...where, type: "merge", body, signal: world.signal });
+  for (let passed = 0; passed < 120; passed += 1) {
+    await store.clock.advance(1_000);
+    assert.equal(await coffeeIn(store), "arabica", `after ${passed} s`);
+  }
+  await store.until(
+    "it is back",
+    async () => (await world.cluster("store-1")).status?.display?.state === "Ready",
+    120_000,
+  );
 });

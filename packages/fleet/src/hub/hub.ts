@@ -6,7 +6,8 @@ import { BundleIndex, type Core } from "./core.ts";
 import * as limits from "./limits.ts";
 import { acceptLink, identityOf } from "./link/web-link.ts";
 import { serveSession, type SessionPorts } from "./link/session.ts";
-import type { HubOptions, HubPorts, RunningHub } from "./ports.ts";
+import { Deployments } from "./view/deployments.ts";
+import type { HubOptions, HubParts, HubPorts, RunningHub } from "./ports.ts";
 import { Doors } from "./register/doors.ts";
 import { Tokens } from "./register/tokens.ts";
 import { Rollouts } from "./rollouts/rollouts.ts";
@@ -27,7 +28,17 @@ export type * from "./ports.ts";
  * registers stores and serves their connections. What it knows is in the API and in its folder; it may be killed at any time.
  * @throws StatusError when its folder cannot be used
  */
-export async function startHub(given: HubOptions, ports: HubPorts): Promise<RunningHub> {
+export function startHub(given: HubOptions, ports: HubPorts): Promise<RunningHub> {
+  return newHub().start(given, ports);
+}
+
+/** A hub whose views can go to the API server before it starts. */
+export function newHub(): HubParts {
+  const deployments = new Deployments();
+  return { views: [deployments], start: (options, ports) => start(options, ports, deployments) };
+}
+
+async function start(given: HubOptions, ports: HubPorts, deployments: Deployments): Promise<RunningHub> {
   const offlineAfterMs = given.offlineAfterMs ?? limits.OFFLINE_AFTER_MS;
   const options: Required<HubOptions> = {
     heartbeatMs: Math.round((offlineAfterMs * 2) / 3),
@@ -45,8 +56,10 @@ export async function startHub(given: HubOptions, ports: HubPorts): Promise<Runn
   const seen = await ports.files.read(`${folder}/seen`);
   const seenMs = seen === undefined ? 0 : Number(new TextDecoder().decode(seen));
   const wasAway = !(ports.clock.nowMs() - seenMs <= offlineAfterMs);
-  return new Hub(options, ports, { blobs, wasAway });
+  return new Hub(options, ports, { blobs, wasAway, deployments });
 }
+
+type Begun = { readonly blobs: Blobs; readonly wasAway: boolean; readonly deployments: Deployments };
 
 class Hub implements RunningHub {
   readonly ready: Promise<void>;
@@ -59,11 +72,7 @@ class Hub implements RunningHub {
   readonly #stack: DisposableStack = new DisposableStack();
   readonly #serving: Set<Promise<void>> = new Set();
 
-  constructor(
-    options: Required<HubOptions>,
-    ports: HubPorts,
-    { blobs, wasAway }: { readonly blobs: Blobs; readonly wasAway: boolean },
-  ) {
+  constructor(options: Required<HubOptions>, ports: HubPorts, { blobs, wasAway, deployments }: Begun) {
     const { clock, compiler, files } = ports;
     const { signal } = this.#stop;
     this.#blobs = blobs;
@@ -96,6 +105,8 @@ class Hub implements RunningHub {
         },
       });
     });
+    // After the rows: it shows them as they are once a change has reached them.
+    void followed.then(() => deployments.attach({ core, ...informers })).catch(() => undefined);
     this.#rollouts = new Rollouts(
       core,
       { compiler, blobs, variants, signal },
@@ -143,7 +154,12 @@ class Hub implements RunningHub {
   }
 
   async serveLink(...[link, identity]: Parameters<RunningHub["serveLink"]>): Promise<void> {
-    await this.ready;
+    try {
+      await this.ready;
+    } catch {
+      // The hub stopped before it was ready.
+      return await link[Symbol.asyncDispose]();
+    }
     const work = serveSession(link, identity, this.#session);
     this.#serving.add(work);
     try {

@@ -2,7 +2,7 @@ import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { createApiServer, type ApiServer } from "@cortado/apiserver";
-import type { HealthCheck } from "@cortado/apiserver/ports";
+import type { HealthCheck, View } from "@cortado/apiserver/ports";
 import type { PasswordReader } from "@cortado/apiserver/front/identity";
 import type { FrontRoute } from "@cortado/apiserver/front/routes";
 import type { CustomResourceDefinition } from "@cortado/kinds";
@@ -34,6 +34,8 @@ export type ApiExtras = {
   readonly partsCheck: HealthCheck;
   /** More kinds than a store's. */
   readonly definitions?: readonly CustomResourceDefinition[];
+  /** Kinds whose objects are computed. */
+  readonly views?: readonly View[];
   /** Served beside the API; may be added to while it runs. */
   readonly routes?: readonly FrontRoute[];
   readonly readPassword?: PasswordReader;
@@ -95,6 +97,7 @@ export async function startApi(
         reservedAddresses: [config.clusterDns],
         healthChecks: [extras.partsCheck],
         definitions: extras.definitions ?? [],
+        views: extras.views ?? [],
         serviceAccountKeys: {
           privateKeys: [certificates.serviceAccounts.privateKey],
           issuer: `https://kubernetes.default.svc.${config.clusterDomain}`,

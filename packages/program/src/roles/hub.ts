@@ -13,7 +13,7 @@ import { newStockRenderer } from "@cortado/fleet/compile/node";
 import { systemGit } from "@cortado/fleet/git/node";
 import { followRepositories, type Repositories } from "@cortado/fleet/git/repositories";
 import { GitServer } from "@cortado/fleet/git/server";
-import { startHub, type RunningHub } from "@cortado/fleet/hub";
+import { newHub, type HubParts, type RunningHub } from "@cortado/fleet/hub";
 import { newCompiler } from "@cortado/fleet/compile/compiler";
 import { planRollout } from "@cortado/fleet/rollout";
 import { fleetDefinitions } from "@cortado/kinds/fleet-definitions";
@@ -60,10 +60,12 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   await mkdir(join(config.dataDir, "server"), { recursive: true, mode: 0o700 });
   const password = await ownSecret(join(config.dataDir, "server", "hub-password"), ports);
   const routes: FrontRoute[] = [];
+  const hubParts = newHub();
   let isUp = false;
   const { server, certificates, port } = await startApi(config, ports, stack, {
     partsCheck: { name: "hub-parts", of: ["ready"], check: () => (isUp ? undefined : "parts are starting") },
     definitions: fleetDefinitions,
+    views: hubParts.views,
     routes,
     readPassword: adminBy(password),
     ...(words.localSocketDir === undefined ? {} : { plainSocket: join(words.localSocketDir, "hub.sock") }),
@@ -77,7 +79,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   const hub = await startPart(stack, {
     name: "hub",
     log,
-    start: () => startFleet({ words, config, ports, certificates, client, url }),
+    start: () => startFleet({ hubParts, words, config, ports, certificates, client, url }),
   });
   const repositories = followRepositories({
     ...ports,
@@ -98,6 +100,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
 
 /** The hub's loops and the doors of stores, with the stock programs that render. */
 function startFleet(options: {
+  readonly hubParts: HubParts;
   readonly words: HubWords;
   readonly config: ServerConfig;
   readonly ports: Ports;
@@ -105,12 +108,12 @@ function startFleet(options: {
   readonly client: Client;
   readonly url: string;
 }): Promise<RunningHub> {
-  const { words, config, ports, certificates, client, url } = options;
+  const { hubParts, words, config, ports, certificates, client, url } = options;
   const renderer = newStockRenderer({
     helm: words.helm ?? onPath("helm"),
     kubectl: words.kubectl ?? onPath("kubectl"),
   });
-  return startHub(
+  return hubParts.start(
     {
       folder: join(config.dataDir, "fleet"),
       url,

@@ -24,6 +24,9 @@ export class StoreFollower {
 
   constructor(ports: FollowPorts) {
     this.#ports = ports;
+    // Who has a number keeps it: those that have none yet come after.
+    for (const cluster of ports.clusters.list())
+      if (cluster.status?.index !== undefined) this.#follow(keyOf(cluster), cluster);
     ports.clusters.subscribe(({ key, now }) => this.#follow(key, now));
     ports.groups.subscribe(({ old, now }) => {
       const namespace = (now ?? old)?.metadata.namespace ?? "";

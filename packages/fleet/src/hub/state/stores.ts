@@ -3,6 +3,7 @@ import type { Cluster } from "@cortado/kinds/fleet";
 import type { ClusterFacts } from "../../compile/bundle.ts";
 import type { HubLink } from "../../protocol/protocol.ts";
 import type { ClusterKey } from "../ports.ts";
+import { sha256Of } from "../sources/blobs.ts";
 
 export type ClusterStatus = NonNullable<Cluster["status"]>;
 
@@ -39,6 +40,12 @@ export type StoreRow = {
   fullFrom: number;
   connected: Connected | undefined;
 };
+
+/** Where the BundleDeployments of a store are shown; a name of at most 63 characters that no other store has. */
+export function deploymentNamespace({ namespace, name }: ClusterKey): string {
+  const sum = sha256Of(new TextEncoder().encode(`${namespace}/${name}`)).slice(0, 12);
+  return `cluster-${`${namespace}-${name}`.slice(0, 41).replace(/[^a-z0-9]+$/, "")}-${sum}`;
+}
 
 export const REVOKED_ANNOTATION = "fleet.cortado.dev/revoked";
 

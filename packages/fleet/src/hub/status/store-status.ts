@@ -5,7 +5,7 @@ import { newMetrics } from "@cortado/std/metrics";
 import { hasReason } from "@cortado/std/status";
 import type { Core } from "../core.ts";
 import { ROUNDS_AT_ONCE, STATUS_EVERY_MS, STATUS_GATHER_MS } from "../limits.ts";
-import type { ClusterStatus, StoreRow } from "../state/stores.ts";
+import { deploymentNamespace, type ClusterStatus, type StoreRow } from "../state/stores.ts";
 import { sumUp, withCondition } from "./summary.ts";
 
 type Waiter = { readonly resolve: () => void; readonly reject: (error: unknown) => void };
@@ -107,6 +107,7 @@ function statusOf({ cells, heard, bundles, ports }: Core, row: StoreRow): Cluste
   return {
     ...row.status,
     index: row.index,
+    namespace: deploymentNamespace(row.cluster),
     conditions,
     // Merge patches: what is not there now has to be said.
     summary: { ...zeros, nonReadyResources: [], ...summed.summary },
