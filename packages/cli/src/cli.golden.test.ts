@@ -109,7 +109,7 @@ for (const { words, role, given } of [
     },
   },
   {
-    words: ["fleet", "validate", "--strict", "here"],
+    words: ["fleet", "validate", "--fleet-strict", "here"],
     role: "validateFleet",
     given: { folder: "here", gitRepo: undefined, strict: true },
   },

@@ -52,7 +52,7 @@ export function fleetCommand(roles: FleetRoles): Command {
   return fleet.addCommand(agentCommand(roles));
 }
 
-type SourceOptions = { readonly gitrepo?: string; readonly strict?: boolean };
+type SourceOptions = { readonly gitrepo?: string; readonly fleetStrict?: boolean };
 type PlanOptions = {
   readonly clusters: string;
   readonly helm?: string;
@@ -67,9 +67,9 @@ function withSource(command: Command): Command {
       "--gitrepo <file>",
       "The GitRepo, for its paths and targets; without it targets of fleet.yaml count",
     )
-    .option("--strict", "As Rancher Fleet: nothing that only Cortado reads");
+    .option("--fleet-strict", "As Rancher Fleet: nothing that only Cortado reads");
 }
 
-function queryOf(folder: string, { gitrepo, strict = false }: SourceOptions): FleetQuery {
+function queryOf(folder: string, { gitrepo, fleetStrict: strict = false }: SourceOptions): FleetQuery {
   return { folder, gitRepo: gitrepo, strict };
 }
