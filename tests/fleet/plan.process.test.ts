@@ -100,7 +100,13 @@ test("the command line plans the guide's own repository, and refuses it as Fleet
   );
   assert.doesNotMatch(ran.out, /ConfigMap other/);
   assert.match(ran.out, /nothing {2}no target matches it {2}1 cluster: stores\/head/);
-  const strict = await run(process.execPath, [main, "fleet", "validate", "--fleet-strict", join(folder, "shop")]);
+  const strict = await run(process.execPath, [
+    main,
+    "fleet",
+    "validate",
+    "--fleet-strict",
+    join(folder, "shop"),
+  ]);
   assert.equal(strict.code, 1);
   assert.match(strict.out, /problem .*fleet\.yaml:7:5: .*yaml/);
 });
