@@ -167,6 +167,24 @@ test("a broken commit, a missing branch and a dead remote change nothing that ru
     assert.deepEqual(await conditionsOf(world), { GitPolling: "True", Accepted: "True", Stalled: "False" });
   }));
 
+test("an interval that is none is told, and the repository is followed once it is one", () =>
+  withRepository(
+    async (world) => {
+      const { git, client, loops } = world;
+      git.push("main", order);
+      await settled(world);
+      assert.match(
+        (await conditionsOf(world))["GitPolling"] ?? "",
+        /^False spec\.pollingInterval "often" is not a duration such as 15s or 5m/,
+      );
+      const body = { spec: { pollingInterval: "1m" } };
+      await client.patch(gitRepos, { namespace, name: "shop", type: "merge", body, signal: loops.signal });
+      await settled(world);
+      assert.deepEqual(await names(world), ["shop-order"]);
+    },
+    { pollingInterval: "often" },
+  ));
+
 test("only the deletion of a GitRepo takes all of its bundles", () =>
   withRepository(async (world) => {
     world.git.push("main", order);

@@ -38,9 +38,3 @@ export const RENDER_SPACE_KIB = 4_000_000;
 
 /** Runs of helm or kubectl at one time: each takes a core and up to 200 MB. */
 export const RENDERS_MAX = 2;
-
-/** A chart archive, unpacked. */
-export const CHART_BYTES_MAX: number = 64 * 1024 * 1024;
-export const CHART_FILES_MAX = 5_000;
-/** Charts in charts. */
-export const CHART_DEPTH_MAX = 8;

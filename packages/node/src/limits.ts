@@ -98,15 +98,12 @@ export const EVENT_REFILL_MS = 300_000;
 /** Bytes read from a log file at once, and how often a followed one is looked at. */
 export const LOG_CHUNK_BYTES: number = 64 * 1024;
 export const LOG_FOLLOW_MS = 200;
-/** A followed log whose reader does not take it waits when this much is unsent. */
-export const LOG_UNSENT_BYTES_MAX: number = 1024 * 1024;
 /** One line of a container's log; containerd splits longer ones itself at 16 KiB. */
 export const LOG_LINE_BYTES_MAX: number = 256 * 1024;
 
 /** A stream towards kubectl: a message, what may be unsent before the other side is paused, and how long nothing may happen. */
 export const STREAM_MESSAGE_BYTES_MAX: number = 32 * 1024 * 1024;
 export const STREAM_UNSENT_BYTES_MAX: number = 1024 * 1024;
-export const STREAM_IDLE_MS: number = 4 * 60 * 60 * 1_000;
 /** How long a SPDY client may take to open its streams (kubelet, streamCreationTimeout). */
 export const STREAM_OPEN_MS = 30_000;
 

@@ -136,7 +136,13 @@ class Rounds {
       return done;
     }
     if (repo.metadata.deletionTimestamp !== undefined) return done;
-    const everyMs = pollMs(repo, this.#ports.random);
+    let everyMs: number;
+    try {
+      everyMs = pollMs(repo, this.#ports.random);
+    } catch (error) {
+      await this.#tell(repo, { polling: messageOf(error) });
+      return { kind: "stalled", reason: messageOf(error) };
+    }
     const waitMs = (this.#lookedAtMs.get(key) ?? -Infinity) + everyMs - this.#ports.clock.monotonicMs();
     if (!this.isDue.has(key) && waitMs > 0) return again(waitMs);
     this.isDue.delete(key);

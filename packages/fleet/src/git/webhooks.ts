@@ -2,6 +2,8 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { parseJson } from "@cortado/std/http";
 import { StatusError } from "@cortado/std/status";
 
+export { WEBHOOK_BYTES_MAX } from "./limits.ts";
+
 export const webhookProviders = [
   "github",
   "gitlab",

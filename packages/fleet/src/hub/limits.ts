@@ -8,14 +8,10 @@ export const STATUS_EVERY_MS = 1_000;
 export const STATUS_GATHER_MS = 20;
 /** A rollout is looked at at most once in this time. */
 export const ROLLOUT_EVERY_MS = 500;
-/** Writes to the API at once, of one kind of work. */
-export const WRITES_AT_ONCE = 16;
 /** How long a wave's store may take until it is Ready. */
 export const WAVE_DEADLINE_MS: number = 5 * 60_000;
 /** The hub's own sign of life: a store that was Ready is believed for as long as this was renewed. */
 export const HUB_SEEN_MS = 10_000;
-/** Clusters read in one page at start and when a bundle changed. */
-export const PAGE_ITEMS = 500;
 /** Chunks that go right behind `desired`; the agent asks for the others. */
 export const INLINE_BYTES_MAX: number = 4 * 1024 * 1024;
 /** Chunks kept in memory, compressed. */
@@ -44,10 +40,6 @@ export const GENERATIONS_KEPT = 3;
 export const NAMED_MAX = 10;
 /** Text of a message that a store sends. */
 export const MESSAGE_CHARS_MAX = 1_000;
-/** Bundles removed with keepResources that are remembered for stores that were dark. */
-export const KEPT_MAX = 1_000;
-/** Chunks that nobody needs are removed this long after the last look. */
-export const GARBAGE_MS: number = 10 * 60_000;
 /** What could not be rendered is tried again at most this often. */
 export const RENDER_AGAIN_MS = 30_000;
 /** Challenges that wait for their answer; the oldest goes first. */

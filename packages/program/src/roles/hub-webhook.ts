@@ -1,14 +1,11 @@
 import type { FrontRoute } from "@cortado/apiserver/front/routes";
 import type { Client } from "@cortado/client";
 import type { Repositories } from "@cortado/fleet/git/repositories";
-import { checkWebhook, providerOf, readPushes } from "@cortado/fleet/git/webhooks";
+import { checkWebhook, providerOf, readPushes, WEBHOOK_BYTES_MAX } from "@cortado/fleet/git/webhooks";
 import { secrets } from "@cortado/kinds/resources";
 import { jsonAnswer } from "@cortado/std/http";
 import type { Log } from "@cortado/std/log";
 import { hasReason, StatusError } from "@cortado/std/status";
-
-/** GitHub's largest payload. */
-const PAYLOAD_BYTES_MAX: number = 25 * 1024 * 1024;
 
 /** `POST /webhook`, as a Git host calls it; it only wakes the hub, which then looks itself. */
 export function webhookRoute(options: {
@@ -25,7 +22,7 @@ export function webhookRoute(options: {
       const provider = providerOf(request.headers);
       if (provider === undefined)
         throw new StatusError("BadRequest", "this is no webhook of a Git host that is known here");
-      const body = await request.body({ bytesMax: PAYLOAD_BYTES_MAX });
+      const body = await request.body({ bytesMax: WEBHOOK_BYTES_MAX });
       const { headers } = request;
       checkWebhook(provider, { headers, body, secrets: await readSecrets(client, signal) });
       const pushes = readPushes(provider, headers, body);

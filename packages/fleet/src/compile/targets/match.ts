@@ -2,11 +2,14 @@ import { selects } from "@cortado/kinds/label-selector";
 import type { LabelSelector as KindsSelector } from "@cortado/kinds";
 import type { ClusterFacts, LabelSelector, TargetMatch } from "../bundle.ts";
 
+/** What is looked at of a cluster. */
+export type MatchedCluster = Pick<ClusterFacts, "name" | "labels" | "groups">;
+
 /** Label by which Rancher shows a cluster; Fleet takes it for the name, too. */
 const DISPLAY_NAME = "management.cattle.io/cluster-display-name";
 
 /** Is the cluster of this entry? All that is given must hold; an entry that gives nothing has no cluster (fleet.md 2.6). */
-export function matchesCluster(entry: TargetMatch, cluster: ClusterFacts): boolean {
+export function matchesCluster(entry: TargetMatch, cluster: MatchedCluster): boolean {
   const { clusterName, clusterSelector, clusterGroup, clusterGroupSelector } = entry;
   const isByName = isGiven(clusterName);
   const isByGroup = isGiven(clusterGroup) || clusterGroupSelector !== undefined;
@@ -23,7 +26,7 @@ export function matchesCluster(entry: TargetMatch, cluster: ClusterFacts): boole
   );
 }
 
-function labelOf({ labels }: ClusterFacts, key: string): string | undefined {
+function labelOf({ labels }: MatchedCluster, key: string): string | undefined {
   return Object.hasOwn(labels, key) ? labels[key] : undefined;
 }
 
