@@ -4,8 +4,8 @@ import { randomUUID } from "node:crypto";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { sweep } from "@cortado/demo";
 import { readState } from "@cortado/demo/state";
+import { sweep } from "@cortado/demo/sweep";
 import { run, stockClient, type Ran } from "../clients/clients.ts";
 import { Running } from "../clients/running.ts";
 
