@@ -188,7 +188,7 @@ export class DemoWorld {
     assert.equal(code, 0, `a publish after it: ${err}`);
   }
 
-  order(quantity = 1, id: string = randomUUID(), sku = "latte", at = this.store): Promise<Reply> {
+  order(quantity = 1, id: string = randomUUID(), sku = "latte", at: StoreEntry = this.store): Promise<Reply> {
     return call(`${at.shop}/api/orders`, {
       id,
       items: [{ sku, quantity }],

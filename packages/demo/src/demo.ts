@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { messageOf, StatusError } from "@cortado/std/status";
 import { Box, cgroupOf, type Store } from "./box.ts";
 import { killNow, startTimeOf, waitFor } from "./command.ts";
@@ -141,14 +142,7 @@ class Demo {
     const { signal } = this.#options;
     while (!signal.aborted) {
       await this.#look();
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, LOOK_MS);
-        const wake = (): void => {
-          clearTimeout(timer);
-          resolve();
-        };
-        signal.addEventListener("abort", wake, { once: true });
-      });
+      await setTimeout(LOOK_MS, undefined, { signal }).catch(() => undefined);
     }
   }
 
@@ -337,11 +331,20 @@ class Demo {
     assert(hub !== undefined, "a demo that is looked at has a hub");
     const states = await Promise.all(this.#stores.map((running) => this.#entry(running)));
     return {
-      ready: states.every(({ sells }) => sells),
+      ready: states.every(({ sells }) => sells) && (await this.#isSteered(hub)),
       runtime: this.#options.runtime,
       hub: await hub.entry(),
       stores: states.map(({ entry }) => entry),
     };
+  }
+
+  /** Before the first time, a store may sell while its functions are still on their way. */
+  async #isSteered(hub: DemoHub): Promise<boolean> {
+    if (this.#state.wasSteered === true) return true;
+    if (!(await hub.hasSteered(this.#options.stores))) return false;
+    this.#state.wasSteered = true;
+    await this.#save();
+    return true;
   }
 
   async #entry({

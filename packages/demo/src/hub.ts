@@ -32,6 +32,11 @@ export type DemoHubOptions = {
   readonly command: (plan: HubPlan) => readonly string[];
 };
 
+type ClusterState = {
+  readonly metadata: { readonly name: string };
+  readonly status?: { readonly display?: { readonly state?: string } };
+};
+
 /** The name that `cortado demo kill` and `boot` know it by. */
 export const HUB = "hub";
 
@@ -100,6 +105,17 @@ export class DemoHub {
       return data?.token === undefined ? undefined : Buffer.from(data.token, "base64").toString("utf8");
     };
     return await waitFor("the hub's registration token", look, { withinMs: TOKEN_MS_MAX, everyMs: 50 });
+  }
+
+  /** Has each of these stores all that is wanted of it? False while nobody answers. */
+  async hasSteered(stores: readonly string[]): Promise<boolean> {
+    const clusters = "/apis/fleet.cattle.io/v1alpha1/namespaces/fleet-default/clusters";
+    const { status, text } = await this.#ask("GET", clusters).catch(() => ({ status: 0, text: "" }));
+    if (status !== 200) return false;
+    const { items } = JSON.parse(text) as { readonly items: readonly ClusterState[] };
+    const isReady = ({ status: of }: ClusterState): boolean => of?.display?.state === "Ready";
+    const ready = items.filter(isReady).map(({ metadata }) => metadata.name);
+    return stores.every((name) => ready.includes(name));
   }
 
   async entry(): Promise<HubEntry> {

@@ -27,6 +27,8 @@ export type DemoState = {
   uplinkPorts?: Record<string, number>;
   /** What stores join with; known once the hub has been up. */
   hubToken?: string;
+  /** Every store had all that the hub wants of it once: from then on it sells with no hub. */
+  wasSteered?: boolean;
   readonly uplinks: Record<string, "up" | "down">;
   readonly processes: RecordedProcess[];
 };
