@@ -31,6 +31,7 @@ import { onPath } from "./fleet.ts";
 import { startPart } from "./lifetime.ts";
 import { clientOf } from "./clients.ts";
 import { startLoops } from "./server.ts";
+import { dashboardRoutes } from "./hub-dashboard.ts";
 import { gitReader, gitRoute, startGit } from "./hub-repository.ts";
 import { webhookRoute } from "./hub-webhook.ts";
 
@@ -81,6 +82,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
     own: { client, url, namespace: NAMESPACE, password: gitPassword, authority, signal },
   });
   routes.push(...hubRoutes(hub), gitRoute(git), webhookRoute({ client, repositories, log, signal }));
+  routes.push(...(await dashboardRoutes()));
   isUp = true;
   log.info("hub is up", { url });
   return stack.move();
