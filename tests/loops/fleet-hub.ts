@@ -180,10 +180,16 @@ export class ScriptedHub implements HubDoor {
       await link.send({ type: "statusAck", sequence: message.sequence });
     }
     if (message.type === "events" && this.acknowledges) {
-      const events = message.events as { readonly sequence: number }[];
-      this.events.push(...events);
-      await link.send({ type: "eventsAck", through: events.at(-1)?.sequence ?? 0 });
+      const through = await this.takeEvents(message.events);
+      if (through !== undefined) await link.send({ type: "eventsAck", through });
     }
+  }
+
+  /** Answers up to where they are safe; undefined: they are not. */
+  takeEvents(sent: readonly unknown[]): Promise<number | undefined> {
+    const events = sent as { readonly sequence: number }[];
+    this.events.push(...events);
+    return Promise.resolve(events.at(-1)?.sequence ?? 0);
   }
 
   /** Of what the agent said, the messages of one type. */

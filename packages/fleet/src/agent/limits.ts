@@ -48,9 +48,13 @@ export const DRIFT_MAX_MS = 300_000;
 export const DRIFT_FORGET_MS = 600_000;
 /** A certificate is renewed when so much of its life is over. */
 export const RENEW_SHARE: number = 2 / 3;
-/** Events in one message, and how often the journal is looked at that does not tell. */
+/** Events in one message, and its bytes: on a line of 64 kbit/s it holds up a ping for 8 s, and a heartbeat is 20. */
 export const EVENTS_MAX = 200;
+export const EVENTS_BYTES_MAX: number = 64 * 1024;
+/** How often the journal is looked at that does not tell. */
 export const EVENTS_LOOK_MS = 3_000;
+/** The journal is trimmed at most this often: each time is a write to the store's flash. */
+export const TRIM_EVERY_MS = 5_000;
 /** Streams of the hub at once; more are closed as they come. */
 export const STREAMS_MAX = 64;
 

@@ -7,7 +7,7 @@ import type { PasswordReader } from "@cortado/apiserver/front/identity";
 import type { HubWords } from "@cortado/cli/hub";
 import type { Certificates } from "@cortado/cluster/certificates";
 import type { Client } from "@cortado/client";
-import { newLoopMetrics } from "@cortado/client/loop";
+import { newLoopMetrics, type LoopMetrics } from "@cortado/client/loop";
 import { compile } from "@cortado/fleet/compile";
 import { newStockRenderer } from "@cortado/fleet/compile/node";
 import { systemGit } from "@cortado/fleet/git/node";
@@ -32,6 +32,7 @@ import { onPath } from "./fleet.ts";
 import { startPart } from "./lifetime.ts";
 import { clientOf } from "./clients.ts";
 import { startLoops } from "./server.ts";
+import { startHubTelemetry, type HubTelemetry } from "./hub-telemetry.ts";
 import { webhookRoute } from "./hub-webhook.ts";
 
 /** The repository that a hub serves itself. */
@@ -76,23 +77,20 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   const client = clientOf(server, "system:hub", "system:masters");
   await ensureNamespaces(client, signal);
   const url = words.url ?? `https://${hostname()}:${port}`;
+  const telemetry = await startHubTelemetry({ config, ports, client, signal }, stack);
   const hub = await startPart(stack, {
     name: "hub",
     log,
-    start: () => startFleet({ hubParts, words, config, ports, certificates, client, url }),
+    start: () => startFleet({ hubParts, words, config, ports, certificates, client, url, telemetry }),
   });
-  const repositories = followRepositories({
-    ...ports,
-    client,
-    git: systemGit({ folder: join(config.dataDir, "git", "cache"), path: process.env["PATH"] ?? "/usr/bin" }),
-    compile,
-    apply: (...applied) => hub.applyCompiled(...applied),
-    loopMetrics,
-    signal,
-    isStrict: words.fleetStrict,
-  });
+  const repositories = startRepositories({ words, config, ports, hub, client, loopMetrics, signal });
   const git = await startGit({ words, config, ports, repositories, url, signal });
-  routes.push(...hubRoutes(hub), gitRoute(git), webhookRoute({ client, repositories, log, signal }));
+  routes.push(
+    ...hubRoutes(hub),
+    telemetry.route,
+    gitRoute(git),
+    webhookRoute({ client, repositories, log, signal }),
+  );
   isUp = true;
   log.info("hub is up", { url });
   return stack.move();
@@ -107,8 +105,9 @@ function startFleet(options: {
   readonly certificates: Certificates;
   readonly client: Client;
   readonly url: string;
+  readonly telemetry: HubTelemetry;
 }): Promise<RunningHub> {
-  const { hubParts, words, config, ports, certificates, client, url } = options;
+  const { hubParts, words, config, ports, certificates, client, url, telemetry } = options;
   const renderer = newStockRenderer({
     helm: words.helm ?? onPath("helm"),
     kubectl: words.kubectl ?? onPath("kubectl"),
@@ -133,10 +132,30 @@ function startFleet(options: {
           publicKey,
           days,
         }),
-      takeEvents: () =>
-        Promise.reject(new StatusError("NotImplemented", "this hub does not take telemetry yet")),
+      takeEvents: telemetry.takeEvents,
     },
   );
+}
+
+/** Git is looked at, and what is there becomes Bundles. */
+function startRepositories(options: {
+  readonly words: HubWords;
+  readonly config: ServerConfig;
+  readonly ports: Ports;
+  readonly hub: RunningHub;
+  readonly client: Client;
+  readonly loopMetrics: LoopMetrics;
+  readonly signal: AbortSignal;
+}): Repositories {
+  const { words, config, ports, hub, ...more } = options;
+  return followRepositories({
+    ...ports,
+    ...more,
+    git: systemGit({ folder: join(config.dataDir, "git", "cache"), path: process.env["PATH"] ?? "/usr/bin" }),
+    compile,
+    apply: (...applied) => hub.applyCompiled(...applied),
+    isStrict: words.fleetStrict,
+  });
 }
 
 function toHubConfig(words: HubWords): ServerConfig {

@@ -4,14 +4,22 @@ import { startAgent } from "@cortado/fleet/agent";
 import { openChunkFolder } from "@cortado/fleet/agent/chunk-folder";
 import { openHubDoor } from "@cortado/fleet/agent/node/hub-door";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
+import type { TelemetryJournal } from "@cortado/telemetry";
+import { uplinkOf } from "@cortado/telemetry/uplink";
 import { version } from "../version.ts";
 import { clientOf } from "./clients.ts";
 import { startPart } from "./lifetime.ts";
 import type { Parts } from "./parts.ts";
 
-/** The agent of this store, where a hub is named: it dials out, and applies what the hub wants to the store's own API. */
+/** The agent of this store, where a hub is named: it dials out, applies what the hub wants to the store's own API, and sends its journal. */
 export async function startStoreAgent(
-  { config, ports, server, client }: Parts & { readonly client: Client },
+  {
+    config,
+    ports,
+    server,
+    client,
+    journal,
+  }: Parts & { readonly client: Client; readonly journal: TelemetryJournal },
   stack: AsyncDisposableStack,
 ): Promise<void> {
   const { clock, random, files, log } = ports;
@@ -37,6 +45,7 @@ export async function startStoreAgent(
           hub: openHubDoor({ url: hub, ...(proxy === undefined ? {} : { proxy }) }),
           keys: machineKeys,
           chunks,
+          journal: uplinkOf(journal, config.telemetryBudget),
           clock,
           random,
           log,

@@ -1,5 +1,5 @@
 import { clusters } from "@cortado/kinds/fleet";
-import { messageOf, StatusError, toStatusError } from "@cortado/std/status";
+import { hasReason, messageOf, StatusError, toStatusError } from "@cortado/std/status";
 import { encodeFrame } from "../../protocol/frames.ts";
 import {
   PROTOCOL,
@@ -307,11 +307,14 @@ class Session implements AsyncDisposable {
 
   #events(row: StoreRow, events: readonly unknown[]): void {
     const { ports } = this.#core;
+    if (!Array.isArray(events)) throw new StatusError("BadRequest", "events are a list");
     ports
       .takeEvents(row.cluster, events)
       .then((through) => this.#link.send({ type: "eventsAck", through }))
       .catch((error: unknown) => {
         ports.log.warn("events of a store are not taken", { cluster: row.key, kind: clusters.kind, error });
+        // Those would never be taken. All others come again, as they are not acknowledged.
+        if (hasReason(error, "BadRequest")) this.#fail(error);
       });
   }
 }
