@@ -55,8 +55,6 @@ export const EVENTS_BYTES_MAX: number = 64 * 1024;
 export const EVENTS_LOOK_MS = 3_000;
 /** The journal is trimmed at most this often: each time is a write to the store's flash. */
 export const TRIM_EVERY_MS = 5_000;
-/** Streams of the hub at once; more are closed as they come. */
-export const STREAMS_MAX = 64;
 
 /** How long the network may take for a connection, a handshake or an answer. */
 export const CONNECT_MS_MAX = 30_000;

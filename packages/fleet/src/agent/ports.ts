@@ -99,8 +99,8 @@ export type AgentPorts = {
   readonly keys: Keys;
   readonly chunks: ChunkStore;
   readonly journal?: JournalPort;
-  /** Opens a way into the store's API for a stream of the hub; absent: the hub's streams are closed at once. */
-  readonly openStream?: (stream: number) => Promise<Connection>;
+  /** Serves the cluster's API over a stream of the hub; absent: the hub's streams are closed at once. */
+  readonly serveStream?: (stream: Connection) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

@@ -1,6 +1,7 @@
 import { every } from "@cortado/std/clock";
 import { StatusError, httpCodes, type StatusReason } from "@cortado/std/status";
 import { decodeFrame } from "../protocol/frames.ts";
+import { Streams } from "../protocol/streams.ts";
 import { PROTOCOL, type AgentLink, type FromHub, type Welcome } from "../protocol/protocol.ts";
 import type { BundleWork } from "./bundle-work.ts";
 import type { EventSender } from "./event-sender.ts";
@@ -8,7 +9,6 @@ import type { IdentityStore } from "./identity.ts";
 import { SILENT_BEATS_MAX, WANT_AFTER_MS, WANT_MAX, WELCOME_MS_MAX } from "./limits.ts";
 import type { StatusOutbox } from "./outbox.ts";
 import type { AgentPorts } from "./ports.ts";
-import { Streams } from "./streams.ts";
 
 export type SessionOptions = {
   readonly ports: AgentPorts;
@@ -47,7 +47,9 @@ class Session implements AsyncDisposable {
   constructor(link: AgentLink, options: SessionOptions) {
     this.#link = link;
     this.#options = options;
-    this.#streams = this.#stack.use(new Streams(link, options.ports));
+    const { serveStream: accept } = options.ports;
+    const streams = { carrier: link, remote: "the hub", ...(accept === undefined ? {} : { accept }) };
+    this.#streams = this.#stack.use(new Streams(streams));
   }
 
   async run(): Promise<SessionEnd> {
@@ -107,9 +109,9 @@ class Session implements AsyncDisposable {
           `the hub has no content ${message.sha256}: ${message.message}`,
         );
       case "open":
-        return void this.#streams.open(message.stream);
       case "close":
-        return this.#streams.close(message.stream);
+      case "grant":
+        return this.#streams.take(message);
       case "pong":
         return await this.#want();
       default:
@@ -120,7 +122,7 @@ class Session implements AsyncDisposable {
 
   async #takeBytes(message: Uint8Array): Promise<void> {
     const frame = decodeFrame(message);
-    if (frame.kind === "stream") this.#streams.take(frame.stream, frame.bytes);
+    if (frame.kind === "stream") this.#streams.takeBytes(frame.stream, frame.bytes);
     else {
       if (this.#isListening) this.#wantLater();
       await this.#options.work.desk.take(frame.sha256, frame.gzip);

@@ -1,13 +1,13 @@
 import { keyOf, startInformer } from "@cortado/client/informer";
 import { bundles, clusterGroups, clusters, gitRepos, type Bundle } from "@cortado/kinds/fleet";
-import { every } from "@cortado/std/clock";
-import { toStatusError } from "@cortado/std/status";
+import { every, toTime } from "@cortado/std/clock";
+import { StatusError, toStatusError } from "@cortado/std/status";
 import { BundleIndex, type Core } from "./core.ts";
 import * as limits from "./limits.ts";
 import { acceptLink, identityOf } from "./link/web-link.ts";
 import { serveSession, type SessionPorts } from "./link/session.ts";
 import { Deployments } from "./view/deployments.ts";
-import type { HubOptions, HubParts, HubPorts, RunningHub } from "./ports.ts";
+import type { ClusterKey, HubOptions, HubParts, HubPorts, RunningHub } from "./ports.ts";
 import { Doors } from "./register/doors.ts";
 import { Tokens } from "./register/tokens.ts";
 import { Rollouts } from "./rollouts/rollouts.ts";
@@ -139,6 +139,27 @@ class Hub implements RunningHub {
     let connected = 0;
     for (const row of stores.all()) if (row.connected !== undefined) connected += 1;
     return { clusters: stores.size, cells: cells.size, connected, variants: variants.size };
+  }
+
+  openStream({ namespace, name }: ClusterKey): ReturnType<RunningHub["openStream"]> {
+    const { stores, heard } = this.#core;
+    const row = stores.get(`${namespace}/${name}`);
+    if (row === undefined)
+      throw new StatusError("NotFound", `there is no Cluster ${namespace}/${name} at this hub`, {
+        details: { group: "fleet.cattle.io", kind: "clusters", name },
+      });
+    if (row.connected !== undefined) return row.connected.openStream();
+    const lastMs = heard.lastMs(row.index);
+    const since = lastMs === 0 ? "was never heard" : `is Offline since ${toTime(lastMs)}`;
+    throw new StatusError("ServiceUnavailable", `store ${name} ${since}; it is reached when it is back`);
+  }
+
+  get clusters(): RunningHub["clusters"] {
+    return [...this.#core.stores.all()].map((row) => row.cluster);
+  }
+
+  onClusters(listener: () => void): Disposable {
+    return this.#core.stores.subscribe(listener);
   }
 
   upgrade(...[request, socket, head]: Parameters<RunningHub["upgrade"]>): void {

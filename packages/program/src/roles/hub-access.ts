@@ -13,12 +13,11 @@ export type AccessWish = {
   readonly name?: string;
 };
 
-/** Asks the hub's own RBAC. @throws StatusError "Forbidden" that says which right is lacking */
-export async function mustMay(
-  user: User,
-  wish: AccessWish,
-  { client, signal }: { readonly client: Client; readonly signal: AbortSignal },
-): Promise<void> {
+export type Asking = { readonly client: Client; readonly signal: AbortSignal };
+type Who = Pick<User, "name" | "groups">;
+
+/** Asks the hub's own RBAC. */
+export async function mayUser(user: Who, wish: AccessWish, { client, signal }: Asking): Promise<boolean> {
   const body = {
     apiVersion: "authorization.k8s.io/v1",
     kind: "SubjectAccessReview",
@@ -26,7 +25,12 @@ export async function mustMay(
   };
   const path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
   const review = await client.raw({ method: "POST", path, query: {}, body, signal });
-  if (at(review, "status", "allowed") === true) return;
+  return at(review, "status", "allowed") === true;
+}
+
+/** @throws StatusError "Forbidden" that says which right is lacking */
+export async function mustMay(user: Who, wish: AccessWish, asking: Asking): Promise<void> {
+  if (await mayUser(user, wish, asking)) return;
   const { verb, group, resource, subresource, namespace = "", name = "" } = wish;
   const what = subresource === undefined ? resource : `${resource}/${subresource}`;
   const where = namespace === "" ? "" : ` in namespace ${JSON.stringify(namespace)}`;

@@ -6,6 +6,7 @@ import type { FrontRoute } from "@cortado/apiserver/front/routes";
 import type { PasswordReader } from "@cortado/apiserver/front/identity";
 import type { HubWords } from "@cortado/cli/hub";
 import type { Certificates } from "@cortado/cluster/certificates";
+import type { KubeconfigOptions } from "@cortado/cluster/kubeconfig";
 import type { Client } from "@cortado/client";
 import { newLoopMetrics, type LoopMetrics } from "@cortado/client/loop";
 import { compile } from "@cortado/fleet/compile";
@@ -27,11 +28,13 @@ import { hasReason, StatusError } from "@cortado/std/status";
 import { toServerConfig, type ServerConfig } from "../config/server-config.ts";
 import { ownSecret } from "../own-secret.ts";
 import { writeText } from "../standard-output.ts";
-import { startApi, type Ports } from "./api.ts";
+import { kubeconfigOptions, startApi, type Ports } from "./api.ts";
 import { onPath } from "./fleet.ts";
 import { startPart } from "./lifetime.ts";
 import { clientOf } from "./clients.ts";
 import { startLoops } from "./server.ts";
+import { keepHubKubeconfig, type HubKubeconfig } from "./hub-kubeconfig.ts";
+import { storesRoute } from "./hub-stores.ts";
 import { startHubTelemetry, type HubTelemetry } from "./hub-telemetry.ts";
 import { webhookRoute } from "./hub-webhook.ts";
 
@@ -63,12 +66,14 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   const routes: FrontRoute[] = [];
   const hubParts = newHub();
   let isUp = false;
+  let kept: HubKubeconfig | undefined;
   const { server, certificates, port } = await startApi(config, ports, stack, {
     partsCheck: { name: "hub-parts", of: ["ready"], check: () => (isUp ? undefined : "parts are starting") },
     definitions: fleetDefinitions,
     views: hubParts.views,
     routes,
     readPassword: adminBy(password),
+    kubeconfigRenewed: () => kept?.renew(),
     ...(words.localSocketDir === undefined ? {} : { plainSocket: join(words.localSocketDir, "hub.sock") }),
   });
   stack.defer(() => stop.abort(new Error("the hub stops")));
@@ -88,9 +93,12 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   routes.push(
     ...hubRoutes(hub),
     telemetry.route,
+    storesRoute({ hub, client, ports, signal }),
     gitRoute(git),
     webhookRoute({ client, repositories, log, signal }),
   );
+  const content = (): KubeconfigOptions => kubeconfigOptions(config, certificates, port);
+  kept = stack.use(await keepHubKubeconfig({ ...ports, config, hub, content }));
   isUp = true;
   log.info("hub is up", { url });
   return stack.move();

@@ -4,10 +4,12 @@ import { startAgent } from "@cortado/fleet/agent";
 import { openChunkFolder } from "@cortado/fleet/agent/chunk-folder";
 import { openHubDoor } from "@cortado/fleet/agent/node/hub-door";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
+import { connectionDuplex } from "@cortado/std/node/duplex";
 import type { TelemetryJournal } from "@cortado/telemetry";
 import { uplinkOf } from "@cortado/telemetry/uplink";
 import { version } from "../version.ts";
 import { clientOf } from "./clients.ts";
+import { openHubFront } from "./hub-front.ts";
 import { startPart } from "./lifetime.ts";
 import type { Parts } from "./parts.ts";
 
@@ -26,6 +28,7 @@ export async function startStoreAgent(
   const { hub, hubToken, nodeName: name, nodeLabels: labels } = config;
   if (hub === undefined) return;
   const chunks = await openChunkFolder({ files, folder: join(config.dataDir, "fleet", "chunks") });
+  const api = stack.use(openHubFront({ server, clock, log }));
   const proxy = process.env["HTTPS_PROXY"] ?? process.env["https_proxy"];
   await startPart(stack, {
     name: "fleet-agent",
@@ -45,6 +48,7 @@ export async function startStoreAgent(
           hub: openHubDoor({ url: hub, ...(proxy === undefined ? {} : { proxy }) }),
           keys: machineKeys,
           chunks,
+          serveStream: (stream) => api.serve(connectionDuplex(stream)),
           journal: uplinkOf(journal, config.telemetryBudget),
           clock,
           random,
