@@ -58,3 +58,11 @@ export const ALERT_DAYS = 30;
 export const ALERTS_SWEEP_MS = 600_000;
 /** After so many new alerts the old ones are looked through at once. */
 export const ALERTS_SWEEP_AFTER = 100;
+
+/** Where a hub forwards to, at most: each has a place on disk and a request under way. */
+export const FORWARD_TARGETS_MAX = 20;
+/** How long a target may take to answer, and how much of its answer is read. */
+export const FORWARD_MS_MAX = 30_000;
+export const FORWARD_ANSWER_BYTES = 4_096;
+/** A target that says when to come back is believed up to this. */
+export const CURSOR_AFTER_MS_MAX = 300_000;

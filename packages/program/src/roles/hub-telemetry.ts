@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import type { FrontRoute } from "@cortado/apiserver/front/routes";
 import type { Client } from "@cortado/client";
@@ -9,6 +9,7 @@ import { StatusError } from "@cortado/std/status";
 import { openCentral, type Central } from "@cortado/telemetry/central";
 import { keepAlertObjects } from "@cortado/telemetry/central/alert-objects";
 import { answerEvents, readEventsQuery } from "@cortado/telemetry/central/events-query";
+import { readTargets, startForwarding } from "@cortado/telemetry/forward";
 import type { ServerConfig } from "../config/server-config.ts";
 import type { Ports } from "./api.ts";
 import { mustMay } from "./hub-access.ts";
@@ -23,10 +24,13 @@ export async function startHubTelemetry(
     readonly ports: Ports;
     readonly client: Client;
     readonly signal: AbortSignal;
+    /** Where events are passed on to. */
+    readonly forward: string | undefined;
   },
   stack: AsyncDisposableStack,
 ): Promise<HubTelemetry> {
-  const { config, ports, client, signal } = options;
+  const { config, ports, client, signal, forward } = options;
+  const targets = forward === undefined ? [] : readTargets(await readForward(forward), forward);
   const folder = join(config.dataDir, "telemetry");
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const central = await startPart(stack, {
@@ -35,6 +39,7 @@ export async function startHubTelemetry(
     start: () => openCentral({ ...ports, path: join(folder, "events.db"), openWriter }),
   });
   stack.use(keepAlertObjects({ ...ports, central, client }));
+  if (targets.length > 0) stack.use(startForwarding({ ...ports, central, targets }));
   return {
     takeEvents: (cluster, events) => central.take(cluster, events),
     route: eventsRoute({ central, client, signal }),
@@ -65,6 +70,14 @@ export function eventsRoute(options: {
       return answerEvents(central, asked);
     },
   };
+}
+
+async function readForward(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw new StatusError("NotFound", `${path} cannot be read; name another file with --forward`, { cause });
+  }
 }
 
 function sayWhoYouAre(): ReturnType<FrontRoute["handle"]> {

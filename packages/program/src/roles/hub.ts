@@ -82,7 +82,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   const client = clientOf(server, "system:hub", "system:masters");
   await ensureNamespaces(client, signal);
   const url = words.url ?? `https://${hostname()}:${port}`;
-  const telemetry = await startHubTelemetry({ config, ports, client, signal }, stack);
+  const telemetry = await startHubTelemetry({ config, ports, client, signal, forward: words.forward }, stack);
   const hub = await startPart(stack, {
     name: "hub",
     log,

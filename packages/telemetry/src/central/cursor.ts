@@ -2,7 +2,8 @@ import { backoffMs } from "@cortado/std/backoff";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
-import { CURSOR_EVENTS, CURSOR_FIRST_MS, CURSOR_MAX_MS } from "../limits.ts";
+import { StatusError } from "@cortado/std/status";
+import { CURSOR_AFTER_MS_MAX, CURSOR_EVENTS, CURSOR_FIRST_MS, CURSOR_MAX_MS } from "../limits.ts";
 import type { Central, CentralEvent } from "./central.ts";
 
 export type CursorOptions = {
@@ -45,7 +46,9 @@ export async function followEvents(options: CursorOptions): Promise<void> {
       if (signal.aborted) return;
       place = central.cursor(name);
       log.warn("a reader of events tries again", { reader: name, failures, error });
-      const waitMs = backoffMs(failures, { firstMs: CURSOR_FIRST_MS, maxMs: CURSOR_MAX_MS, random });
+      const askedMs = error instanceof StatusError ? (error.details?.retryAfterSeconds ?? 0) * 1_000 : 0;
+      const backMs = backoffMs(failures, { firstMs: CURSOR_FIRST_MS, maxMs: CURSOR_MAX_MS, random });
+      const waitMs = Math.max(backMs, Math.min(askedMs, CURSOR_AFTER_MS_MAX));
       failures += 1;
       await clock.sleep(waitMs, { signal }).catch(() => undefined);
     }
