@@ -478,3 +478,36 @@ test(
     assert.ok(deaths > 10, `only ${deaths} places to die`);
   },
 );
+
+test("a store that was in the dark for an hour is back within 10 s of the line; a hub that says no is left alone longer", async () => {
+  await using world = await LoopWorld.start({ nodes: 0 });
+  const hub = new ScriptedHub();
+  await using agent = agentOf(world, hub);
+  await world.until("connected", () => Promise.resolve(agent.state.isConnected));
+  hub.isUp = false;
+  await hub.hangUp();
+  await world.clock.advance(3_600_000);
+  hub.isUp = true;
+  await world.until("connected", () => Promise.resolve(agent.state.isConnected), 10_000);
+  hub.dial = () => {
+    hub.dials += 1;
+    return Promise.reject(new StatusError("Forbidden", "this store was revoked"));
+  };
+  await hub.hangUp();
+  await world.clock.advance(600_000);
+  const before = hub.dials;
+  await world.clock.advance(600_000);
+  assert.ok(hub.dials - before <= 20, `${hub.dials - before} dials in ten minutes`);
+});
+
+test("a line that was cut is found dead 15 s after the next ping", async () => {
+  await using world = await LoopWorld.start({ nodes: 0 });
+  const hub = new ScriptedHub();
+  await using agent = agentOf(world, hub);
+  await world.until("connected", () => Promise.resolve(agent.state.isConnected));
+  await world.clock.advance(1_000);
+  const before = hub.dials;
+  hub.isDeaf = true;
+  await world.clock.advance(20_000 + 15_000 + 500);
+  await world.until("dialled again", () => Promise.resolve(hub.dials > before), 1_000);
+});

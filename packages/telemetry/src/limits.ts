@@ -36,8 +36,11 @@ export const CENTRAL_PRUNE_EVERY_MS = 600_000;
 export const CENTRAL_PRUNE_EVENTS = 1_000;
 /** Bytes that wait for the hub's disk; more are refused, and their stores send them again. */
 export const CENTRAL_WAITING_BYTES_MAX: number = 64 * 1_048_576;
-/** Events of one commit: about 50 ms of SQLite. */
-export const CENTRAL_COMMIT_EVENTS = 5_000;
+/** Events of one commit: about 5 ms of SQLite. */
+export const CENTRAL_COMMIT_EVENTS = 500;
+/** Commits move to a thread when the median of so many takes longer than this (ARCHITECTURE, decision 7); the thread costs 50 MB. */
+export const COMMIT_SAMPLES = 16;
+export const COMMIT_SLOW_MS = 5;
 /** Events that are read before the event loop gets a turn. */
 export const CENTRAL_SLICE_EVENTS = 200;
 /** Largest page that a reader may ask for; without a limit all is streamed. */

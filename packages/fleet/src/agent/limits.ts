@@ -19,6 +19,12 @@ export const WANT_AFTER_MS = 2_000;
 /** First and longest wait before the hub is dialled again; half of each is drawn, so that a thousand stores do not come at once. */
 export const DIAL_FIRST_MS = 500;
 export const DIAL_MAX_MS = 60_000;
+/** The longest while nobody answers at all: a store that is plugged in again is up to date within 10 s (issue, "The bar", 2). */
+export const DIAL_DARK_MAX_MS = 5_000;
+/** A connection that TCP does not make in this time is begun anew: the kernel's next try would come 8 s after its last. */
+export const TCP_MS_MAX = 6_000;
+/** A ping without any answer for so long: the line is dead, or was cut and TCP waits for ever longer before it looks again. */
+export const PONG_MS_MAX = 15_000;
 /** How long a dial and a hello may take: a satellite link needs seconds, a hub in a morning storm more. */
 export const WELCOME_MS_MAX = 30_000;
 /** Heartbeats without an answer after which a connection is dead. */

@@ -6,7 +6,7 @@ import { PROTOCOL, type AgentLink, type FromHub, type Welcome } from "../protoco
 import type { BundleWork } from "./bundle-work.ts";
 import type { EventSender } from "./event-sender.ts";
 import type { IdentityStore } from "./identity.ts";
-import { SILENT_BEATS_MAX, WANT_AFTER_MS, WANT_MAX, WELCOME_MS_MAX } from "./limits.ts";
+import { PONG_MS_MAX, SILENT_BEATS_MAX, WANT_AFTER_MS, WANT_MAX, WELCOME_MS_MAX } from "./limits.ts";
 import type { StatusOutbox } from "./outbox.ts";
 import type { AgentPorts } from "./ports.ts";
 
@@ -42,6 +42,7 @@ class Session implements AsyncDisposable {
   #isWelcome = false;
   #failure: unknown;
   #patience: Disposable | undefined;
+  #answer: Disposable | undefined;
   #heardMs = 0;
 
   constructor(link: AgentLink, options: SessionOptions) {
@@ -81,6 +82,7 @@ class Session implements AsyncDisposable {
     this.#options.outbox.disconnect();
     this.#options.work.desk.onMissing(() => undefined);
     this.#patience?.[Symbol.dispose]();
+    this.#answer?.[Symbol.dispose]();
     this.#stack.dispose();
     await this.#link[Symbol.asyncDispose]();
   }
@@ -189,7 +191,21 @@ class Session implements AsyncDisposable {
       this.#fail(
         new StatusError("Timeout", `nothing was heard of the hub for ${Math.round(silentMs / 1_000)} s`),
       );
-    else this.#say({ type: "ping" });
+    else {
+      this.#say({ type: "ping" });
+      this.#awaitAnswer();
+    }
+  }
+
+  /** Whatever the hub says is an answer. */
+  #awaitAnswer(): void {
+    const { clock } = this.#options.ports;
+    const saidMs = clock.monotonicMs();
+    this.#answer?.[Symbol.dispose]();
+    this.#answer = clock.after(PONG_MS_MAX, () => {
+      if (this.#heardMs < saidMs)
+        this.#fail(new StatusError("Timeout", `the hub has not answered for ${PONG_MS_MAX / 1_000} s`));
+    });
   }
 
   #say(message: { readonly type: "ping" }): void {

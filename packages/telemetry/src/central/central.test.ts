@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { Worker } from "node:worker_threads";
 import type { HttpAnswer } from "@cortado/std/http";
 import { newMetrics } from "@cortado/std/metrics";
 import { seededRandom } from "@cortado/std/random";
@@ -94,6 +95,25 @@ test("many stores at once share a commit, and each is answered", async () => {
     Array.from({ length: 50 }, (_, at) => at + 1),
   );
   assert.match(commits.text(), /cortado_central_events_total\{result="new"\} 50/);
+});
+
+test("on a slow disk a thread writes, and nothing is lost on the way there", async () => {
+  const clock = new HeldClock();
+  let now = 0;
+  clock.monotonicMs = () => (now += 20); // each commit seems slow
+  const path = newPath();
+  const threads: string[] = [];
+  const openWriter = (at: string): Worker => {
+    threads.push(at);
+    const writer = new URL("./node/writer-thread.ts", import.meta.url).href;
+    const source = `const { parentPort } = require("node:worker_threads");
+      import(${JSON.stringify(writer)}).then(({ serveEventWriter }) => serveEventWriter(parentPort, ${JSON.stringify(at)}));`;
+    return new Worker(source, { eval: true });
+  };
+  await using central = await open({ path, clock, openWriter });
+  for (let at = 1; at <= 20; at += 1) assert.equal(await central.take(first, [order(at)]), at);
+  assert.deepEqual(threads, [path]);
+  assert.equal((await all(central)).length, 20);
 });
 
 test("what is malformed is left out and acknowledged; what cannot be acknowledged is refused", async () => {

@@ -20,7 +20,7 @@ import {
   type EventWriter,
 } from "./event-store.ts";
 import { EventReader, type EventFilter } from "./node/event-reader.ts";
-import { inlineWriter, threadWriter, type OpenWriter } from "./node/writer-thread.ts";
+import { openEventWriter, type OpenWriter } from "./node/writer-thread.ts";
 import { knownKinds, OTHER_KINDS_DAYS, retention } from "./retention.ts";
 
 export type { CentralEvent, ClusterName } from "./event-store.ts";
@@ -32,7 +32,7 @@ export type CentralOptions = {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
-  /** Starts the thread that writes; absent: the event loop waits for the disk. */
+  /** Starts the thread that writes when the disk is slow; absent: the event loop waits for it. */
   readonly openWriter?: OpenWriter;
   readonly bytesMax?: number;
 };
@@ -51,10 +51,12 @@ const DAY_MS = 86_400_000;
  * of arrival, for as long as `retention` says and the disk's share allows.
  * @throws StatusError "ServiceUnavailable" when the file cannot be used
  */
-export async function openCentral(options: CentralOptions): Promise<Central> {
-  const { path, openWriter } = options;
-  const writer = openWriter === undefined ? inlineWriter(path) : await threadWriter(openWriter, path);
-  return new Central(options, writer, new EventReader(path));
+export function openCentral(options: CentralOptions): Promise<Central> {
+  return Promise.resolve().then(() => {
+    // The writer makes the file, the reader finds it.
+    const writer = openEventWriter(options);
+    return new Central(options, writer, new EventReader(options.path));
+  });
 }
 
 export class Central implements AsyncDisposable {

@@ -1,5 +1,7 @@
 import type { MessagePort, Worker } from "node:worker_threads";
 import { fromStatus, messageOf, StatusError, toStatusError, type Status } from "@cortado/std/status";
+import type { Clock } from "@cortado/std/clock";
+import { COMMIT_SAMPLES, COMMIT_SLOW_MS } from "../../limits.ts";
 import type { Command, CommandResult, EventWriter } from "../event-store.ts";
 import { EventDatabase } from "./event-database.ts";
 
@@ -31,7 +33,7 @@ function attempt<Result>(work: () => Result): { readonly result?: Result; readon
 }
 
 /** The writer in a thread of its own, so that a slow sync holds nothing else up. One command at a time. */
-export async function threadWriter(openWriter: OpenWriter, path: string): Promise<EventWriter> {
+async function threadWriter(openWriter: OpenWriter, path: string): Promise<EventWriter> {
   const worker = openWriter(path);
   let settle: ((answer: Answer) => void) | undefined;
   const answered = (): Promise<CommandResult | undefined> =>
@@ -62,14 +64,43 @@ export async function threadWriter(openWriter: OpenWriter, path: string): Promis
   };
 }
 
-/** The writer on the event loop: for tests. */
-export function inlineWriter(path: string): EventWriter {
-  const database = new EventDatabase(path);
+export type EventWriterOptions = {
+  readonly path: string;
+  readonly clock: Clock;
+  /** Absent: the event loop waits for the disk, however slow it is. */
+  readonly openWriter?: OpenWriter;
+};
+
+/**
+ * The writer: on the event loop while the disk is quick, which costs no memory; once most commits take over 5 ms, as on flash, in a thread
+ * for good.
+ */
+export function openEventWriter({ path, clock, openWriter }: EventWriterOptions): EventWriter {
+  let inline: EventDatabase | undefined = new EventDatabase(path);
+  let thread: EventWriter | undefined;
+  const tookMs: number[] = [];
+  const isSlow = (): boolean =>
+    tookMs.length >= COMMIT_SAMPLES &&
+    (tookMs.toSorted((one, other) => one - other)[COMMIT_SAMPLES / 2] ?? 0) > COMMIT_SLOW_MS;
   return {
-    run: (command) => Promise.resolve().then(() => database.run(command)),
-    [Symbol.asyncDispose]() {
-      database[Symbol.dispose]();
-      return Promise.resolve();
+    async run(command: Command) {
+      if (inline === undefined) {
+        thread ??= await threadWriter(openWriter as OpenWriter, path);
+        return await thread.run(command);
+      }
+      const startMs = clock.monotonicMs();
+      const result = inline.run(command);
+      tookMs.push(clock.monotonicMs() - startMs);
+      if (tookMs.length > COMMIT_SAMPLES) tookMs.shift();
+      if (openWriter !== undefined && isSlow()) {
+        inline[Symbol.dispose](); // one writer at a time
+        inline = undefined;
+      }
+      return result;
+    },
+    async [Symbol.asyncDispose]() {
+      inline?.[Symbol.dispose]();
+      await thread?.[Symbol.asyncDispose]();
     },
   };
 }
