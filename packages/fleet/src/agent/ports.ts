@@ -90,6 +90,12 @@ export interface JournalPort {
   subscribe?(listener: () => void): Disposable;
 }
 
+/** The machine's own line. */
+export interface Line {
+  /** Calls when it is there again: what hangs on the old one is dialled anew at once, without the rest of a back-off. */
+  subscribe(cameBack: () => void): Disposable;
+}
+
 export type AgentPorts = {
   /** Of the cluster that is served: any Kubernetes. */
   readonly client: Client;
@@ -99,6 +105,8 @@ export type AgentPorts = {
   readonly keys: Keys;
   readonly chunks: ChunkStore;
   readonly journal?: JournalPort;
+  /** Absent: a broken connection is found by silence, and tried again by the back-off alone. */
+  readonly line?: Line;
   /** Serves the cluster's API over a stream of the hub; absent: the hub's streams are closed at once. */
   readonly serveStream?: (stream: Connection) => void;
   readonly clock: Clock;

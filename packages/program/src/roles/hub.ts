@@ -13,7 +13,6 @@ import { compile } from "@cortado/fleet/compile";
 import { newStockRenderer } from "@cortado/fleet/compile/node";
 import { systemGit } from "@cortado/fleet/git/node";
 import { followRepositories, type Repositories } from "@cortado/fleet/git/repositories";
-import { GitServer } from "@cortado/fleet/git/server";
 import { newHub, type HubParts, type RunningHub } from "@cortado/fleet/hub";
 import { newCompiler } from "@cortado/fleet/compile/compiler";
 import { planRollout } from "@cortado/fleet/rollout";
@@ -36,33 +35,24 @@ import { startLoops } from "./server.ts";
 import { keepHubKubeconfig, type HubKubeconfig } from "./hub-kubeconfig.ts";
 import { storesRoute } from "./hub-stores.ts";
 import { startHubTelemetry, type HubTelemetry } from "./hub-telemetry.ts";
+import { gitReader, gitRoute, startGit } from "./hub-repository.ts";
 import { webhookRoute } from "./hub-webhook.ts";
 
-/** The repository that a hub serves itself. */
-const OWN_REPOSITORY = "coffee-shop.git";
 /** Where Clusters are, unless a registration token says otherwise. */
 const NAMESPACE = "fleet-default";
 
 /** A hub in one process: the API server with the fleet kinds and loops, Git, and the doors of stores. */
 export async function startHubServer(words: HubWords): Promise<AsyncDisposable> {
   const config = toHubConfig(words);
-  const log = jsonLog({
-    level: config.logLevel,
-    clock: systemClock,
-    write: (line) => writeText(1, `${line}\n`),
-  });
-  const ports: Ports = {
-    clock: systemClock,
-    random: systemRandom,
-    files: systemFiles,
-    log,
-    metrics: newMetrics(),
-  };
+  const write = (line: string): void => writeText(1, `${line}\n`);
+  const log = jsonLog({ level: config.logLevel, clock: systemClock, write });
+  const metrics = newMetrics();
+  const ports: Ports = { clock: systemClock, random: systemRandom, files: systemFiles, log, metrics };
   await using stack = new AsyncDisposableStack();
   const stop = new AbortController();
   const { signal } = stop;
   await mkdir(join(config.dataDir, "server"), { recursive: true, mode: 0o700 });
-  const password = await ownSecret(join(config.dataDir, "server", "hub-password"), ports);
+  const { readPassword, gitPassword } = await readPasswords(config, ports);
   const routes: FrontRoute[] = [];
   const hubParts = newHub();
   let isUp = false;
@@ -72,7 +62,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
     definitions: fleetDefinitions,
     views: hubParts.views,
     routes,
-    readPassword: adminBy(password),
+    readPassword,
     kubeconfigRenewed: () => kept?.renew(),
     ...(words.localSocketDir === undefined ? {} : { plainSocket: join(words.localSocketDir, "hub.sock") }),
   });
@@ -88,8 +78,15 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
     log,
     start: () => startFleet({ hubParts, words, config, ports, certificates, client, url, telemetry }),
   });
-  const repositories = startRepositories({ words, config, ports, hub, client, loopMetrics, signal });
-  const git = await startGit({ words, config, ports, repositories, url, signal });
+  const repositories = startRepositories({ hub, words, config, ports, client, loopMetrics, signal });
+  const authority = certificates.serverCa;
+  const git = await startGit({
+    seed: words.seedRepository,
+    folder: join(config.dataDir, "git", "repositories"),
+    ports,
+    repositories,
+    own: { client, url, namespace: NAMESPACE, password: gitPassword, authority, signal },
+  });
   routes.push(
     ...hubRoutes(hub),
     telemetry.route,
@@ -102,6 +99,29 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   isUp = true;
   log.info("hub is up", { url });
   return stack.move();
+}
+
+/** Follows GitRepos by the system's git. */
+function startRepositories(options: {
+  readonly hub: RunningHub;
+  readonly words: HubWords;
+  readonly config: ServerConfig;
+  readonly ports: Ports;
+  readonly client: Client;
+  readonly loopMetrics: LoopMetrics;
+  readonly signal: AbortSignal;
+}): Repositories {
+  const { hub, words, config, ports, client, loopMetrics, signal } = options;
+  return followRepositories({
+    ...ports,
+    client,
+    git: systemGit({ folder: join(config.dataDir, "git", "cache"), path: process.env["PATH"] ?? "/usr/bin" }),
+    compile,
+    apply: (...applied) => hub.applyCompiled(...applied),
+    loopMetrics,
+    signal,
+    isStrict: words.fleetStrict,
+  });
 }
 
 /** The hub's loops and the doors of stores, with the stock programs that render. */
@@ -145,27 +165,6 @@ function startFleet(options: {
   );
 }
 
-/** Git is looked at, and what is there becomes Bundles. */
-function startRepositories(options: {
-  readonly words: HubWords;
-  readonly config: ServerConfig;
-  readonly ports: Ports;
-  readonly hub: RunningHub;
-  readonly client: Client;
-  readonly loopMetrics: LoopMetrics;
-  readonly signal: AbortSignal;
-}): Repositories {
-  const { words, config, ports, hub, ...more } = options;
-  return followRepositories({
-    ...ports,
-    ...more,
-    git: systemGit({ folder: join(config.dataDir, "git", "cache"), path: process.env["PATH"] ?? "/usr/bin" }),
-    compile,
-    apply: (...applied) => hub.applyCompiled(...applied),
-    isStrict: words.fleetStrict,
-  });
-}
-
 function toHubConfig(words: HubWords): ServerConfig {
   const host = words.url === undefined ? [] : [new URL(words.url).hostname];
   return toServerConfig(
@@ -177,6 +176,7 @@ function toHubConfig(words: HubWords): ServerConfig {
       "tls-san": [...words.tlsSan, ...host, hostname()],
       "write-kubeconfig": words.writeKubeconfig,
       "node-name": "hub",
+      ...(words.kubeconfigServer === undefined ? {} : { "kubeconfig-server": words.kubeconfigServer }),
       ...(words.localSocketDir === undefined ? {} : { "local-socket-dir": words.localSocketDir }),
     },
     hostname(),
@@ -189,16 +189,33 @@ function secondsOf(text: string): number {
   throw new StatusError("BadRequest", `--offline-after ${JSON.stringify(text)} is not a number of seconds`);
 }
 
-/** The one who runs the hub: user `admin`. */
-function adminBy(password: string): PasswordReader {
+type Account = { readonly name: string; readonly password: string; readonly groups: readonly string[] };
+
+/** Who may come with a password: the one who runs the hub, and its own Git. */
+async function readPasswords(
+  config: ServerConfig,
+  ports: Ports,
+): Promise<{ readonly readPassword: PasswordReader; readonly gitPassword: string }> {
+  const secret = (name: string): Promise<string> => ownSecret(join(config.dataDir, "server", name), ports);
+  const gitPassword = await secret("git-password");
+  const admin = {
+    name: "admin",
+    password: await secret("hub-password"),
+    groups: ["system:masters"],
+  };
+  return { gitPassword, readPassword: passwordsOf([admin, { ...gitReader, password: gitPassword }]) };
+}
+
+function passwordsOf(accounts: readonly Account[]): PasswordReader {
   const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  const wanted = digest(password);
-  return (name, given) =>
-    Promise.resolve(
-      name === "admin" && timingSafeEqual(digest(given), wanted)
-        ? { name, groups: ["system:masters", "system:authenticated"] }
-        : undefined,
+  const known = accounts.map(({ password, ...account }) => ({ ...account, wanted: digest(password) }));
+  return (name, given) => {
+    const account = known.find((one) => one.name === name);
+    const isRight = account !== undefined && timingSafeEqual(digest(given), account.wanted);
+    return Promise.resolve(
+      isRight ? { name, groups: [...account.groups, "system:authenticated"] } : undefined,
     );
+  };
 }
 
 async function ensureNamespaces(client: Client, signal: AbortSignal): Promise<void> {
@@ -223,45 +240,4 @@ function hubRoutes(hub: RunningHub): readonly FrontRoute[] {
       upgrade: ({ request, socket, head }) => hub.upgrade(request, socket, Buffer.from(head)),
     },
   ];
-}
-
-async function startGit(options: {
-  readonly words: HubWords;
-  readonly config: ServerConfig;
-  readonly ports: Ports;
-  readonly repositories: Repositories;
-  readonly url: string;
-  readonly signal: AbortSignal;
-}): Promise<GitServer> {
-  const { words, config, ports, repositories, url, signal } = options;
-  const git = new GitServer({
-    folder: join(config.dataDir, "git", "repositories"),
-    path: process.env["PATH"] ?? "/usr/bin",
-    log: ports.log,
-    pushed: (repository) => void repositories.wake(`${url}/git/${repository}`),
-  });
-  if (words.seedRepository !== undefined)
-    await git.seed({
-      repository: OWN_REPOSITORY,
-      from: words.seedRepository,
-      message: "The coffee shop",
-      signal,
-    });
-  return git;
-}
-
-/** `/git/NAME.git`, for the one who runs the hub. */
-function gitRoute(git: GitServer): FrontRoute {
-  return {
-    path: "/git/",
-    handle(request, { user }) {
-      if (user.groups.includes("system:masters"))
-        return git.handle(request, { path: request.path.slice("/git".length), user: user.name });
-      return Promise.resolve({
-        status: 401,
-        headers: { "www-authenticate": 'Basic realm="cortado hub"' },
-        body: "say who you are\n",
-      });
-    },
-  };
 }

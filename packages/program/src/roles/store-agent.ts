@@ -7,6 +7,7 @@ import { machineKeys } from "@cortado/fleet/agent/node/keys";
 import { connectionDuplex } from "@cortado/std/node/duplex";
 import type { TelemetryJournal } from "@cortado/telemetry";
 import { uplinkOf } from "@cortado/telemetry/uplink";
+import { machineLine } from "@cortado/fleet/agent/node/line";
 import { version } from "../version.ts";
 import { clientOf } from "./clients.ts";
 import { openHubFront } from "./hub-front.ts";
@@ -47,6 +48,7 @@ export async function startStoreAgent(
             ),
           hub: openHubDoor({ url: hub, ...(proxy === undefined ? {} : { proxy }) }),
           keys: machineKeys,
+          line: machineLine(clock),
           chunks,
           serveStream: (stream) => api.serve(connectionDuplex(stream)),
           journal: uplinkOf(journal, config.telemetryBudget),
