@@ -104,7 +104,7 @@ test("beside a Kubernetes the hub's people reach its API with the agent's creden
   );
   await until("connected", () => agent.state.isConnected);
   const proxy = new StoreProxy({
-    openStream: () => hub.streams?.open() ?? assert.fail("connected"),
+    openStream: () => Promise.resolve(hub.streams?.open() ?? assert.fail("connected")),
     actAs: (user) => Promise.resolve(user),
     mustMay: () => Promise.resolve(),
     clock: systemClock,

@@ -39,8 +39,9 @@ class AccessWorld implements AsyncDisposable {
       clock: store.clock,
       log,
       openStream: () => {
-        if (this.hub.streams === undefined) throw new StatusError("ServiceUnavailable", "store-1 is Offline");
-        return this.hub.streams.open();
+        if (this.hub.streams === undefined)
+          return Promise.reject(new StatusError("ServiceUnavailable", "store-1 is Offline"));
+        return Promise.resolve().then(() => this.hub.streams?.open() ?? assert.fail("connected"));
       },
       actAs: (user) => Promise.resolve(user),
       mustMay: (user, verb) =>
@@ -294,7 +295,7 @@ test("an upgrade that the store refuses ends the connection, so that nothing rid
   const open: StoreProxy = new StoreProxy({
     clock: world.store.clock,
     log: silentLog,
-    openStream: () => world.hub.streams?.open() ?? assert.fail("connected"),
+    openStream: () => Promise.resolve(world.hub.streams?.open() ?? assert.fail("connected")),
     actAs: (user) => Promise.resolve(user),
     mustMay: () => Promise.resolve(),
   });

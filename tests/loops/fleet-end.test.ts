@@ -531,10 +531,7 @@ test("the hub opens streams into a store that is there, and says of one that is 
   const listed: string[][] = [];
   using _following = world.hub.onClusters(() => listed.push([...world.hub.clusters].map(({ name }) => name)));
   const unknown = { namespace, name: "store-9" };
-  assert.throws(
-    () => world.hub.openStream(unknown),
-    (error) => hasReason(error, "NotFound"),
-  );
+  await assert.rejects(world.hub.openStream(unknown, world), (error) => hasReason(error, "NotFound"));
   const serveStream = (stream: Connection): void =>
     stream.handle({
       data: (bytes) => void stream.write(Buffer.from(`heard ${Buffer.from(bytes).toString()}`)),
@@ -544,7 +541,7 @@ test("the hub opens streams into a store that is there, and says of one that is 
   {
     await using agent = agentOf(store, world, { name: "store-1", token: await world.token(), serveStream });
     await store.until("connected", () => Promise.resolve(agent.state.isConnected));
-    const stream = world.hub.openStream({ namespace, name: "store-1" });
+    const stream = await world.hub.openStream({ namespace, name: "store-1" }, world);
     stream.handle({
       data: (bytes) => void (heard += Buffer.from(bytes).toString()),
       drained: () => undefined,
@@ -554,8 +551,24 @@ test("the hub opens streams into a store that is there, and says of one that is 
     await store.until("an answer", () => Promise.resolve(heard === "heard the hub"));
   }
   await store.until("the end", () => Promise.resolve(heard === "heard the hub and it ended"));
-  assert.throws(
-    () => world.hub.openStream({ namespace, name: "store-1" }),
+  // It was heard a moment ago, and may be calling again.
+  const key = { namespace, name: "store-1" };
+  const refused = assert.rejects(
+    world.hub.openStream(key, world),
+    (error) => hasReason(error, "ServiceUnavailable") && /store-1 was last heard at/.test(error.message),
+  );
+  await store.clock.advance(6_000);
+  await refused;
+  const waiting = world.hub.openStream(key, world);
+  {
+    await using agent = agentOf(store, world, { name: "store-1", serveStream });
+    await store.until("connected", () => Promise.resolve(agent.state.isConnected), 4_000);
+    await store.clock.advance(200);
+    (await waiting).destroy();
+  }
+  await store.clock.advance(60_000);
+  await assert.rejects(
+    world.hub.openStream(key, world),
     (error) =>
       hasReason(error, "ServiceUnavailable") &&
       /store store-1 is Offline since 2026-01-01T/.test(error.message),

@@ -141,17 +141,24 @@ class Hub implements RunningHub {
     return { clusters: stores.size, cells: cells.size, connected, variants: variants.size };
   }
 
-  openStream({ namespace, name }: ClusterKey): ReturnType<RunningHub["openStream"]> {
-    const { stores, heard } = this.#core;
-    const row = stores.get(`${namespace}/${name}`);
-    if (row === undefined)
-      throw new StatusError("NotFound", `there is no Cluster ${namespace}/${name} at this hub`, {
-        details: { group: "fleet.cattle.io", kind: "clusters", name },
-      });
-    if (row.connected !== undefined) return row.connected.openStream();
-    const lastMs = heard.lastMs(row.index);
-    const since = lastMs === 0 ? "was never heard" : `is Offline since ${toTime(lastMs)}`;
-    throw new StatusError("ServiceUnavailable", `store ${name} ${since}; it is reached when it is back`);
+  async openStream(
+    { namespace, name }: ClusterKey,
+    { signal }: { readonly signal: AbortSignal },
+  ): ReturnType<RunningHub["openStream"]> {
+    const { stores, heard, ports } = this.#core;
+    const endMs = ports.clock.monotonicMs() + limits.RETURN_MS;
+    for (;;) {
+      const row = stores.get(`${namespace}/${name}`);
+      if (row === undefined)
+        throw new StatusError("NotFound", `there is no Cluster ${namespace}/${name} at this hub`, {
+          details: { group: "fleet.cattle.io", kind: "clusters", name },
+        });
+      if (row.connected !== undefined) return row.connected.openStream();
+      // A store that was heard a moment ago is calling again: its line changed, or the hub was started anew.
+      if (!heard.isHeard(row.index) || ports.clock.monotonicMs() >= endMs)
+        throw notThere(name, { lastMs: heard.lastMs(row.index), isDark: !heard.isHeard(row.index) });
+      await ports.clock.sleep(limits.RETURN_LOOK_MS, { signal });
+    }
   }
 
   get clusters(): RunningHub["clusters"] {
@@ -228,6 +235,15 @@ class Hub implements RunningHub {
     for (const cell of cells.ofCluster(row.index))
       this.#rollouts.look(index.keyOf(cells.read(cell).bundle), limits.ROLLOUT_EVERY_MS);
   }
+}
+
+function notThere(
+  name: string,
+  { lastMs, isDark }: { readonly lastMs: number; readonly isDark: boolean },
+): StatusError {
+  const state = isDark ? `is Offline since ${toTime(lastMs)}` : `was last heard at ${toTime(lastMs)}`;
+  const since = lastMs === 0 ? "was never heard" : state;
+  return new StatusError("ServiceUnavailable", `store ${name} ${since}; it is reached when it is back`);
 }
 
 function follow({ ports, signal }: Core) {

@@ -165,10 +165,10 @@ export interface RunningHub extends AsyncDisposable {
   applyCompiled(gitRepo: ClusterKey, compiled: Compiled, commit: string): Promise<Applied>;
   readonly figures: HubFigures;
   /**
-   * A stream into a store's API, over the connection that the store opened.
+   * A stream into a store's API, over the connection that the store opened. Waits a moment for one that is calling again.
    * @throws StatusError "NotFound", "ServiceUnavailable" with since when the store is Offline, "TooManyRequests"
    */
-  openStream(cluster: ClusterKey): Connection;
+  openStream(cluster: ClusterKey, options: { readonly signal: AbortSignal }): Promise<Connection>;
   /** Clusters that are there now. */
   readonly clusters: Iterable<ClusterKey>;
   /** Calls when one has come or gone. */

@@ -17,7 +17,7 @@ export function storesRoute(options: {
   const asking = { client, signal };
   const proxy = new StoreProxy({
     ...ports,
-    openStream: (cluster) => hub.openStream(cluster),
+    openStream: (...words) => hub.openStream(...words),
     actAs: (user, headers) =>
       impersonate(
         user,

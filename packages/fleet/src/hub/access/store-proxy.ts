@@ -14,7 +14,10 @@ export type HubUser = { readonly name: string; readonly groups: readonly string[
 
 export type StoreProxyPorts = {
   /** A stream into the store's API. @throws StatusError "NotFound", "ServiceUnavailable" or "TooManyRequests" */
-  readonly openStream: (cluster: ClusterKey) => Connection;
+  readonly openStream: (
+    cluster: ClusterKey,
+    options: { readonly signal: AbortSignal },
+  ) => Promise<Connection>;
   /** Who the caller wants to be taken for at the hub; most often who they are. @throws StatusError "Forbidden" */
   readonly actAs: (user: HubUser, headers: Readonly<Record<string, string | undefined>>) => Promise<HubUser>;
   /** @throws StatusError "Forbidden" unless the user may `verb` resource `clusters/proxy` of that name */
@@ -43,6 +46,8 @@ type Asked = {
   readonly url: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly isUpgrade: boolean;
+  /** Aborts when the caller has gone away. */
+  readonly signal: AbortSignal;
 };
 type Admitted = {
   readonly headers: OutgoingHttpHeaders;
@@ -66,7 +71,14 @@ export class StoreProxy {
   handle(request: HttpRequest, user: HubUser): Promise<HttpAnswer> {
     const { method, path, query, headers, signal, pieces } = request;
     const text = query.toString();
-    const asked = { user, method, url: text === "" ? path : `${path}?${text}`, headers, isUpgrade: false };
+    const asked = {
+      user,
+      method,
+      url: text === "" ? path : `${path}?${text}`,
+      headers,
+      isUpgrade: false,
+      signal,
+    };
     return this.#audited(asked, async (admitted) => {
       const { upstream, ...target } = admitted;
       const answer = await forwardRequest({ method, ...target }, upstream, { body: pieces, signal });
@@ -83,7 +95,10 @@ export class StoreProxy {
     user: HubUser,
   ): Promise<void> {
     const { method = "GET", url = "/", headers } = request;
-    await this.#audited({ user, method, url, headers, isUpgrade: true }, async (admitted) => {
+    const gone = new AbortController();
+    socket.once("close", () => gone.abort(new StatusError("Timeout", "the caller has gone away")));
+    const asked = { user, method, url, headers, isUpgrade: true, signal: gone.signal };
+    await this.#audited(asked, async (admitted) => {
       const { upstream, ...target } = admitted;
       const more = { connection: "Upgrade", upgrade: headers.upgrade };
       const forwarded = { ...target, method, headers: { ...target.headers, ...more } };
@@ -128,7 +143,7 @@ export class StoreProxy {
     const user = await actAs(asked.user, plain);
     await mustMay(user, verb, cluster);
     const headers = { ...withoutIdentity(given), host: cluster.name, ...identityHeaders(user) };
-    const stream = connectionDuplex(openStream(cluster));
+    const stream = connectionDuplex(await openStream(cluster, { signal: asked.signal }));
     stream.on("error", () => undefined); // what it breaks says so
     const upstream: Upstream = (options) => httpRequest({ ...options, createConnection: () => stream });
     return { headers, path, target: `store ${cluster.name}`, upstream };
