@@ -1,14 +1,14 @@
 import { every } from "@cortado/std/clock";
 import { StatusError, httpCodes, type StatusReason } from "@cortado/std/status";
 import { decodeFrame } from "../protocol/frames.ts";
+import { Streams } from "../protocol/streams.ts";
 import { PROTOCOL, type AgentLink, type FromHub, type Welcome } from "../protocol/protocol.ts";
 import type { BundleWork } from "./bundle-work.ts";
 import type { EventSender } from "./event-sender.ts";
 import type { IdentityStore } from "./identity.ts";
-import { SILENT_BEATS_MAX, WANT_AFTER_MS, WANT_MAX, WELCOME_MS_MAX } from "./limits.ts";
+import { PONG_MS_MAX, SILENT_BEATS_MAX, WANT_AFTER_MS, WANT_MAX, WELCOME_MS_MAX } from "./limits.ts";
 import type { StatusOutbox } from "./outbox.ts";
 import type { AgentPorts } from "./ports.ts";
-import { Streams } from "./streams.ts";
 
 export type SessionOptions = {
   readonly ports: AgentPorts;
@@ -42,12 +42,15 @@ class Session implements AsyncDisposable {
   #isWelcome = false;
   #failure: unknown;
   #patience: Disposable | undefined;
+  #answer: Disposable | undefined;
   #heardMs = 0;
 
   constructor(link: AgentLink, options: SessionOptions) {
     this.#link = link;
     this.#options = options;
-    this.#streams = this.#stack.use(new Streams(link, options.ports));
+    const { serveStream: accept } = options.ports;
+    const streams = { carrier: link, remote: "the hub", ...(accept === undefined ? {} : { accept }) };
+    this.#streams = this.#stack.use(new Streams(streams));
   }
 
   async run(): Promise<SessionEnd> {
@@ -79,6 +82,7 @@ class Session implements AsyncDisposable {
     this.#options.outbox.disconnect();
     this.#options.work.desk.onMissing(() => undefined);
     this.#patience?.[Symbol.dispose]();
+    this.#answer?.[Symbol.dispose]();
     this.#stack.dispose();
     await this.#link[Symbol.asyncDispose]();
   }
@@ -107,9 +111,9 @@ class Session implements AsyncDisposable {
           `the hub has no content ${message.sha256}: ${message.message}`,
         );
       case "open":
-        return void this.#streams.open(message.stream);
       case "close":
-        return this.#streams.close(message.stream);
+      case "grant":
+        return this.#streams.take(message);
       case "pong":
         return await this.#want();
       default:
@@ -120,7 +124,7 @@ class Session implements AsyncDisposable {
 
   async #takeBytes(message: Uint8Array): Promise<void> {
     const frame = decodeFrame(message);
-    if (frame.kind === "stream") this.#streams.take(frame.stream, frame.bytes);
+    if (frame.kind === "stream") this.#streams.takeBytes(frame.stream, frame.bytes);
     else {
       if (this.#isListening) this.#wantLater();
       await this.#options.work.desk.take(frame.sha256, frame.gzip);
@@ -187,7 +191,21 @@ class Session implements AsyncDisposable {
       this.#fail(
         new StatusError("Timeout", `nothing was heard of the hub for ${Math.round(silentMs / 1_000)} s`),
       );
-    else this.#say({ type: "ping" });
+    else {
+      this.#say({ type: "ping" });
+      this.#awaitAnswer();
+    }
+  }
+
+  /** Whatever the hub says is an answer. */
+  #awaitAnswer(): void {
+    const { clock } = this.#options.ports;
+    const saidMs = clock.monotonicMs();
+    this.#answer?.[Symbol.dispose]();
+    this.#answer = clock.after(PONG_MS_MAX, () => {
+      if (this.#heardMs < saidMs)
+        this.#fail(new StatusError("Timeout", `the hub has not answered for ${PONG_MS_MAX / 1_000} s`));
+    });
   }
 
   #say(message: { readonly type: "ping" }): void {

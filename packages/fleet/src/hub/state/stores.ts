@@ -1,5 +1,6 @@
 import type { Stored } from "@cortado/client";
 import type { Cluster } from "@cortado/kinds/fleet";
+import type { Connection } from "@cortado/std/net";
 import type { ClusterFacts } from "../../compile/bundle.ts";
 import type { HubLink } from "../../protocol/protocol.ts";
 import type { ClusterKey } from "../ports.ts";
@@ -10,6 +11,8 @@ export type ClusterStatus = NonNullable<Cluster["status"]>;
 /** What the hub does with a connection besides answering it. */
 export type Connected = {
   readonly link: HubLink;
+  /** A stream into the store's API. @throws StatusError "TooManyRequests" or "ServiceUnavailable" */
+  openStream(): Connection;
   /** Tells what changed since the last time; calls of one moment are one message. */
   tellDesired(): void;
   /** Ends it and says why. */
@@ -57,6 +60,13 @@ export function isRevoked(cluster: Pick<Stored<Cluster>, "metadata">): boolean {
 export class Stores {
   readonly #byKey: Map<string, StoreRow> = new Map();
   readonly #byIndex: (StoreRow | undefined)[] = [];
+  readonly #listeners: Set<() => void> = new Set();
+
+  /** Calls when a store has come or gone. */
+  subscribe(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
 
   get size(): number {
     return this.#byKey.size;
@@ -89,10 +99,12 @@ export class Stores {
   put(row: StoreRow): void {
     this.#byKey.set(row.key, row);
     this.#byIndex[row.index] = row;
+    for (const listener of this.#listeners) listener();
   }
 
   remove(row: StoreRow): void {
     this.#byKey.delete(row.key);
     this.#byIndex[row.index] = undefined;
+    for (const listener of this.#listeners) listener();
   }
 }
