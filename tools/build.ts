@@ -46,6 +46,19 @@ await build({
 cpSync(join(shop, "manifests"), join(dist, "manifests"), { recursive: true });
 cpSync(join(shop, "repository"), join(dist, "repository"), { recursive: true });
 unpackHubTools(join(dist, "bin"));
+const pages = join(top, "packages", "dashboard", "src", "page");
+await build({
+  bundle: true,
+  minify: true,
+  platform: "browser",
+  target: "es2022",
+  format: "esm",
+  legalComments: "external",
+  logLevel: "warning",
+  entryPoints: [join(pages, "app.ts")],
+  outfile: join(dist, "dashboard", "app.js"),
+});
+for (const name of ["index.html", "app.css"]) cpSync(join(pages, name), join(dist, "dashboard", name));
 buildImages({ services: join(dist, "services"), python: join(shop, "python"), out: join(dist, "images") });
 
 /** The hub renders with stock helm and kubectl; the layer has them for one kind of machine, others take those on PATH. */

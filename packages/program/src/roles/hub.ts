@@ -32,6 +32,7 @@ import { onPath } from "./fleet.ts";
 import { startPart } from "./lifetime.ts";
 import { clientOf } from "./clients.ts";
 import { startLoops } from "./server.ts";
+import { dashboardRoutes } from "./hub-dashboard.ts";
 import { keepHubKubeconfig, type HubKubeconfig } from "./hub-kubeconfig.ts";
 import { storesRoute } from "./hub-stores.ts";
 import { startHubTelemetry, type HubTelemetry } from "./hub-telemetry.ts";
@@ -93,6 +94,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
     storesRoute({ hub, client, ports, signal }),
     gitRoute(git),
     webhookRoute({ client, repositories, log, signal }),
+    ...(await dashboardRoutes()),
   );
   const content = (): KubeconfigOptions => kubeconfigOptions(config, certificates, port);
   kept = stack.use(await keepHubKubeconfig({ ...ports, config, hub, content }));
