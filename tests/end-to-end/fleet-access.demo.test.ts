@@ -122,7 +122,8 @@ test("what a store sold and raised in the dark is at the hub once when it is bac
     async () => (await alertsAt(world.hub.kubeconfig)) === (await alertsAt(store.kubeconfig)),
     15_000,
   );
-  console.log(`up to date ${Math.round(performance.now() - plugged)} ms after it was plugged in`);
+  const tookMs = performance.now() - plugged;
+  assert.ok(tookMs < 10_000, `${Math.round(tookMs)} ms`);
   const lines = await eventsOf("store=store-104");
   assert.equal(new Set(lines.map((line) => line["id"])).size, lines.length, "each event once");
 });

@@ -543,3 +543,25 @@ test("a line that is back is used at once: what hung is dialled anew, and the re
   isBack();
   await world.until("connected without a wait", () => Promise.resolve(agent.state.isConnected), 5_000);
 });
+
+test("a large message on a slow line is a sign of life while it comes", async () => {
+  await using world = await LoopWorld.start({ nodes: 0 });
+  const hub = new ScriptedHub();
+  let heardBytes = 0;
+  const dial = hub.dial.bind(hub);
+  hub.dial = async (...words) => {
+    const link = await dial(...words);
+    return Object.defineProperty(link, "heardBytes", { get: () => heardBytes });
+  };
+  await using agent = agentOf(world, hub);
+  await world.until("connected", () => Promise.resolve(agent.state.isConnected));
+  const before = hub.dials;
+  hub.isDeaf = true;
+  for (let passed = 0; passed < 300; passed += 1) {
+    heardBytes += 8_000;
+    await world.clock.advance(1_000);
+  }
+  assert.equal(hub.dials, before, "five minutes of one message");
+  await world.clock.advance(40_000);
+  await world.until("dialled again", () => Promise.resolve(hub.dials > before), 1_000);
+});

@@ -44,6 +44,8 @@ class Session implements AsyncDisposable {
   #patience: Disposable | undefined;
   #answer: Disposable | undefined;
   #heardMs = 0;
+  #heardBytes = 0;
+  #heardCount = 0;
 
   constructor(link: AgentLink, options: SessionOptions) {
     this.#link = link;
@@ -68,7 +70,7 @@ class Session implements AsyncDisposable {
       }),
     );
     for await (const message of this.#link.messages()) {
-      this.#heardMs = ports.clock.monotonicMs();
+      this.#heard();
       if (message instanceof Uint8Array) await this.#takeBytes(message);
       else if (message.type === "sleep") return { sleepMs: message.ms };
       else await this.#take(message);
@@ -186,6 +188,7 @@ class Session implements AsyncDisposable {
 
   /** Both ends hear of a line that is dead only by what does not come. */
   #beat(heartbeatMs: number): void {
+    this.#look();
     const silentMs = this.#options.ports.clock.monotonicMs() - this.#heardMs;
     if (silentMs > heartbeatMs * SILENT_BEATS_MAX)
       this.#fail(
@@ -197,13 +200,25 @@ class Session implements AsyncDisposable {
     }
   }
 
+  /** A part of a message is a sign of life too. */
+  #look(): void {
+    const { heardBytes = 0 } = this.#link;
+    if (heardBytes > this.#heardBytes) this.#heard();
+    this.#heardBytes = heardBytes;
+  }
+
+  #heard(): void {
+    this.#heardMs = this.#options.ports.clock.monotonicMs();
+    this.#heardCount += 1;
+  }
+
   /** Whatever the hub says is an answer. */
   #awaitAnswer(): void {
-    const { clock } = this.#options.ports;
-    const saidMs = clock.monotonicMs();
+    const before = this.#heardCount;
     this.#answer?.[Symbol.dispose]();
-    this.#answer = clock.after(PONG_MS_MAX, () => {
-      if (this.#heardMs < saidMs)
+    this.#answer = this.#options.ports.clock.after(PONG_MS_MAX, () => {
+      this.#look();
+      if (this.#heardCount === before)
         this.#fail(new StatusError("Timeout", `the hub has not answered for ${PONG_MS_MAX / 1_000} s`));
     });
   }

@@ -49,8 +49,6 @@ export const ROUNDS_AT_ONCE = 4;
 /** Bytes that wait for a store's line; beyond them the hub waits, and looks again after so long. */
 export const SEND_WAITING_BYTES: number = 1024 * 1024;
 export const SEND_LOOK_MS = 50;
-/** The same for streams: what people look at waits behind what stores must hear. */
-export const PATIENT_WAITING_BYTES: number = 64 * 1024;
 /** Who wants into a store that was heard a moment ago waits so long for its next connection, and looks so often. */
 export const RETURN_MS = 5_000;
 export const RETURN_LOOK_MS = 100;

@@ -207,6 +207,8 @@ export interface Link<In, Out> extends AsyncDisposable {
   send(message: Out): Promise<void>;
   /** `isPatient`: resolves only when little waits before them, so that messages that come later are not held up. */
   sendBytes(bytes: Uint8Array, options?: { readonly isPatient?: boolean }): Promise<void>;
+  /** Bytes that came, those of a message that is not whole yet too: a large one on a slow line takes a minute. Absent: not known. */
+  readonly heardBytes?: number;
   /** Ends when the connection does. One reader. */
   messages(): AsyncIterable<In | Uint8Array>;
 }

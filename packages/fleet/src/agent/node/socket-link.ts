@@ -5,7 +5,7 @@ import type { Link } from "../../protocol/protocol.ts";
 import { INBOX_BYTES_MAX, SEND_BYTES_MAX } from "../limits.ts";
 
 /** One end of a connection over an open WebSocket: JSON as text messages, the rest as binary ones. */
-export function socketLink<In, Out>(socket: WebSocket): Link<In, Out> {
+export function socketLink<In, Out>(socket: WebSocket, line: { readonly bytesRead: number }): Link<In, Out> {
   const inbox = new Inbox<In>(socket);
   const send = (data: Uint8Array, { binary, isPatient = false }: Sending): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -23,6 +23,9 @@ export function socketLink<In, Out>(socket: WebSocket): Link<In, Out> {
   return {
     send: (message) => send(encodeJson(message), { binary: false }),
     sendBytes: (bytes, options) => send(bytes, { ...options, binary: true }),
+    get heardBytes() {
+      return line.bytesRead;
+    },
     messages: () => inbox.read(),
     [Symbol.asyncDispose]: () => inbox.close(),
   };

@@ -98,6 +98,7 @@ class Session implements AsyncDisposable {
   }
 
   #takeBytes(message: Uint8Array): void {
+    if (this.#row !== undefined) this.#hear(this.#row);
     const frame = decodeFrame(message);
     if (frame.kind !== "stream") throw new StatusError("BadRequest", "a store sends no chunks");
     this.#streams.takeBytes(frame.stream, frame.bytes);
