@@ -14,6 +14,8 @@ export type HubWords = {
   readonly seedRepository?: string;
   /** Seconds. */
   readonly offlineAfter: string;
+  /** Seconds that a store of a wave may take until it is Ready. */
+  readonly waveDeadline: string;
   readonly fleetStrict: boolean;
   /** Where events of stores are passed on to. */
   readonly forward?: string;
@@ -45,6 +47,11 @@ export function hubCommand(roles: HubRoles): Command {
     .option("--local-socket-dir <folder>", "Folder for Unix sockets that this machine reaches it by")
     .option("--seed-repository <folder>", "Files of the first commit of its own repository, coffee-shop.git")
     .option("--offline-after <seconds>", "A store unheard for so long is Offline", "30")
+    .option(
+      "--wave-deadline <seconds>",
+      "A rollout halts when a store of an open wave is not ready after so long",
+      "300",
+    )
     .option("--fleet-strict", "Fleet's partitions and fleet.yaml to the letter", false)
     .option(
       "--forward <file>",
