@@ -1,9 +1,8 @@
 import type { Client, Stored } from "@cortado/client";
 import { keyOf, splitKey, startInformer, type Informer, type Key } from "@cortado/client/informer";
 import { again, done, startLoop, type Loop, type LoopMetrics, type Outcome } from "@cortado/client/loop";
-import { bundles, gitRepos, type FleetCondition, type GitRepo } from "@cortado/kinds/fleet";
-import type { ResourceType } from "@cortado/kinds/resources";
-import { toTime, type Clock } from "@cortado/std/clock";
+import { bundles, gitRepos, type GitRepo } from "@cortado/kinds/fleet";
+import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
 import { hasReason, messageOf, StatusError } from "@cortado/std/status";
@@ -17,8 +16,10 @@ import {
   POLL_MS_MIN,
   POLL_MS_WITH_WEBHOOK,
   REPOSITORIES_AT_ONCE,
-  STATUS_ATTEMPTS_MAX,
 } from "./limits.ts";
+import { followRules, type RuleBook } from "../rules/follow-rules.ts";
+import { restrictRepo } from "../rules/rules.ts";
+import { tellRepository, type Found } from "./repository-status.ts";
 import { readLogin, readSigners } from "./repository-secrets.ts";
 import { parseDuration } from "./duration.ts";
 import { isSameRepository, type Push } from "./webhooks.ts";
@@ -48,19 +49,22 @@ export interface Repositories {
 }
 
 /** What was last applied of a GitRepo; forgotten by a restart, and then applied once more, which changes nothing. */
-type Seen = { readonly commit: string; readonly generation: number };
+type Seen = { readonly commit: string; readonly wish: string };
 
 /** Follows GitRepos: looks at their remote, compiles a new commit, and has its bundles applied. A problem changes nothing that runs. */
 export function followRepositories(ports: RepositoryPorts): Repositories {
   const { client, clock, log, signal, loopMetrics } = ports;
   const informer = startInformer(client, gitRepos, { clock, log, signal });
-  const rounds = new Rounds(ports, informer);
+  const rules = followRules({ client, clock, log, signal });
+  const rounds = new Rounds(ports, informer, rules);
+  const ready = Promise.all([informer.synced, rules.synced]).then(() => undefined);
+  ready.catch(() => undefined);
   const loop = startLoop({
     name: "gitrepo",
     reconcile: (key) => rounds.round(key),
     keys: () => [...informer.list()].map(keyOf),
     workers: REPOSITORIES_AT_ONCE,
-    ready: informer.synced,
+    ready,
     clock,
     log,
     metrics: loopMetrics,
@@ -72,8 +76,12 @@ export function followRepositories(ports: RepositoryPorts): Repositories {
     rounds.isDue.add(key);
     loop.add(key);
   });
+  rules.subscribe(
+    (namespace) =>
+      void wakeAll(informer, { loop, rounds }, ({ metadata }) => metadata.namespace === namespace),
+  );
   return {
-    synced: informer.synced,
+    synced: ready,
     pushed: (push) => wakeAll(informer, { loop, rounds }, (repo) => followsPush(repo, push), push.commit),
     wake: (url) => wakeAll(informer, { loop, rounds }, ({ spec }) => isSameRepository(spec.repo, url)),
     idle: () => loop.idle(),
@@ -103,26 +111,18 @@ function followsPush({ spec }: Stored<GitRepo>, push: Push): boolean {
   return push.branch === (branch === "" ? "master" : branch);
 }
 
-/** What a look came to. */
-type Found = {
-  /** Why the remote could not be looked at; empty: it could. */
-  readonly polling: string;
-  readonly commit?: string;
-  readonly told?: string | undefined;
-  readonly problems?: readonly string[];
-  readonly isApplied?: boolean;
-};
-
 class Rounds {
   readonly #ports: RepositoryPorts;
   readonly #informer: Informer<GitRepo>;
+  readonly #rules: RuleBook;
   readonly #seen = new Map<Key, Seen>();
   readonly #lookedAtMs = new Map<Key, number>();
   readonly isDue: Set<Key> = new Set();
   /** Commits that webhooks told. */
   readonly told = new Map<Key, string>();
 
-  constructor(ports: RepositoryPorts, informer: Informer<GitRepo>) {
+  constructor(ports: RepositoryPorts, informer: Informer<GitRepo>, rules: RuleBook) {
+    this.#rules = rules;
     this.#ports = ports;
     this.#informer = informer;
   }
@@ -136,6 +136,14 @@ class Rounds {
       return done;
     }
     if (repo.metadata.deletionTimestamp !== undefined) return done;
+    let allowed: Stored<GitRepo>;
+    try {
+      const rules = this.#rules.of(repo.metadata.namespace ?? "");
+      allowed = { ...repo, spec: restrictRepo(repo.spec, rules) };
+    } catch (error) {
+      await this.#tell(repo, { refused: messageOf(error) });
+      return { kind: "stalled", reason: messageOf(error) };
+    }
     let everyMs: number;
     try {
       everyMs = pollMs(repo, this.#ports.random);
@@ -147,7 +155,7 @@ class Rounds {
     if (!this.isDue.has(key) && waitMs > 0) return again(waitMs);
     this.isDue.delete(key);
     this.#lookedAtMs.set(key, this.#ports.clock.monotonicMs());
-    await this.#follow(key, repo);
+    await this.#follow(key, allowed);
     return repo.spec.disablePolling === true ? done : again(everyMs);
   }
 
@@ -165,11 +173,13 @@ class Rounds {
       return;
     }
     const seen = this.#seen.get(key);
-    if (seen?.commit === commit.commit && seen.generation === generationOf(repo)) {
+    const wish = JSON.stringify(repo.spec);
+    if (seen?.commit === commit.commit && seen.wish === wish) {
       await this.#tell(repo, { polling: "", commit: commit.commit, told });
       return;
     }
     let problems: readonly string[];
+    await this.#tell(repo, { polling: "", told, commit: commit.commit, isApplying: true });
     try {
       problems = await this.#applyCommit(repo, remote, commit);
     } catch (error) {
@@ -177,7 +187,7 @@ class Rounds {
       return;
     }
     // A commit with problems is not looked at again until something changes: it would say the same.
-    this.#seen.set(key, { commit: commit.commit, generation: generationOf(repo) });
+    this.#seen.set(key, { commit: commit.commit, wish });
     await this.#tell(repo, { polling: "", commit: commit.commit, told, problems, isApplied: true });
     log.info("a commit was applied", { gitRepo: key, commit: commit.commit, problems: problems.length });
   }
@@ -218,52 +228,9 @@ class Rounds {
     };
   }
 
-  /** The hub writes the same status for its counts: who comes second looks again. */
-  async #tell(repo: Stored<GitRepo>, found: Found): Promise<void> {
-    const { client, signal } = this.#ports;
-    let current = repo;
-    for (let attempt = 1; ; attempt += 1)
-      try {
-        await this.#write(current, generationOf(repo), found);
-        return;
-      } catch (error) {
-        if (!hasReason(error, "Conflict") || attempt === STATUS_ATTEMPTS_MAX) throw error;
-        current = await client.get(gitRepos, { ...placeOf(repo), signal });
-      }
-  }
-
-  async #write(repo: Stored<GitRepo>, generation: number, found: Found): Promise<void> {
+  #tell(repo: Stored<GitRepo>, found: Found): Promise<void> {
     const { client, clock, signal } = this.#ports;
-    const { polling, commit, told, problems, isApplied } = found;
-    const now = toTime(clock.nowMs());
-    const wanted: FleetCondition[] = [condition("GitPolling", polling === "", polling)];
-    if (problems !== undefined) {
-      wanted.push(condition("Accepted", problems.length === 0, problems.join("; ")));
-      wanted.push(condition("Stalled", problems.length > 0, problems.join("; ")));
-    }
-    const old = repo.status?.conditions ?? [];
-    const conditions = mergeConditions(old, wanted, now);
-    const status = {
-      ...(commit === undefined ? {} : { pollingCommit: commit }),
-      ...(isApplied === true ? { commit, observedGeneration: generation } : {}),
-      ...(told === undefined ? {} : { webhookCommit: told, lastWebhookTime: now }),
-    };
-    const isSame =
-      conditions === old &&
-      Object.entries(status).every(([name, value]) => repo.status?.[name as "commit"] === value);
-    if (isSame) return;
-    const body = {
-      metadata: { resourceVersion: repo.metadata.resourceVersion },
-      status: { ...status, lastPollingTriggered: now, conditions },
-    };
-    const written = await client.patch(gitRepos as ResourceType<GitRepo>, {
-      ...placeOf(repo),
-      type: "merge",
-      subresource: "status",
-      body,
-      signal,
-    });
-    await this.#informer.seen(written.metadata.resourceVersion);
+    return tellRepository(repo, found, { client, clock, signal, informer: this.#informer });
   }
 
   /** Whoever deletes a GitRepo deletes what it brought; each Bundle itself says whether its resources stay. */
@@ -289,30 +256,6 @@ function generationOf({ metadata }: Stored<GitRepo>): number {
 
 function placeOf({ metadata }: Stored<GitRepo>): ClusterKey {
   return { namespace: metadata.namespace ?? "", name: metadata.name };
-}
-
-function condition(type: string, isTrue: boolean, message: string): FleetCondition {
-  return {
-    type,
-    status: isTrue ? "True" : "False",
-    ...(message === "" ? {} : { message: message.slice(0, 2_000) }),
-  };
-}
-
-/** The old list itself when nothing differs. */
-function mergeConditions(
-  old: readonly FleetCondition[],
-  wanted: readonly FleetCondition[],
-  now: string,
-): readonly FleetCondition[] {
-  const merged = wanted.map((one) => {
-    const before = old.find(({ type }) => type === one.type);
-    if (before?.status === one.status && (before.message ?? "") === (one.message ?? "")) return before;
-    const changedAt = before?.status === one.status ? before.lastTransitionTime : now;
-    return { ...one, lastUpdateTime: now, lastTransitionTime: changedAt ?? now };
-  });
-  if (merged.every((one) => old.includes(one))) return old;
-  return [...old.filter(({ type }) => !merged.some((one) => one.type === type)), ...merged];
 }
 
 /** How long until the next look (fleet.md 4); @throws StatusError "Invalid" for an interval that is none */

@@ -4,6 +4,8 @@ import { every } from "@cortado/std/clock";
 import { toStatusError } from "@cortado/std/status";
 import { BundleIndex, type Core } from "./core.ts";
 import * as limits from "./limits.ts";
+import { followRules } from "../rules/follow-rules.ts";
+import { refuseKinds } from "./kinds/not-served.ts";
 import { acceptLink, identityOf } from "./link/web-link.ts";
 import { serveSession, type SessionPorts } from "./link/session.ts";
 import { Deployments } from "./view/deployments.ts";
@@ -18,6 +20,7 @@ import { Cells } from "./state/cells.ts";
 import { StoreFollower } from "./state/follow-stores.ts";
 import { Heard } from "./state/heard.ts";
 import { Stores, type StoreRow } from "./state/stores.ts";
+import { GroupStatus } from "./status/group-status.ts";
 import { RepoStatus } from "./status/repo-status.ts";
 import { StoreStatus } from "./status/store-status.ts";
 
@@ -87,13 +90,14 @@ class Hub implements RunningHub {
       heard: new Heard(),
       variants,
       bundles: new BundleIndex(),
+      rules: followRules({ client: ports.client, clock, log: ports.log, signal }),
       lookAtBundle: (key, afterMs) => this.#rollouts.look(key, afterMs),
       writeStore: (row, more) => storeStatus?.write(row, more) ?? Promise.resolve(),
     };
     this.#core = core;
     storeStatus = new StoreStatus(core);
     const informers = follow(core);
-    const synced = Promise.all(Object.values(informers).map((one) => one.synced));
+    const synced = Promise.all([core.rules.synced, ...Object.values(informers).map((one) => one.synced)]);
     const followed = synced.then(() => {
       new StoreFollower({
         ...informers,
@@ -112,10 +116,10 @@ class Hub implements RunningHub {
       { compiler, blobs, variants, signal },
       { informer: informers.bundles, ready: followed },
     );
-    informers.bundles.subscribe(({ key, old, now }) => {
-      if (isOther(old, now)) this.#rollouts.look(key, 0);
-    });
+    this.#lookAtChanges(informers);
+    new GroupStatus(core, { ...informers, ready: followed });
     new RepoStatus(core, { bundles: informers.bundles, repos: informers.repos, ready: followed });
+    refuseKinds(core);
     const tokens = new Tokens(core);
     this.#doors = new Doors(core, tokens);
     this.#session = {
@@ -128,6 +132,16 @@ class Hub implements RunningHub {
     this.ready = Promise.all([followed, tokens.synced]).then(() => this.#rollouts.idle());
     this.ready.catch(() => undefined);
     this.#watchTime();
+  }
+
+  #lookAtChanges({ bundles }: ReturnType<typeof follow>): void {
+    bundles.subscribe(({ key, old, now }) => {
+      if (isOther(old, now)) this.#rollouts.look(key, 0);
+    });
+    this.#core.rules.subscribe((namespace) => {
+      for (const bundle of bundles.list())
+        if (bundle.metadata.namespace === namespace) this.#rollouts.look(keyOf(bundle), 0);
+    });
   }
 
   get routes(): RunningHub["routes"] {

@@ -49,3 +49,7 @@ export const ROUNDS_AT_ONCE = 4;
 /** Bytes that wait for a store's line; beyond them the hub waits, and looks again after so long. */
 export const SEND_WAITING_BYTES: number = 1024 * 1024;
 export const SEND_LOOK_MS = 50;
+/** Text of a Ready condition that joins what several objects say. */
+export const READY_CHARS_MAX = 4_000;
+/** Two writers of one object: each gives way at most so often. */
+export const WRITE_ATTEMPTS_MAX = 5;

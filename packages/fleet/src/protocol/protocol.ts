@@ -64,6 +64,17 @@ export type DeployOptions = {
   readonly diff?: { readonly comparePatches?: readonly ComparePatch[] };
   readonly ignore?: { readonly conditions?: readonly Readonly<Record<string, string>>[] };
   readonly timeoutSeconds?: number;
+  /** False: the namespace has to be there (Policy). */
+  readonly createNamespace?: false;
+  /** The namespace has to have such labels (GitRepoRestriction). */
+  readonly allowedTargetNamespaceSelector?: {
+    readonly matchLabels?: Readonly<Record<string, string>>;
+    readonly matchExpressions?: readonly {
+      readonly key: string;
+      readonly operator: string;
+      readonly values?: readonly string[];
+    }[];
+  };
 };
 
 export type ComparePatch = {

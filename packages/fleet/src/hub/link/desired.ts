@@ -1,6 +1,8 @@
 import type { Bundle } from "@cortado/kinds/fleet";
 import type { Desired, DesiredBundle, DependsOn } from "../../protocol/protocol.ts";
+import { applyLimits, type ApplyLimits } from "../../rules/rules.ts";
 import type { Core } from "../core.ts";
+import { REPO_LABEL } from "../sources/bundle-plan.ts";
 import type { StoreRow } from "../state/stores.ts";
 
 export type DesiredPorts = {
@@ -39,7 +41,7 @@ export function desiredFor(
       namespace: row.cluster.namespace,
       labels: object.metadata.labels ?? {},
       deploymentId: variant.deploymentId,
-      options: variant.options,
+      options: { ...variant.options, ...limitsOf(core, object) },
       dependsOn: (object.spec?.["dependsOn"] ?? []) as readonly DependsOn[],
       paused: object.spec?.paused === true || row.isPaused,
       chunks: variant.chunks,
@@ -48,6 +50,11 @@ export function desiredFor(
   }
   if (!knowsPast) begin(row, isWhole);
   return { type: "desired", revision: row.revision, full: !knowsPast && isWhole, bundles: told, gone: [] };
+}
+
+/** What rules say of a bundle is for the store to heed, and makes it no other bundle. */
+function limitsOf(core: Core, { metadata }: Bundle): ApplyLimits {
+  return applyLimits(core.rules.of(metadata.namespace ?? ""), metadata.labels?.[REPO_LABEL] !== undefined);
 }
 
 /** A past that was told only in part is told again. */

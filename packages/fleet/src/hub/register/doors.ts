@@ -10,6 +10,7 @@ import type { ClusterKey, HubRoute } from "../ports.ts";
 import { sha256Of } from "../sources/blobs.ts";
 import { isRevoked } from "../state/stores.ts";
 import { checkKey, isSigned } from "./keys.ts";
+import { noteRegistration } from "./registrations.ts";
 import type { Tokens } from "./tokens.ts";
 
 type Wanted = {
@@ -78,6 +79,7 @@ export class Doors {
     const cluster = await this.#clusterFor(namespace, wanted);
     const days = this.#core.options.certificateDays;
     const certificate = await this.#core.ports.issue({ publicKey, cluster, days });
+    await noteRegistration(this.#core, cluster, wanted);
     this.#core.ports.log.info("store is registered", { cluster: `${cluster.namespace}/${cluster.name}` });
     return { cluster, certificate };
   }

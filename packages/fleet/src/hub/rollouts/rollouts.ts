@@ -9,7 +9,7 @@ import {
 import type { Informer } from "@cortado/client/informer";
 import { bundles, type Bundle, type BundleRollout } from "@cortado/kinds/fleet";
 import { newMetrics } from "@cortado/std/metrics";
-import { hasReason, messageOf } from "@cortado/std/status";
+import { hasReason, messageOf, StatusError } from "@cortado/std/status";
 import type { RolloutStrategy } from "../../compile/bundle.ts";
 import {
   nextGeneration,
@@ -17,9 +17,11 @@ import {
   type RolloutRecord,
   type RolloutStore,
 } from "../../rollout/rollout.ts";
+import { bundleProblem } from "../../rules/rules.ts";
 import { nextRevision, type Core } from "../core.ts";
 import { GENERATIONS_KEPT, ROUNDS_AT_ONCE } from "../limits.ts";
 import type { StoreRow } from "../state/stores.ts";
+import { REPO_LABEL } from "../sources/bundle-plan.ts";
 import { toReport } from "../link/reports.ts";
 import { bundleStatus } from "../status/bundle-status.ts";
 import { fromBitmap } from "./bitmap.ts";
@@ -190,6 +192,8 @@ export class Rollouts {
     const sum = sumOf(bundle.spec ?? {});
     const last = row.entries.find(({ generation }) => generation === row.record?.generation);
     try {
+      const refused = this.#refused(bundle);
+      if (refused !== undefined) throw new StatusError("Forbidden", refused);
       if (last?.sum === sum) {
         await this.#open(row, last.generation);
         return undefined;
@@ -208,6 +212,12 @@ export class Rollouts {
       if (this.#core.signal.aborted) throw error;
       return messageOf(error);
     }
+  }
+
+  /** What the rules of its namespace forbid does not begin; what ran before stays. */
+  #refused(bundle: Bundle): string | undefined {
+    const { namespace = "", labels } = bundle.metadata;
+    return bundleProblem(bundle, this.#core.rules.of(namespace), labels?.[REPO_LABEL] !== undefined);
   }
 
   async #open(row: BundleRow, generation: number): Promise<Generation | undefined> {

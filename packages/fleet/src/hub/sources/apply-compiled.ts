@@ -3,7 +3,7 @@ import { bundles, gitRepos, type Bundle } from "@cortado/kinds/fleet";
 import { hasReason, StatusError } from "@cortado/std/status";
 import { sameTree } from "@cortado/kinds/tree";
 import type { Compiled, CompiledBundle } from "../../compile/bundle.ts";
-import { INLINE_FILES_BYTES_MAX } from "../limits.ts";
+import { INLINE_FILES_BYTES_MAX, WRITE_ATTEMPTS_MAX } from "../limits.ts";
 import type { Applied, ClusterKey } from "../ports.ts";
 import type { Blobs } from "./blobs.ts";
 import { toResources } from "./bundle-files.ts";
@@ -33,7 +33,7 @@ export async function applyCompiled(options: ApplyOptions): Promise<Applied> {
   const made: string[] = [];
   const changed: string[] = [];
   for (const bundle of plan.put) {
-    const outcome = await putBundle(options, bundle, known.get(bundle.name));
+    const outcome = await putBundleAgain(options, bundle, known.get(bundle.name));
     if (outcome === "made") made.push(bundle.name);
     if (outcome === "changed") changed.push(bundle.name);
   }
@@ -50,6 +50,23 @@ async function checkAlive({ client, gitRepo, signal }: ApplyOptions): Promise<vo
     if (!hasReason(error, "NotFound")) throw error;
   }
   throw new StatusError("Conflict", `${about} is deleted; its bundles are not applied`);
+}
+
+/** The hub writes a Bundle's status at any time: that is no reason to wait for the next look at the repository. */
+async function putBundleAgain(
+  options: ApplyOptions,
+  bundle: CompiledBundle,
+  known: Stored<Bundle> | undefined,
+): ReturnType<typeof putBundle> {
+  const { client, gitRepo, signal } = options;
+  let current = known;
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return await putBundle(options, bundle, current);
+    } catch (error) {
+      if (!hasReason(error, "Conflict") || attempt === WRITE_ATTEMPTS_MAX) throw error;
+      current = await client.get(bundles, { namespace: gitRepo.namespace, name: bundle.name, signal });
+    }
 }
 
 async function putBundle(

@@ -29,6 +29,8 @@ export class StoreFollower {
       if (cluster.status?.index !== undefined) this.#follow(keyOf(cluster), cluster);
     ports.clusters.subscribe(({ key, now }) => this.#follow(key, now));
     ports.groups.subscribe(({ old, now }) => {
+      // Only what targets see: our own counts are no reason to look at every store.
+      if (sameTree([old?.spec, old?.metadata.labels], [now?.spec, now?.metadata.labels])) return;
       const namespace = (now ?? old)?.metadata.namespace ?? "";
       for (const row of ports.core.stores.inNamespace(namespace))
         this.#follow(row.key, ports.clusters.get(row.key));
