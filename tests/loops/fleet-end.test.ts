@@ -4,7 +4,7 @@ import { machineKeys } from "@cortado/fleet/agent/node/keys";
 import type { HubDoor } from "@cortado/fleet/agent/ports";
 import type { AgentLink } from "@cortado/fleet/protocol";
 import { bundleDeployments, bundles, clusters, gitRepos, type Bundle } from "@cortado/kinds/fleet";
-import { configMaps } from "@cortado/kinds/resources";
+import { configMaps, events } from "@cortado/kinds/resources";
 import { StatusError } from "@cortado/std/status";
 import {
   agentOf,
@@ -252,6 +252,21 @@ test("what cannot be rendered keeps what runs and says so; a release that never 
     120_000,
   );
   assert.match(halted.reason, /store-1/);
+  const told = (await statusOf()).conditions ?? [];
+  const story = told.find((one) => one.type === "RolledOut");
+  assert.deepEqual([story?.status, story?.reason], ["False", "Halted"]);
+  for (const { message } of told.filter((one) => one.type === "RolledOut" || one.type === "Ready"))
+    assert.match(
+      message ?? "",
+      new RegExp(
+        `generation ${halted.generation}: halted with wave 1 of 1 .*store-1.*kubectl annotate bundles.fleet.cattle.io menu -n fleet-default --overwrite fleet.cortado.dev/rollout=abort=${halted.generation}`,
+      ),
+    );
+  const chapters = (await world.client.list(events, { namespace, signal: world.signal })).items.filter(
+    (one) => one.involvedObject.name === "menu",
+  );
+  assert.ok(chapters.some((one) => one.reason === "RolloutHalted" && one.type === "Warning"));
+  assert.ok(chapters.some((one) => one.reason === "RolloutComplete"));
   assert.equal(await coffeeIn(store), "robusta");
   const note = { metadata: { annotations: { "fleet.cortado.dev/rollout": `abort=${halted.generation}` } } };
   await world.client.patch(bundles, {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import {
+  bundleDeployments,
   bundles,
   clusterGroups,
   clusterRegistrations,
@@ -11,6 +12,7 @@ import {
   gitRepos,
   helmOps,
   imageScans,
+  schedules,
 } from "@cortado/kinds/fleet";
 import type { ResourceType } from "@cortado/kinds/resources";
 import { agentOf, begun, coffeeIn, compiledOf, namespace, repo } from "./hub-and-stores.ts";
@@ -174,4 +176,116 @@ test("a GitRepo of which nothing was applied is not Ready; a Policy refuses a Bu
   assert.equal(await coffeeIn(store), "arabica");
   await world.client.delete(fleetPolicies, { namespace, name: "accounts", signal: world.signal });
   await store.until("it goes on", async () => (await coffeeIn(store)) === "robusta");
+});
+
+test("a store that is paused or outside of its window gets nothing and halts nobody; then it gets the newest", async () => {
+  await using first = await LoopWorld.start();
+  await using world = await begun(first, { waveDeadlineMs: 20_000 });
+  await world.hub.applyCompiled(repo, compiledOf("arabica"), "c1");
+  await using agent = agentOf(first, world, { name: "store-1", token: await world.token() });
+  assert.equal(agent.state.isConnected, false);
+  await first.until("the menu is there", async () => (await coffeeIn(first)) === "arabica");
+  const views = async () => {
+    const { items } = await world.client.list(bundleDeployments, { signal: world.signal });
+    assert.ok(items[0] !== undefined);
+    return items[0];
+  };
+  const phaseIs = (phase: string): Promise<unknown> =>
+    first.until(
+      `the rollout is ${phase}`,
+      async () => {
+        const { status } = await world.client.get(bundles, { namespace, name: "menu", signal: world.signal });
+        return status?.rollout?.phase === phase;
+      },
+      120_000,
+    );
+  await phaseIs("Complete");
+  const pause = async (paused: boolean): Promise<unknown> => {
+    const { name, namespace: where = "" } = (await views()).metadata;
+    const body = { spec: { paused } };
+    return await world.client.patch(bundleDeployments, {
+      name,
+      namespace: where,
+      type: "merge",
+      body,
+      signal: world.signal,
+    });
+  };
+  await pause(true);
+  await first.until("its view says so", async () => (await views()).spec.paused === true);
+  await world.hub.applyCompiled(repo, compiledOf("robusta"), "c2");
+  await first.clock.advance(120_000);
+  assert.equal(await coffeeIn(first), "arabica");
+  await phaseIs("Progressing");
+  await pause(false);
+  await first.until("it has the newest", async () => (await coffeeIn(first)) === "robusta");
+  await phaseIs("Complete");
+  const { name, namespace: where = "" } = (await views()).metadata;
+  const refused = { name, namespace: where, type: "merge", signal: world.signal } as const;
+  for (const [body, message] of [
+    [
+      { spec: { deploymentID: "x" } },
+      /spec\.deploymentID of BundleDeployment .*menu is computed and cannot be changed/,
+    ],
+    [
+      { metadata: { labels: { a: "b" } } },
+      /metadata\.labels of BundleDeployment .*only spec\.paused is kept/,
+    ],
+  ] as const)
+    await assert.rejects(world.client.patch(bundleDeployments, { ...refused, body }), { message });
+
+  // A window that opens each day at 02:00 for an hour: it is noon.
+  const spec = {
+    schedule: "0 0 2 * * ?",
+    duration: "1h",
+    location: "UTC",
+    targets: { clusters: [{ clusterSelector: { matchLabels: { location: "edge" } } }] },
+  };
+  await world.client.create(schedules, { metadata: { namespace, name: "night" }, spec }, world);
+  const night = await first.until("the Schedule is read", async () => {
+    const { status } = await world.client.get(schedules, { namespace, name: "night", signal: world.signal });
+    return (status?.matchingClusters ?? []).length > 0 && status;
+  });
+  assert.equal(night.active, false);
+  assert.match(night.nextStartTime ?? "", /T02:00:00Z$/);
+  await first.until("the cluster says so", async () => {
+    const { status } = await world.cluster("store-1");
+    return status?.scheduled === true && status.activeSchedule === false;
+  });
+  assert.equal((await views()).spec["offSchedule"], true);
+  await world.hub.applyCompiled(repo, compiledOf("excelsa"), "c3");
+  await first.clock.advance(300_000);
+  assert.equal(await coffeeIn(first), "robusta");
+  await phaseIs("Progressing");
+  const untilMs = Date.parse(night.nextStartTime ?? "");
+  while (first.clock.nowMs() < untilMs) await first.clock.advance(60_000);
+  await first.until("the window opens and it comes", async () => (await coffeeIn(first)) === "excelsa");
+  await phaseIs("Complete");
+});
+
+test("a Cluster made beforehand is the first store's that asks for it; one to be dialled says how it comes in", async () => {
+  await using store = await LoopWorld.start();
+  await using world = await begun(store);
+  const labels = { location: "edge", region: "north" };
+  const spec = { kubeConfigSecret: "their-kubeconfig" };
+  await world.client.create(clusters, { metadata: { namespace, name: "store-1", labels }, spec }, world);
+  const imported = await store.until("it says so", async () =>
+    (await world.cluster("store-1")).status?.conditions?.find((one) => one.type === "Imported"),
+  );
+  assert.deepEqual([imported.status, imported.reason], ["False", "NotServed"]);
+  assert.match(
+    imported.message ?? "",
+    /never dials a cluster.*cortado fleet agent --kubeconfig FILE --hub https:\/\/hub\.example:8443 --name store-1/,
+  );
+  await world.hub.applyCompiled(repo, compiledOf("arabica"), "c1");
+  await using agent = agentOf(store, world, { name: "store-1", token: await world.token() });
+  await store.until("the menu is there", async () => (await coffeeIn(store)) === "arabica");
+  assert.equal(agent.state.isConnected, true);
+  const cluster = await world.cluster("store-1");
+  assert.deepEqual([cluster.metadata.labels, cluster.spec?.clientID], [labels, "store-1"]);
+  await using other = await LoopWorld.start();
+  await using thief = agentOf(other, world, { name: "store-1", token: await world.token() });
+  await other.until("another is refused", () =>
+    Promise.resolve(/another key|another store's|refused/.test(thief.state.message)),
+  );
 });

@@ -5,7 +5,8 @@ import { toStatusError } from "@cortado/std/status";
 import { BundleIndex, type Core } from "./core.ts";
 import * as limits from "./limits.ts";
 import { followRules } from "../rules/follow-rules.ts";
-import { refuseKinds } from "./kinds/not-served.ts";
+import { Windows } from "./holds/windows.ts";
+import { refuseImports, refuseKinds } from "./kinds/not-served.ts";
 import { acceptLink, identityOf } from "./link/web-link.ts";
 import { serveSession, type SessionPorts } from "./link/session.ts";
 import { Deployments } from "./view/deployments.ts";
@@ -17,7 +18,7 @@ import { Variants } from "./rollouts/variants.ts";
 import { applyCompiled } from "./sources/apply-compiled.ts";
 import { openBlobs, type Blobs } from "./sources/blobs.ts";
 import { Cells } from "./state/cells.ts";
-import { StoreFollower } from "./state/follow-stores.ts";
+import { StoreFollower, tellAll } from "./state/follow-stores.ts";
 import { Heard } from "./state/heard.ts";
 import { Stores, type StoreRow } from "./state/stores.ts";
 import { GroupStatus } from "./status/group-status.ts";
@@ -81,11 +82,13 @@ class Hub implements RunningHub {
     this.#blobs = blobs;
     const variants = new Variants({ compiler, blobs, files, clock, folder: `${options.folder}/variants` });
     let storeStatus: StoreStatus | undefined;
+    const stores = new Stores();
     const core: Core = {
       options,
       ports,
       signal,
-      stores: new Stores(),
+      stores,
+      windows: new Windows({ ...ports, stores, signal, turned: (row) => this.#held(row) }),
       cells: new Cells(),
       heard: new Heard(),
       variants,
@@ -97,7 +100,11 @@ class Hub implements RunningHub {
     this.#core = core;
     storeStatus = new StoreStatus(core);
     const informers = follow(core);
-    const synced = Promise.all([core.rules.synced, ...Object.values(informers).map((one) => one.synced)]);
+    const synced = Promise.all([
+      core.windows.synced,
+      core.rules.synced,
+      ...Object.values(informers).map((one) => one.synced),
+    ]);
     const followed = synced.then(() => {
       new StoreFollower({
         ...informers,
@@ -109,6 +116,7 @@ class Hub implements RunningHub {
         },
       });
     });
+    void followed.then(() => refuseImports(core, informers.clusters)).catch(() => undefined);
     // After the rows: it shows them as they are once a change has reached them.
     void followed.then(() => deployments.attach({ core, ...informers })).catch(() => undefined);
     this.#rollouts = new Rollouts(
@@ -129,7 +137,9 @@ class Hub implements RunningHub {
       connectedCount: () => this.figures.connected,
       woke: (row) => this.#turned(row),
     };
-    this.ready = Promise.all([followed, tokens.synced]).then(() => this.#rollouts.idle());
+    // Before any store is told anything: one whose window is closed must not begin.
+    const windows = followed.then(() => core.windows.begin());
+    this.ready = Promise.all([windows, tokens.synced]).then(() => this.#rollouts.idle());
     this.ready.catch(() => undefined);
     this.#watchTime();
   }
@@ -212,6 +222,12 @@ class Hub implements RunningHub {
     };
     this.#stack.use(every(clock, limits.HEARD_LOOK_MS, look));
     this.#stack.use(every(clock, limits.HUB_SEEN_MS, sign));
+  }
+
+  /** The window of a store opened or closed. */
+  #held(row: StoreRow): void {
+    tellAll(this.#core, row);
+    this.#turned(row);
   }
 
   /** A store fell silent, or is heard again. */

@@ -53,3 +53,5 @@ export const SEND_LOOK_MS = 50;
 export const READY_CHARS_MAX = 4_000;
 /** Two writers of one object: each gives way at most so often. */
 export const WRITE_ATTEMPTS_MAX = 5;
+/** Message of an Event (kubernetes, pkg/apis/core/validation: 1,024). */
+export const EVENT_CHARS_MAX = 1_000;

@@ -3,6 +3,7 @@ import type { Desired, DesiredBundle, DependsOn } from "../../protocol/protocol.
 import { applyLimits, type ApplyLimits } from "../../rules/rules.ts";
 import type { Core } from "../core.ts";
 import { REPO_LABEL } from "../sources/bundle-plan.ts";
+import { whyHeld } from "../holds/holds.ts";
 import type { StoreRow } from "../state/stores.ts";
 
 export type DesiredPorts = {
@@ -43,7 +44,7 @@ export function desiredFor(
       deploymentId: variant.deploymentId,
       options: { ...variant.options, ...limitsOf(core, object) },
       dependsOn: (object.spec?.["dependsOn"] ?? []) as readonly DependsOn[],
-      paused: object.spec?.paused === true || row.isPaused,
+      paused: object.spec?.paused === true || whyHeld(row, object.metadata.name ?? "", core.windows) !== "",
       chunks: variant.chunks,
       forceSyncGeneration: variant.forceSyncGeneration,
     });

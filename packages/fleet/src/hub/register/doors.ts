@@ -97,8 +97,13 @@ export class Doors {
         "Conflict",
         `this store is Cluster ${namespace}/${same.metadata.name ?? ""} already; register under that name, or delete that Cluster`,
       );
-    if (found !== undefined) checkFound(found, wanted);
-    else await this.#create(where, wanted);
+    if (found === undefined) await this.#create(where, wanted);
+    else {
+      checkFound(found, wanted);
+      // One that was made beforehand, for its labels, say, is the first store's that asks for it.
+      const body = { spec: { clientID: wanted.clientId } };
+      if (isUnclaimed(found)) await client.patch(clusters, { ...where, type: "merge", body, signal });
+    }
     const known = found?.status?.publicKey ?? "";
     // Who has a token and the key begins a new row of session words.
     const session = { confirmed: "", offered: "" };
@@ -187,10 +192,14 @@ function nameFrom(clientId: string): string {
   return `cluster-${sha256Of(new TextEncoder().encode(clientId)).slice(0, 12)}`;
 }
 
+function isUnclaimed({ spec, status }: Stored<Cluster>): boolean {
+  return (spec?.clientID ?? "") === "" && (status?.publicKey ?? "") === "";
+}
+
 function checkFound(found: Stored<Cluster>, { clientId, publicKey }: Wanted): void {
   const about = `Cluster ${found.metadata.namespace ?? ""}/${found.metadata.name ?? ""}`;
   checkRevoked(found);
-  if (found.spec?.clientID !== clientId)
+  if (!isUnclaimed(found) && found.spec?.clientID !== clientId)
     throw new StatusError("Conflict", `${about} is another store's; register under another name`);
   const known = found.status?.publicKey ?? "";
   if (known !== "" && known !== publicKey)

@@ -22,11 +22,13 @@ import { nextRevision, type Core } from "../core.ts";
 import { GENERATIONS_KEPT, ROUNDS_AT_ONCE } from "../limits.ts";
 import type { StoreRow } from "../state/stores.ts";
 import { REPO_LABEL } from "../sources/bundle-plan.ts";
+import { whyHeld } from "../holds/holds.ts";
 import { toReport } from "../link/reports.ts";
 import { bundleStatus } from "../status/bundle-status.ts";
 import { fromBitmap } from "./bitmap.ts";
 import { controlOf } from "./control.ts";
 import { keyOfBundle, recordOf, rolloutOf } from "./record.ts";
+import { chapterOf, tellChapter } from "./story.ts";
 import { Generation, keepSource, sumOf, type GenerationParts, type Outcome } from "./generations.ts";
 
 type Entry = BundleRollout["generations"][number];
@@ -44,6 +46,8 @@ type BundleRow = {
   /** Stores that came after the generation began. */
   readonly newcomers: Set<string>;
   written: string;
+  /** The last turn of its rollout that was told. */
+  chapter: string;
   /** Its stores are known: who is not among them does not have it. */
   isLooked: boolean;
 };
@@ -181,6 +185,7 @@ export class Rollouts {
       released,
       newcomers: new Set(),
       written: "",
+      chapter: chapterOf(rollout),
       isLooked: false,
     };
     this.#rows.set(key, row);
@@ -272,21 +277,24 @@ export class Rollouts {
   }
 
   #planned(row: BundleRow, { row: store, cell }: Known): RolloutStore {
-    const { cells, heard } = this.#core;
+    const { cells, heard, windows } = this.#core;
     const now = cells.read(cell);
     const released = this.#releasedOf(row, store);
     const isApplied = now.released !== 0 && now.applied === now.released && now.generation === released;
     const isReady = isApplied && (now.state === "Ready" || now.state === "OutOfSync");
+    // Who may do nothing now is nobody's delay: as a dark store, and with its full time once it may.
+    const held = whyHeld(store, row.name, windows);
+    const told = now.message === "" ? now.state : now.message;
     return {
       key: store.key,
       labels: store.labels,
-      isHeard: heard.isHeard(store.index),
+      isHeard: heard.isHeard(store.index) && held === "",
       released,
       ready: isReady ? released : 0,
-      message: now.message === "" ? now.state : now.message,
+      message: held === "" ? told : held,
       groups: store.facts.groups,
       isNew: row.newcomers.has(store.key),
-      heardSinceMs: store.heardSinceMs,
+      heardSinceMs: Math.max(store.heardSinceMs, windows.of(store.key).openSinceMs),
     };
   }
 
@@ -361,6 +369,20 @@ export class Rollouts {
     this.#rows.delete(row.key);
   }
 
+  /** A turn of its story; one that cannot be written down holds nothing up. */
+  async #tell(row: BundleRow, bundle: Bundle, rollout: BundleRollout): Promise<void> {
+    const { ports, signal } = this.#core;
+    const chapter = chapterOf(rollout);
+    if (chapter === row.chapter) return;
+    row.chapter = chapter;
+    await tellChapter({ client: ports.client, nowMs: ports.clock.nowMs(), signal }, bundle, rollout).catch(
+      (error: unknown) => {
+        if (!signal.aborted)
+          ports.log.warn("an Event of a rollout is not written", { bundle: row.key, error });
+      },
+    );
+  }
+
   async #write(
     row: BundleRow,
     bundle: Bundle,
@@ -383,6 +405,7 @@ export class Rollouts {
         signal,
       });
       row.written = text;
+      if (rollout !== undefined) await this.#tell(row, bundle, rollout);
     } catch (error) {
       if (!hasReason(error, "NotFound")) throw error;
     }
