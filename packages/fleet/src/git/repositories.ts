@@ -40,8 +40,10 @@ export type RepositoryPorts = {
 
 export interface Repositories {
   readonly synced: Promise<void>;
-  /** A push was told: who follows that branch looks now. Answers how many do. */
-  pushed(push: Push): number;
+  /** Secrets of GitRepos that follow a push, as `namespace/name`; empty for one that names none of its own. */
+  secretsFor(push: Push): readonly string[];
+  /** A push was told: who follows that branch, and has this secret where one is given, looks now. Answers how many do. */
+  pushed(push: Push, secret?: string): number;
   /** Looks now at every GitRepo whose address is this one. */
   wake(url: string): number;
   /** Resolves when no round runs. */
@@ -82,7 +84,16 @@ export function followRepositories(ports: RepositoryPorts): Repositories {
   );
   return {
     synced: ready,
-    pushed: (push) => wakeAll(informer, { loop, rounds }, (repo) => followsPush(repo, push), push.commit),
+    secretsFor: (push) => [
+      ...new Set([...informer.list()].filter((repo) => followsPush(repo, push)).map(secretOf)),
+    ],
+    pushed: (push, secret) =>
+      wakeAll(
+        informer,
+        { loop, rounds },
+        (repo) => followsPush(repo, push) && (secret === undefined || secretOf(repo) === secret),
+        push.commit,
+      ),
     wake: (url) => wakeAll(informer, { loop, rounds }, ({ spec }) => isSameRepository(spec.repo, url)),
     idle: () => loop.idle(),
   };
@@ -101,6 +112,11 @@ function wakeAll(
     loop.add(key);
   }
   return found.length;
+}
+
+function secretOf({ metadata, spec }: Stored<GitRepo>): string {
+  const { webhookSecret = "" } = spec;
+  return webhookSecret === "" ? "" : `${metadata.namespace ?? ""}/${webhookSecret}`;
 }
 
 /** A branch of its own, or a tag of what its revision may be; a GitRepo without a branch follows `master`. */

@@ -1,4 +1,4 @@
-import { keyOf, startInformer } from "@cortado/client/informer";
+import { keyOf, startInformer, type Informer } from "@cortado/client/informer";
 import { bundles, clusterGroups, clusters, gitRepos, type Bundle } from "@cortado/kinds/fleet";
 import { every } from "@cortado/std/clock";
 import { toStatusError } from "@cortado/std/status";
@@ -17,6 +17,7 @@ import { Rollouts } from "./rollouts/rollouts.ts";
 import { Variants } from "./rollouts/variants.ts";
 import { applyCompiled } from "./sources/apply-compiled.ts";
 import { openBlobs, type Blobs } from "./sources/blobs.ts";
+import { sweepContent } from "./sources/sweep.ts";
 import { Cells } from "./state/cells.ts";
 import { StoreFollower, tellAll } from "./state/follow-stores.ts";
 import { Heard } from "./state/heard.ts";
@@ -50,6 +51,7 @@ async function start(given: HubOptions, ports: HubPorts, deployments: Deployment
     sleepMs: limits.SLEEP_MS,
     certificateDays: limits.CERTIFICATE_DAYS,
     waveDeadlineMs: limits.WAVE_DEADLINE_MS,
+    sweepEveryMs: limits.SWEEP_EVERY_MS,
     isStrict: false,
     ...given,
     offlineAfterMs,
@@ -71,6 +73,7 @@ class Hub implements RunningHub {
   readonly #doors: Doors;
   readonly #session: SessionPorts;
   readonly #blobs: Blobs;
+  readonly #bundles: Informer<Bundle>;
   readonly #rollouts: Rollouts;
   readonly #stop: AbortController = new AbortController();
   readonly #stack: DisposableStack = new DisposableStack();
@@ -100,34 +103,17 @@ class Hub implements RunningHub {
     this.#core = core;
     storeStatus = new StoreStatus(core);
     const informers = follow(core);
-    const synced = Promise.all([
-      core.windows.synced,
-      core.rules.synced,
-      ...Object.values(informers).map((one) => one.synced),
-    ]);
-    const followed = synced.then(() => {
-      new StoreFollower({
-        ...informers,
-        core,
-        wasAway,
-        removed: (row) => {
-          this.#rollouts.forget(row);
-          storeStatus.forget(row);
-        },
-      });
-    });
-    void followed.then(() => refuseImports(core, informers.clusters)).catch(() => undefined);
-    // After the rows: it shows them as they are once a change has reached them.
-    void followed.then(() => deployments.attach({ core, ...informers })).catch(() => undefined);
+    this.#bundles = informers.bundles;
+    const followed = this.#followStores(informers, { wasAway, storeStatus });
     this.#rollouts = new Rollouts(
       core,
       { compiler, blobs, variants, signal },
       { informer: informers.bundles, ready: followed },
     );
     this.#lookAtChanges(informers);
-    new GroupStatus(core, { ...informers, ready: followed });
-    new RepoStatus(core, { bundles: informers.bundles, repos: informers.repos, ready: followed });
-    refuseKinds(core);
+    tellKinds(core, informers, followed);
+    // After the rows: it shows them as they are once a change has reached them.
+    void followed.then(() => deployments.attach({ core, ...informers })).catch(() => undefined);
     const tokens = new Tokens(core);
     this.#doors = new Doors(core, tokens);
     this.#session = {
@@ -142,6 +128,25 @@ class Hub implements RunningHub {
     this.ready = Promise.all([windows, tokens.synced]).then(() => this.#rollouts.idle());
     this.ready.catch(() => undefined);
     this.#watchTime();
+  }
+
+  /** Rows come once everything that says what they may have is there. */
+  async #followStores(
+    informers: ReturnType<typeof follow>,
+    { wasAway, storeStatus }: { readonly wasAway: boolean; readonly storeStatus: StoreStatus },
+  ): Promise<void> {
+    const core = this.#core;
+    const { windows, rules } = core;
+    await Promise.all([windows, rules, ...Object.values(informers)].map((one) => one.synced));
+    new StoreFollower({
+      ...informers,
+      core,
+      wasAway,
+      removed: (row) => {
+        this.#rollouts.forget(row);
+        storeStatus.forget(row);
+      },
+    });
   }
 
   #lookAtChanges({ bundles }: ReturnType<typeof follow>): void {
@@ -220,6 +225,14 @@ class Hub implements RunningHub {
         .replace(`${options.folder}/seen`, new TextEncoder().encode(String(clock.nowMs())))
         .catch((error: unknown) => log.error("the hub's sign of life is not written", { error }));
     };
+    const sweep = (): void => {
+      const of = { core: this.#core, blobs: this.#blobs, rollouts: this.#rollouts, bundles: this.#bundles };
+      sweepContent(of).then(
+        ({ removed }) => log.info("content that nothing names is removed", { removed }),
+        (error: unknown) => log.warn("content that nothing names stays", { error }),
+      );
+    };
+    this.#stack.use(every(clock, options.sweepEveryMs, sweep));
     this.#stack.use(every(clock, limits.HEARD_LOOK_MS, look));
     this.#stack.use(every(clock, limits.HUB_SEEN_MS, sign));
   }
@@ -237,6 +250,14 @@ class Hub implements RunningHub {
     for (const cell of cells.ofCluster(row.index))
       this.#rollouts.look(index.keyOf(cells.read(cell).bundle), limits.ROLLOUT_EVERY_MS);
   }
+}
+
+/** What objects say of themselves, beside stores and rollouts. */
+function tellKinds(core: Core, informers: ReturnType<typeof follow>, ready: Promise<unknown>): void {
+  new GroupStatus(core, { ...informers, ready });
+  new RepoStatus(core, { bundles: informers.bundles, repos: informers.repos, ready });
+  refuseKinds(core);
+  void ready.then(() => refuseImports(core, informers.clusters)).catch(() => undefined);
 }
 
 function follow({ ports, signal }: Core) {

@@ -55,3 +55,5 @@ export const READY_CHARS_MAX = 4_000;
 export const WRITE_ATTEMPTS_MAX = 5;
 /** Message of an Event (kubernetes, pkg/apis/core/validation: 1,024). */
 export const EVENT_CHARS_MAX = 1_000;
+/** Between two looks for content that nothing names: what is put and not named by then goes with the look after. */
+export const SWEEP_EVERY_MS: number = 60 * 60_000;

@@ -6,6 +6,7 @@ import { startAgent } from "@cortado/fleet/agent";
 import { openChunkFolder } from "@cortado/fleet/agent/chunk-folder";
 import { openHubDoor } from "@cortado/fleet/agent/node/hub-door";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
+import { proxyFor } from "@cortado/fleet/agent/node/proxy";
 import type { Agent } from "@cortado/fleet/agent/ports";
 import type { Log } from "@cortado/std/log";
 import { systemClock } from "@cortado/std/node/clock";
@@ -17,7 +18,8 @@ import { version } from "../version.ts";
 export async function startFleetAgent(words: FleetAgentWords, log: Log): Promise<AsyncDisposable> {
   const stack = new AsyncDisposableStack();
   const accounts = new Map<string, Client>();
-  const { kubeconfig, context, hub, token, proxy, name, labels, namespace, dataDir } = words;
+  const { kubeconfig, context, hub, token, name, labels, namespace, dataDir } = words;
+  const proxy = words.proxy ?? proxyFor(hub, process.env);
   const reach = await readKubeconfig(kubeconfig, context === undefined ? {} : { context });
   const transport = stack.use(httpTransport(reach));
   const agent: Agent = startAgent(

@@ -92,7 +92,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
     isStrict: words.fleetStrict,
   });
   const git = await startGit({ words, config, ports, repositories, url, signal });
-  routes.push(...hubRoutes(hub), gitRoute(git), webhookRoute({ client, repositories, log, signal }));
+  routes.push(...hubRoutes(hub), gitRoute(git), webhookRoute({ ...ports, client, repositories, signal }));
   isUp = true;
   log.info("hub is up", { url });
   return stack.move();

@@ -4,6 +4,7 @@ import { startAgent } from "@cortado/fleet/agent";
 import { openChunkFolder } from "@cortado/fleet/agent/chunk-folder";
 import { openHubDoor } from "@cortado/fleet/agent/node/hub-door";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
+import { proxyFor } from "@cortado/fleet/agent/node/proxy";
 import { version } from "../version.ts";
 import { clientOf } from "./clients.ts";
 import { startPart } from "./lifetime.ts";
@@ -18,7 +19,7 @@ export async function startStoreAgent(
   const { hub, hubToken, nodeName: name, nodeLabels: labels } = config;
   if (hub === undefined) return;
   const chunks = await openChunkFolder({ files, folder: join(config.dataDir, "fleet", "chunks") });
-  const proxy = process.env["HTTPS_PROXY"] ?? process.env["https_proxy"];
+  const proxy = proxyFor(hub, process.env);
   await startPart(stack, {
     name: "fleet-agent",
     log,

@@ -11,46 +11,20 @@ import { bundles, type Bundle, type BundleRollout } from "@cortado/kinds/fleet";
 import { newMetrics } from "@cortado/std/metrics";
 import { hasReason, messageOf, StatusError } from "@cortado/std/status";
 import type { RolloutStrategy } from "../../compile/bundle.ts";
-import {
-  nextGeneration,
-  type RolloutPlan,
-  type RolloutRecord,
-  type RolloutStore,
-} from "../../rollout/rollout.ts";
+import { nextGeneration, type RolloutPlan, type RolloutRecord } from "../../rollout/rollout.ts";
 import { bundleProblem } from "../../rules/rules.ts";
 import { nextRevision, type Core } from "../core.ts";
 import { GENERATIONS_KEPT, ROUNDS_AT_ONCE } from "../limits.ts";
 import type { StoreRow } from "../state/stores.ts";
 import { REPO_LABEL } from "../sources/bundle-plan.ts";
-import { whyHeld } from "../holds/holds.ts";
 import { toReport } from "../link/reports.ts";
 import { bundleStatus } from "../status/bundle-status.ts";
-import { fromBitmap } from "./bitmap.ts";
 import { controlOf } from "./control.ts";
-import { keyOfBundle, recordOf, rolloutOf } from "./record.ts";
+import { plannedStore } from "./planned-store.ts";
+import { loadRow, type BundleRow } from "./row.ts";
+import { keyOfBundle, rolloutOf } from "./record.ts";
 import { chapterOf, tellChapter } from "./story.ts";
 import { Generation, keepSource, sumOf, type GenerationParts, type Outcome } from "./generations.ts";
-
-type Entry = BundleRollout["generations"][number];
-
-type BundleRow = {
-  readonly key: string;
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
-  record: RolloutRecord | undefined;
-  entries: Entry[];
-  readonly opened: Map<number, Generation>;
-  /** By store index; a store that is not here may run the base. */
-  released: Map<number, number>;
-  /** Stores that came after the generation began. */
-  readonly newcomers: Set<string>;
-  written: string;
-  /** The last turn of its rollout that was told. */
-  chapter: string;
-  /** Its stores are known: who is not among them does not have it. */
-  isLooked: boolean;
-};
 
 type Known = { readonly row: StoreRow; readonly cell: number; readonly outcome: Outcome };
 
@@ -105,6 +79,20 @@ export class Rollouts {
     return true;
   }
 
+  /** Whether all bundles were looked at: only then is it known what is needed. */
+  get isWhole(): boolean {
+    return [...this.#informer.list()].every((one) => this.#rows.get(keyOfBundle(one))?.isLooked === true);
+  }
+
+  /** Where the generations that some store may run were made from. */
+  *entries(): Iterable<{ readonly source: string }> {
+    for (const row of this.#rows.values()) yield* row.entries;
+  }
+
+  hasGeneration(bundle: string, sum: string): boolean {
+    return this.#rows.get(bundle)?.entries.some((entry) => entry.sum === sum) === true;
+  }
+
   /** A store is gone. */
   forget(row: StoreRow): void {
     for (const bundle of this.#rows.values()) {
@@ -152,7 +140,9 @@ export class Rollouts {
       const plan = ports.plan({
         record,
         stores: stores.flatMap((store) =>
-          store.outcome.kind === "variant" ? [this.#planned(row, store)] : [],
+          store.outcome.kind === "variant"
+            ? [plannedStore(this.#core, row, { ...store, released: this.#releasedOf(row, store.row) })]
+            : [],
         ),
         strategy: bundle.spec?.["rolloutStrategy"] as RolloutStrategy | undefined,
         control: controlOf(bundle),
@@ -169,25 +159,7 @@ export class Rollouts {
   }
 
   #load(key: string, bundle: Bundle): BundleRow {
-    const { namespace = "", name = "", uid = "" } = bundle.metadata;
-    const rollout = bundle.status?.rollout;
-    const released = new Map<number, number>();
-    for (const { generation, stores } of rollout?.released ?? [])
-      for (const index of fromBitmap(stores)) released.set(index, generation);
-    const row: BundleRow = {
-      key,
-      namespace,
-      name,
-      uid,
-      record: rollout === undefined ? undefined : recordOf(rollout),
-      entries: rollout?.generations ?? [],
-      opened: new Map(),
-      released,
-      newcomers: new Set(),
-      written: "",
-      chapter: chapterOf(rollout),
-      isLooked: false,
-    };
+    const row = loadRow(key, bundle);
     this.#rows.set(key, row);
     return row;
   }
@@ -274,28 +246,6 @@ export class Rollouts {
 
   #releasedOf(row: BundleRow, store: StoreRow): number {
     return row.released.get(store.index) ?? row.record?.base ?? 0;
-  }
-
-  #planned(row: BundleRow, { row: store, cell }: Known): RolloutStore {
-    const { cells, heard, windows } = this.#core;
-    const now = cells.read(cell);
-    const released = this.#releasedOf(row, store);
-    const isApplied = now.released !== 0 && now.applied === now.released && now.generation === released;
-    const isReady = isApplied && (now.state === "Ready" || now.state === "OutOfSync");
-    // Who may do nothing now is nobody's delay: as a dark store, and with its full time once it may.
-    const held = whyHeld(store, row.name, windows);
-    const told = now.message === "" ? now.state : now.message;
-    return {
-      key: store.key,
-      labels: store.labels,
-      isHeard: heard.isHeard(store.index) && held === "",
-      released,
-      ready: isReady ? released : 0,
-      message: held === "" ? told : held,
-      groups: store.facts.groups,
-      isNew: row.newcomers.has(store.key),
-      heardSinceMs: Math.max(store.heardSinceMs, windows.of(store.key).openSinceMs),
-    };
   }
 
   /** Takes the plan over; stores that it does not name are kept at what they may run. */

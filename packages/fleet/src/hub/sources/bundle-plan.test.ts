@@ -155,6 +155,13 @@ test("blobs outlive a power cut, are checked when read, and go when nobody needs
   assert.deepEqual([...(await again.get(first))], [...one]);
   await files.replace(`blobs/${second}`, one);
   await assert.rejects(again.get(second), /damaged on disk/);
+  assert.equal(
+    await again.sweep((name) => name === first),
+    0,
+    "the hub before may have named it a moment ago",
+  );
+  assert.deepEqual([again.keep(second), again.keep("0".repeat(64))], [true, false]);
+  assert.equal(await again.sweep((name) => name === first), 0, "somebody asked for it");
   assert.equal(await again.sweep((name) => name === first), 1);
   await assert.rejects(again.get(second), /not at this hub/);
   assert.deepEqual(await files.list("blobs"), [first]);
