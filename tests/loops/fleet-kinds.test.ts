@@ -1,21 +1,24 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { gunzipSync } from "node:zlib";
 import { isDeepStrictEqual } from "node:util";
 import {
   bundleDeployments,
+  bundleNamespaceMappings,
   bundles,
   clusterGroups,
   clusterRegistrations,
   clusterRegistrationTokens,
   clusters,
+  contents,
   fleetPolicies,
   gitRepos,
   helmOps,
   imageScans,
   schedules,
 } from "@cortado/kinds/fleet";
-import type { ResourceType } from "@cortado/kinds/resources";
-import { agentOf, begun, coffeeIn, compiledOf, namespace, repo } from "./hub-and-stores.ts";
+import { namespaces, secrets, type ResourceType } from "@cortado/kinds/resources";
+import { agentOf, begun, coffeeIn, compiledOf, hex, manifest, namespace, repo } from "./hub-and-stores.ts";
 import { LoopWorld } from "./world.ts";
 
 test("an ImageScan and a HelmOp say that they come later, and what to do until then", async () => {
@@ -288,4 +291,104 @@ test("a Cluster made beforehand is the first store's that asks for it; one to be
   await other.until("another is refused", () =>
     Promise.resolve(/another key|another store's|refused/.test(thief.state.message)),
   );
+});
+
+test("a BundleNamespaceMapping lets bundles reach clusters of other namespaces, for as long as it is there", async () => {
+  await using store = await LoopWorld.start();
+  await using world = await begun(store);
+  const labels = { team: "shops" };
+  await world.client.create(namespaces, { metadata: { name: "shops", labels } }, world);
+  await world.client.create(
+    clusterRegistrationTokens,
+    { metadata: { namespace: "shops", name: "shops" } },
+    world,
+  );
+  const token = await store.until("the token's Secret is there", async () => {
+    const found = await world.client
+      .get(secrets, { namespace: "shops", name: "shops", signal: world.signal })
+      .catch(() => undefined);
+    return found === undefined ? undefined : Buffer.from(found.data?.["token"] ?? "", "base64").toString();
+  });
+  const compiled = compiledOf("arabica");
+  await world.hub.applyCompiled(
+    repo,
+    { ...compiled, bundles: compiled.bundles.map((one) => ({ ...one, labels: { share: "yes" } })) },
+    "c1",
+  );
+  await using agent = agentOf(store, world, { name: "store-1", token });
+  await store.until("it is connected", () => Promise.resolve(agent.state.isConnected));
+  await store.clock.advance(10_000);
+  assert.equal(await coffeeIn(store), undefined);
+  const mapping = {
+    metadata: { namespace, name: "to-shops" },
+    bundleSelector: { matchLabels: { share: "yes" } },
+    namespaceSelector: { matchLabels: labels },
+  };
+  await world.client.create(bundleNamespaceMappings, mapping, world);
+  await store.until("the menu is there", async () => (await coffeeIn(store)) === "arabica");
+  const state = await store.until("the cluster counts it", async () => {
+    const { status } = await world.client.get(clusters, {
+      namespace: "shops",
+      name: "store-1",
+      signal: world.signal,
+    });
+    return status?.display?.readyBundles === "1/1" && status.display.state;
+  });
+  assert.equal(state, "Ready");
+  const { items } = await world.client.list(bundleDeployments, { signal: world.signal });
+  assert.deepEqual(
+    items.map(({ metadata }) => [metadata.name, metadata.labels?.["fleet.cattle.io/bundle-namespace"]]),
+    [["menu", namespace]],
+  );
+  // One of its own namespace and of that name comes first, and the other says so.
+  const own = { ...mapping, metadata: { namespace: "shops", name: "menu" } };
+  const targets = [{ clusterSelector: {} }];
+  const resources = [{ name: "menu.yaml", content: manifest("own") }];
+  await world.client.create(
+    bundles,
+    { metadata: own.metadata, spec: { defaultNamespace: "menu", targets, resources } },
+    world,
+  );
+  await store.until("its own menu is there", async () => (await coffeeIn(store)) === "own", 60_000);
+  await store.until("the other says so", async () => {
+    const { status } = await world.client.get(bundles, { namespace, name: "menu", signal: world.signal });
+    return /has Bundle shops\/menu of the same name/.test(status?.conditions?.[0]?.message ?? "");
+  });
+  await world.client.delete(bundles, { ...own.metadata, signal: world.signal });
+  await store.until("the shared one is back", async () => (await coffeeIn(store)) === "arabica", 60_000);
+  await world.client.delete(bundleNamespaceMappings, { ...mapping.metadata, signal: world.signal });
+  await store.until("the menu is gone", async () => (await coffeeIn(store)) === undefined);
+});
+
+test("Contents show what a deploymentID names: listed by name and use, whole when asked for, and not to be written", async () => {
+  await using store = await LoopWorld.start();
+  await using world = await begun(store);
+  await world.hub.applyCompiled(repo, compiledOf("arabica", ["menu", "till"]), "c1");
+  await using agent = agentOf(store, world, { name: "store-1", token: await world.token() });
+  await store.until("the menu is there", async () => (await coffeeIn(store)) === "arabica");
+  assert.equal(agent.state.isConnected, true);
+  const { items } = await world.client.list(contents, { signal: world.signal });
+  assert.deepEqual(
+    items.map((one) => [one.status?.referenceCount, one.content]),
+    [
+      [1, undefined],
+      [1, undefined],
+    ],
+  );
+  const deploymentID = await store.until("the view names it", async () => {
+    const shown = await world.client.list(bundleDeployments, { signal: world.signal });
+    return shown.items[0]?.spec.deploymentID || undefined;
+  });
+  const name = deploymentID.split(":")[0] ?? "";
+  assert.ok(items.some((one) => one.metadata.name === name));
+  const whole = await world.client.get(contents, { name, signal: world.signal });
+  const read = gunzipSync(Buffer.from(whole.content ?? "", "base64"));
+  assert.equal(hex(read), whole.sha256sum);
+  const { resources } = JSON.parse(read.toString()) as { resources: { content: string }[] };
+  const object = JSON.parse(resources[0]?.content ?? "") as { kind: string; data: object };
+  assert.deepEqual([object.kind, object.data], ["ConfigMap", { coffee: "arabica" }]);
+  await assert.rejects(world.client.delete(contents, { name, signal: world.signal }), {
+    reason: "MethodNotAllowed",
+    message: /it is made of Bundles and goes with them/,
+  });
 });

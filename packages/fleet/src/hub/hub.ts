@@ -9,6 +9,7 @@ import { Windows } from "./holds/windows.ts";
 import { refuseImports, refuseKinds } from "./kinds/not-served.ts";
 import { acceptLink, identityOf } from "./link/web-link.ts";
 import { serveSession, type SessionPorts } from "./link/session.ts";
+import { Contents } from "./view/contents.ts";
 import { Deployments } from "./view/deployments.ts";
 import type { HubOptions, HubParts, HubPorts, RunningHub } from "./ports.ts";
 import { Doors } from "./register/doors.ts";
@@ -18,6 +19,7 @@ import { Variants } from "./rollouts/variants.ts";
 import { applyCompiled } from "./sources/apply-compiled.ts";
 import { openBlobs, type Blobs } from "./sources/blobs.ts";
 import { sweepContent } from "./sources/sweep.ts";
+import { Reach } from "./reach/reach.ts";
 import { Cells } from "./state/cells.ts";
 import { StoreFollower, tellAll } from "./state/follow-stores.ts";
 import { Heard } from "./state/heard.ts";
@@ -40,10 +42,14 @@ export function startHub(given: HubOptions, ports: HubPorts): Promise<RunningHub
 /** A hub whose views can go to the API server before it starts. */
 export function newHub(): HubParts {
   const deployments = new Deployments();
-  return { views: [deployments], start: (options, ports) => start(options, ports, deployments) };
+  const contents = new Contents();
+  return {
+    views: [deployments, contents],
+    start: (options, ports) => start(options, ports, { deployments, contents }),
+  };
 }
 
-async function start(given: HubOptions, ports: HubPorts, deployments: Deployments): Promise<RunningHub> {
+async function start(given: HubOptions, ports: HubPorts, views: Views): Promise<RunningHub> {
   const offlineAfterMs = given.offlineAfterMs ?? limits.OFFLINE_AFTER_MS;
   const options: Required<HubOptions> = {
     heartbeatMs: Math.round((offlineAfterMs * 2) / 3),
@@ -62,10 +68,11 @@ async function start(given: HubOptions, ports: HubPorts, deployments: Deployment
   const seen = await ports.files.read(`${folder}/seen`);
   const seenMs = seen === undefined ? 0 : Number(new TextDecoder().decode(seen));
   const wasAway = !(ports.clock.nowMs() - seenMs <= offlineAfterMs);
-  return new Hub(options, ports, { blobs, wasAway, deployments });
+  return new Hub(options, ports, { blobs, wasAway, ...views });
 }
 
-type Begun = { readonly blobs: Blobs; readonly wasAway: boolean; readonly deployments: Deployments };
+type Views = { readonly deployments: Deployments; readonly contents: Contents };
+type Begun = Views & { readonly blobs: Blobs; readonly wasAway: boolean };
 
 class Hub implements RunningHub {
   readonly ready: Promise<void>;
@@ -79,7 +86,7 @@ class Hub implements RunningHub {
   readonly #stack: DisposableStack = new DisposableStack();
   readonly #serving: Set<Promise<void>> = new Set();
 
-  constructor(options: Required<HubOptions>, ports: HubPorts, { blobs, wasAway, deployments }: Begun) {
+  constructor(options: Required<HubOptions>, ports: HubPorts, { blobs, wasAway, ...views }: Begun) {
     const { clock, compiler, files } = ports;
     const { signal } = this.#stop;
     this.#blobs = blobs;
@@ -92,6 +99,7 @@ class Hub implements RunningHub {
       signal,
       stores,
       windows: new Windows({ ...ports, stores, signal, turned: (row) => this.#held(row) }),
+      reach: new Reach({ ...ports, signal }),
       cells: new Cells(),
       heard: new Heard(),
       variants,
@@ -113,7 +121,9 @@ class Hub implements RunningHub {
     this.#lookAtChanges(informers);
     tellKinds(core, informers, followed);
     // After the rows: it shows them as they are once a change has reached them.
-    void followed.then(() => deployments.attach({ core, ...informers })).catch(() => undefined);
+    const shown = { core, blobs, ...informers };
+    void followed.then(() => views.deployments.attach(shown)).catch(() => undefined);
+    views.contents.attach(shown);
     const tokens = new Tokens(core);
     this.#doors = new Doors(core, tokens);
     this.#session = {
@@ -136,8 +146,8 @@ class Hub implements RunningHub {
     { wasAway, storeStatus }: { readonly wasAway: boolean; readonly storeStatus: StoreStatus },
   ): Promise<void> {
     const core = this.#core;
-    const { windows, rules } = core;
-    await Promise.all([windows, rules, ...Object.values(informers)].map((one) => one.synced));
+    const { windows, rules, reach } = core;
+    await Promise.all([windows, rules, reach, ...Object.values(informers)].map((one) => one.synced));
     new StoreFollower({
       ...informers,
       core,
@@ -153,10 +163,12 @@ class Hub implements RunningHub {
     bundles.subscribe(({ key, old, now }) => {
       if (isOther(old, now)) this.#rollouts.look(key, 0);
     });
-    this.#core.rules.subscribe((namespace) => {
+    const lookAtAll = (namespace: string): void => {
       for (const bundle of bundles.list())
         if (bundle.metadata.namespace === namespace) this.#rollouts.look(keyOf(bundle), 0);
-    });
+    };
+    this.#core.rules.subscribe(lookAtAll);
+    this.#core.reach.subscribe(lookAtAll);
   }
 
   get routes(): RunningHub["routes"] {

@@ -39,7 +39,7 @@ export function desiredFor(
     if (knowsPast && cells.changedAt(cell) <= after) continue;
     told.push({
       name: object.metadata.name ?? "",
-      namespace: row.cluster.namespace,
+      namespace: object.metadata.namespace ?? "",
       labels: object.metadata.labels ?? {},
       deploymentId: variant.deploymentId,
       options: { ...variant.options, ...limitsOf(core, object) },

@@ -14,6 +14,7 @@ import { HELLO_MS, INLINE_BYTES_MAX, REPORTS_MAX, ROLLOUT_EVERY_MS, WANT_MAX } f
 import type { PeerIdentity } from "../ports.ts";
 import type { Connected, StoreRow } from "../state/stores.ts";
 import { withCondition } from "../status/summary.ts";
+import { toldBundle } from "../reach/told-bundle.ts";
 import { keySha256 } from "../register/keys.ts";
 import { desiredFor, type DesiredPorts } from "./desired.ts";
 import { toReport, toRow } from "./reports.ts";
@@ -285,7 +286,7 @@ class Session implements AsyncDisposable {
     const reports = new Map((row.status.reports ?? []).map((report) => [report.bundle, report]));
     const { cells, bundles: index, variants } = this.#core;
     for (const told of bundles) {
-      const key = `${row.cluster.namespace}/${told.name}`;
+      const key = toldBundle(this.#core, row, told.name);
       const number = index.find(key);
       const cell = number === undefined ? 0 : cells.find(row.index, number);
       // A bundle that was taken from the store meanwhile is nobody's business any more.

@@ -14,11 +14,12 @@ import type { RolloutStrategy } from "../../compile/bundle.ts";
 import { nextGeneration, type RolloutPlan, type RolloutRecord } from "../../rollout/rollout.ts";
 import { bundleProblem } from "../../rules/rules.ts";
 import { nextRevision, type Core } from "../core.ts";
-import { GENERATIONS_KEPT, ROUNDS_AT_ONCE } from "../limits.ts";
+import { GENERATIONS_KEPT, ROUNDS_AT_ONCE, STATUS_GATHER_MS } from "../limits.ts";
 import type { StoreRow } from "../state/stores.ts";
 import { REPO_LABEL } from "../sources/bundle-plan.ts";
 import { toReport } from "../link/reports.ts";
 import { bundleStatus } from "../status/bundle-status.ts";
+import { clashingBundle } from "../reach/told-bundle.ts";
 import { controlOf } from "./control.ts";
 import { plannedStore } from "./planned-store.ts";
 import { loadRow, type BundleRow } from "./row.ts";
@@ -74,7 +75,10 @@ export class Rollouts {
   /** Every bundle of a namespace was looked at: what a store has beside its cells is gone. */
   isComplete(namespace: string): boolean {
     for (const bundle of this.#informer.list())
-      if (bundle.metadata.namespace === namespace && this.#rows.get(keyOfBundle(bundle))?.isLooked !== true)
+      if (
+        this.#core.reach.of(bundle).includes(namespace) &&
+        this.#rows.get(keyOfBundle(bundle))?.isLooked !== true
+      )
         return false;
     return true;
   }
@@ -115,11 +119,11 @@ export class Rollouts {
       await this.#write(row, bundle, { plan: undefined, problem });
       return done;
     }
-    const stores = await this.#stores(row, row.record);
+    const stores = await this.#stores(row, row.record, bundle);
     row.isLooked = true;
     const { problem: wrong } = controlOf(bundle);
     const planned = this.#plan(row, bundle, { record: row.record, stores });
-    const why = problem ?? wrong ?? planned.problem;
+    const why = problem ?? wrong ?? planned.problem ?? (row.clash === "" ? undefined : row.clash);
     const { plan } = planned;
     if (plan !== undefined) this.#take(row, plan, stores);
     await this.#write(row, bundle, { plan, problem: why });
@@ -207,19 +211,26 @@ export class Rollouts {
   }
 
   /** The stores of the newest generation; those that it does not name lose the bundle. */
-  async #stores(row: BundleRow, record: RolloutRecord): Promise<readonly Known[]> {
-    const { cells, bundles: index, stores } = this.#core;
+  async #stores(row: BundleRow, record: RolloutRecord, bundle: Bundle): Promise<readonly Known[]> {
+    const { cells, bundles: index, reach } = this.#core;
     const generation = await this.#open(row, record.generation).catch(() => undefined);
     const number = index.numberOf(row.key);
     const known: Known[] = [];
-    for (const store of stores.inNamespace(row.namespace)) {
+    row.clash = "";
+    const cellsBefore = cells.size;
+    const within = reach.of(bundle).flatMap((namespace) => this.#core.stores.inNamespace(namespace));
+    this.#dropBeyond(row, number, new Set(within.map((store) => store.index)));
+    for (const store of within) {
       const before = cells.find(store.index, number);
       const outcome: Outcome = (await generation?.outcomeFor(store)) ?? {
         kind: "failed",
         message: `generation ${record.generation} is not at this hub; apply its repository again`,
       };
       if (store.unlooked.delete(row.key) && store.unlooked.size === 0) store.connected?.tellDesired();
-      if (outcome.kind === "none") {
+      const clash = outcome.kind === "none" ? undefined : clashingBundle(this.#core, store, row.key);
+      if (clash !== undefined)
+        row.clash = `Cluster ${store.key} has Bundle ${clash} of the same name, which comes first; rename one of them`;
+      if (outcome.kind === "none" || clash !== undefined) {
         if (before !== 0) this.#drop(row, store, before);
         row.released.delete(store.index);
         continue;
@@ -231,17 +242,38 @@ export class Rollouts {
       );
       if (before === 0) {
         if (row.written !== "") row.newcomers.add(store.key);
-        await this.#settle(row, { row: store, cell, outcome });
+        // What all stores run already is not released to it once more: it is told now.
+        if (await this.#settle(row, { row: store, cell, outcome })) store.connected?.tellDesired();
         void this.#core.writeStore(store).catch(() => undefined);
       }
       known.push({ row: store, cell, outcome });
     }
+    if (cells.size !== cellsBefore) this.#lookAtNamesakes(row);
     return known;
+  }
+
+  /** Clusters of namespaces that a mapping no longer names. */
+  #dropBeyond(row: BundleRow, number: number, within: ReadonlySet<number>): void {
+    const { cells, stores } = this.#core;
+    for (const cell of [...cells.ofBundle(number)]) {
+      const { cluster } = cells.read(cell);
+      const store = stores.at(cluster);
+      if (within.has(cluster) || store === undefined) continue;
+      this.#drop(row, store, cell);
+      row.released.delete(cluster);
+    }
+  }
+
+  /** Of Bundles of one name a store has one: who comes or goes changes who that is. */
+  #lookAtNamesakes(row: BundleRow): void {
+    for (const one of this.#informer.list())
+      if (one.metadata.name === row.name && one.metadata.namespace !== row.namespace)
+        this.look(keyOfBundle(one), STATUS_GATHER_MS);
   }
 
   /** No store has anything of it. */
   #looked(row: BundleRow): void {
-    for (const store of this.#core.stores.inNamespace(row.namespace)) store.unlooked.delete(row.key);
+    for (const store of this.#core.stores.all()) store.unlooked.delete(row.key);
   }
 
   #releasedOf(row: BundleRow, store: StoreRow): number {
@@ -317,6 +349,7 @@ export class Rollouts {
     }
     index.remove(row.key);
     this.#rows.delete(row.key);
+    this.#lookAtNamesakes(row);
   }
 
   /** A turn of its story; one that cannot be written down holds nothing up. */

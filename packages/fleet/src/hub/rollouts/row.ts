@@ -21,6 +21,8 @@ export type BundleRow = {
   /** Stores that came after the generation began. */
   readonly newcomers: Set<string>;
   written: string;
+  /** Why some store does not get it, though a target names it; empty: none. */
+  clash: string;
   /** The last turn of its rollout that was told. */
   chapter: string;
   /** Its stores are known: who is not among them does not have it. */
@@ -45,6 +47,7 @@ export function loadRow(key: string, bundle: Bundle): BundleRow {
     released,
     newcomers: new Set(),
     written: "",
+    clash: "",
     chapter: chapterOf(rollout),
     isLooked: false,
   };

@@ -74,6 +74,10 @@ export class Variants {
     return this.#byNumber.get(number);
   }
 
+  all(): Iterable<Variant> {
+    return this.#byNumber.values();
+  }
+
   /** The variant of a bundle that an agent names; 0: none of ours. */
   numberOf(bundle: string, deploymentId: string): number {
     for (const variant of this.#byNumber.values())

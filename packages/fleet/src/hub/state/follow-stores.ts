@@ -124,7 +124,7 @@ export class StoreFollower {
 
   #bundlesOf(namespace: string): readonly string[] {
     return [...this.#ports.bundles.list()]
-      .filter((bundle) => bundle.metadata.namespace === namespace)
+      .filter((bundle) => this.#ports.core.reach.of(bundle).includes(namespace))
       .map((bundle) => keyOf(bundle));
   }
 
