@@ -17,6 +17,7 @@ import {
   imageScans,
   schedules,
 } from "@cortado/kinds/fleet";
+import { readHubClusters, readHubObjects, readHubRepo } from "@cortado/fleet/desk/hub-stores";
 import { namespaces, secrets, type ResourceType } from "@cortado/kinds/resources";
 import { agentOf, begun, coffeeIn, compiledOf, hex, manifest, namespace, repo } from "./hub-and-stores.ts";
 import { LoopWorld } from "./world.ts";
@@ -387,6 +388,15 @@ test("Contents show what a deploymentID names: listed by name and use, whole whe
   const { resources } = JSON.parse(read.toString()) as { resources: { content: string }[] };
   const object = JSON.parse(resources[0]?.content ?? "") as { kind: string; data: object };
   assert.deepEqual([object.kind, object.data], ["ConfigMap", { coffee: "arabica" }]);
+  // What `cortado fleet diff --kubeconfig` compares with.
+  const query = { client: world.client, namespace, signal: world.signal };
+  const now = await readHubObjects(query, repo.name);
+  assert.deepEqual([...(now.get(`${namespace}/store-1`)?.get("menu")?.keys() ?? [])], ["ConfigMap menu"]);
+  assert.deepEqual(
+    (await readHubClusters(query)).map((one) => [one.name, one.labels]),
+    [["store-1", { location: "edge" }]],
+  );
+  assert.equal((await readHubRepo(query)).metadata.name, repo.name);
   await assert.rejects(world.client.delete(contents, { name, signal: world.signal }), {
     reason: "MethodNotAllowed",
     message: /it is made of Bundles and goes with them/,

@@ -20,6 +20,7 @@ import {
 import { followRules, type RuleBook } from "../rules/follow-rules.ts";
 import { restrictRepo } from "../rules/rules.ts";
 import { tellRepository, type Found } from "./repository-status.ts";
+import { compileOptions } from "./repository-options.ts";
 import { readLogin, readSigners } from "./repository-secrets.ts";
 import { parseDuration } from "./duration.ts";
 import { isSameRepository, type Push } from "./webhooks.ts";
@@ -219,7 +220,7 @@ class Rounds {
       signal,
       ...(signers === undefined ? {} : { signers }),
     });
-    const compiled = await compile(tree, compileOptions(repo, commit.commit, isStrict));
+    const compiled = await compile(tree, compileOptions(repo, { commit: commit.commit, strict: isStrict }));
     const applied = await apply(placeOf(repo), compiled, commit.commit);
     return [
       ...compiled.problems.map(({ message }) => message),
@@ -285,33 +286,4 @@ function pollMs({ spec, status }: Stored<GitRepo>, random: Random): number {
   const usual = (status?.webhookCommit ?? "") === "" ? POLL_MS_DEFAULT : POLL_MS_WITH_WEBHOOK;
   const ms = Math.max(POLL_MS_MIN, given === undefined || given === 0 ? usual : given);
   return ms * (1 + POLL_JITTER * random.float());
-}
-
-function compileOptions(
-  { spec, metadata }: Stored<GitRepo>,
-  commit: string,
-  strict: boolean,
-): CompileOptions {
-  return {
-    repo: metadata.name,
-    commit,
-    strict,
-    labels: { ...withoutFleet(metadata.labels ?? {}), [REPO_LABEL]: metadata.name },
-    paths: spec.paths ?? [],
-    bundles: (spec.bundles ?? []).map(({ base = "", options }) =>
-      options === undefined ? { base } : { base, options },
-    ),
-    targets: (spec.targets ?? []) as NonNullable<CompileOptions["targets"]>,
-    paused: spec.paused === true,
-    keepResources: spec.keepResources === true,
-    deleteNamespace: spec.deleteNamespace === true,
-    forceSyncGeneration: spec.forceSyncGeneration ?? 0,
-    ...(spec.targetNamespace === undefined ? {} : { targetNamespace: spec.targetNamespace }),
-    ...(spec.serviceAccount === undefined ? {} : { serviceAccount: spec.serviceAccount }),
-    ...(spec.correctDrift === undefined ? {} : { correctDrift: spec.correctDrift }),
-  };
-}
-
-function withoutFleet(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(labels).filter(([name]) => !name.includes("cattle.io")));
 }
