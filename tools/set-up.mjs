@@ -43,7 +43,7 @@ const debianLists = {
     "python3-minimal",
     "libpython3-stdlib",
   ],
-  debianTest: ["mosquitto-clients", "git", "openssh-client", "curl", "e2fsprogs"],
+  debianTest: ["mosquitto-clients", "git", "openssh-client", "openssh-server", "curl", "e2fsprogs"],
   debianCi: ["mosquitto", "chromium", "fonts-dejavu-core", "qemu-system-x86"],
   debianBench: ["etcd-server", "mosquitto"],
 };

@@ -7,8 +7,10 @@ import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
 import { hasReason, messageOf, StatusError } from "@cortado/std/status";
 import type { Compiled, CompileOptions, SourceTree } from "../compile/bundle.ts";
+import { withCharts, type ChartFetcher } from "../compile/charts/charts.ts";
 import type { Applied, ClusterKey } from "../hub/ports.ts";
 import { REPO_LABEL } from "../hub/sources/bundle-plan.ts";
+import type { ChartLogin } from "./chart-login.ts";
 import type { Git, GitCommit, GitRemote } from "./git.ts";
 import {
   POLL_JITTER,
@@ -21,7 +23,7 @@ import { followRules, type RuleBook } from "../rules/follow-rules.ts";
 import { restrictRepo } from "../rules/rules.ts";
 import { tellRepository, type Found } from "./repository-status.ts";
 import { compileOptions } from "./repository-options.ts";
-import { readLogin, readSigners } from "./repository-secrets.ts";
+import { readChartLogin, readLogin, readSigners } from "./repository-secrets.ts";
 import { parseDuration } from "./duration.ts";
 import { isSameRepository, type Push } from "./webhooks.ts";
 
@@ -29,6 +31,14 @@ export type RepositoryPorts = {
   readonly client: Client;
   readonly git: Git;
   readonly compile: (tree: SourceTree, options: CompileOptions) => Promise<Compiled>;
+  /** Brings charts from elsewhere; absent: what names one is a problem when it is rendered. */
+  readonly charts?: (of: {
+    /** Key of the GitRepo and how often it was asked for anew. */
+    readonly repo: string;
+    readonly commit: string;
+    readonly loginFor: (address: string) => ChartLogin | undefined;
+    readonly signal: AbortSignal;
+  }) => ChartFetcher;
   readonly apply: (gitRepo: ClusterKey, compiled: Compiled, commit: string) => Promise<Applied>;
   readonly clock: Clock;
   readonly random: Random;
@@ -220,12 +230,24 @@ class Rounds {
       signal,
       ...(signers === undefined ? {} : { signers }),
     });
-    const compiled = await compile(tree, compileOptions(repo, { commit: commit.commit, strict: isStrict }));
+    const read = await compile(tree, compileOptions(repo, { commit: commit.commit, strict: isStrict }));
+    const compiled = await this.#withCharts(repo, { commit: commit.commit, compiled: read });
     const applied = await apply(placeOf(repo), compiled, commit.commit);
     return [
       ...compiled.problems.map(({ message }) => message),
       ...applied.kept.map(({ name, why }) => `Bundle ${name} is kept: ${why}`),
     ];
+  }
+
+  async #withCharts(
+    repo: Stored<GitRepo>,
+    { commit, compiled }: { readonly commit: string; readonly compiled: Compiled },
+  ): Promise<Compiled> {
+    const { charts, client, signal } = this.#ports;
+    if (charts === undefined) return compiled;
+    const loginFor = await readChartLogin(client, repo, signal);
+    const key = `${keyOf(repo)}/${repo.spec.forceSyncGeneration ?? 0}`;
+    return await withCharts(compiled, charts({ repo: key, commit, loginFor, signal }));
   }
 
   async #remote({ spec, metadata }: Stored<GitRepo>): Promise<GitRemote> {

@@ -15,6 +15,8 @@ import {
   readClustersFile,
   validateFolder,
 } from "@cortado/fleet/compile/node/plan";
+import { withCharts, type ChartFetcher } from "@cortado/fleet/compile/charts";
+import { newStockCharts } from "@cortado/fleet/compile/node/charts";
 import { newStockRenderer } from "@cortado/fleet/compile/node";
 import type { ClusterFacts, Compiled, CompileOptions } from "@cortado/fleet/compile/bundle";
 import { diffReport, storeObjects, type StoreObjects } from "@cortado/fleet/compile/plan/diff";
@@ -49,6 +51,7 @@ export const fleetRoles: Pick<
       clusters,
       ...(gitRepo === undefined ? {} : { gitRepo }),
       tools: toolsOf(tools),
+      charts: chartsOf(tools.helm),
     }),
   targetFleet: (query) =>
     withHub(query.hub, async (hub) => {
@@ -63,11 +66,13 @@ export const fleetRoles: Pick<
       const how = { renderer, strict: query.strict };
       const clusters = await clustersOf(query, hub);
       const before = await objectsBefore(query, { options, clusters, how, hub });
-      return diffReport(before, await plan(await compileFolder(query, options), clusters, how));
+      const compiled = await withCharts(await compileFolder(query, options), chartsOf(query.helm));
+      return diffReport(before, await plan(compiled, clusters, how));
     }),
   applyFleet: ({ name, namespace, output, hub: where, ...query }) =>
     withHub(where, async (hub) => {
-      const compiled = await compileFolder(query, { ...(await optionsOf(query)), repo: name });
+      const read = await compileFolder(query, { ...(await optionsOf(query)), repo: name });
+      const compiled = await withCharts(read, chartsOf(undefined));
       const report = compiledReport(compiled);
       if (!report.isWell) return report;
       const as = { name, namespace };
@@ -101,6 +106,11 @@ function toolsOf({
     kubectl: kubectl ?? onPath("kubectl"),
     ...(kubeVersion === undefined ? {} : { kubeVersion }),
   };
+}
+
+function chartsOf(helm: string | undefined): ChartFetcher {
+  const { signal } = new AbortController();
+  return newStockCharts({ helm: helm ?? onPath("helm"), environment: process.env, signal });
 }
 
 async function withClient<Answer>(
@@ -150,7 +160,7 @@ async function objectsBefore(
 ): Promise<StoreObjects> {
   const { against, commit, folder } = query;
   const planned = async (compiled: Compiled): Promise<StoreObjects> =>
-    storeObjects(await plan(compiled, of.clusters, of.how));
+    storeObjects(await plan(await withCharts(compiled, chartsOf(query.helm)), of.clusters, of.how));
   if (against !== undefined)
     return await planned(await compileFolder({ ...query, folder: against }, of.options, folder));
   if (commit !== undefined) {

@@ -32,6 +32,7 @@ import { onPath } from "./fleet.ts";
 import { startPart } from "./lifetime.ts";
 import { clientOf } from "./clients.ts";
 import { startLoops } from "./server.ts";
+import { hubCharts } from "./hub-charts.ts";
 import { webhookRoute } from "./hub-webhook.ts";
 
 /** The repository that a hub serves itself. */
@@ -86,6 +87,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
     client,
     git: systemGit({ folder: join(config.dataDir, "git", "cache"), path: process.env["PATH"] ?? "/usr/bin" }),
     compile,
+    charts: hubCharts(words, config.dataDir),
     apply: (...applied) => hub.applyCompiled(...applied),
     loopMetrics,
     signal,

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { StatusError } from "@cortado/std/status";
 import type { ClusterFacts, Compiled, CompileOptions, SourceTree } from "../bundle.ts";
+import { withCharts, type ChartFetcher } from "../charts/charts.ts";
 import { compile } from "../compile.ts";
 import { readClusters, readGitRepo } from "../plan/inputs.ts";
 import { plan } from "../plan/plan.ts";
@@ -21,6 +22,8 @@ export type FolderPlanQuery = FolderQuery & {
   /** A file with Clusters and ClusterGroups. */
   readonly clusters: string;
   readonly tools: Pick<StockRendererOptions, "helm" | "kubectl" | "kubeVersion">;
+  /** Brings charts from elsewhere; absent: they are told as problems. */
+  readonly charts?: ChartFetcher;
 };
 
 /** Compiles a folder and tells what comes of it. @throws StatusError for a folder or a file that cannot be read */
@@ -31,7 +34,8 @@ export async function validateFolder(query: FolderQuery): Promise<Report> {
 /** Tells what each cluster of a file would get of a folder. @throws StatusError as validateFolder, or "ServiceUnavailable" without a tool */
 export async function planFolder(query: FolderPlanQuery): Promise<Report> {
   const clusters = readClusters(query.clusters, await bytesOf(query.clusters));
-  const compiled = await compile(await openFolder(query.folder), await optionsOf(query));
+  const read = await compile(await openFolder(query.folder), await optionsOf(query));
+  const compiled = query.charts === undefined ? read : await withCharts(read, query.charts);
   const renderer = newStockRenderer(query.tools);
   return planReport(await plan(compiled, clusters, { renderer, strict: query.strict === true }));
 }

@@ -68,7 +68,7 @@ export function externalChart({ helm }: BundleOptions): StatusError {
   const told = `helm.chart ${chart}${version === undefined ? "" : ` ${version}`}${from}`;
   return new StatusError(
     "Invalid",
-    `${told} is not in the repository, and fetching charts is not done; put it there with "helm pull --untar", and name its directory in helm.chart`,
+    `${told} is not among the files of the bundle; charts are fetched when a GitRepo or cortado fleet brings a bundle, and not while rendering: put it there with "helm pull --untar", and name its directory in helm.chart`,
   );
 }
 
