@@ -96,7 +96,7 @@ test("every hostile repository is told by name, the hub stays small, and others 
       }
       return open.size === 0;
     },
-    75_000,
+    120_000,
   ).catch((error: unknown) => {
     const left = texts
       .filter((one) => open.has(one.repo))

@@ -2,6 +2,7 @@ import { keyOf, startInformer, type Informer } from "@cortado/client/informer";
 import { bundles, clusterGroups, clusters, gitRepos, type Bundle } from "@cortado/kinds/fleet";
 import { every } from "@cortado/std/clock";
 import { toStatusError } from "@cortado/std/status";
+import { audit } from "./audit.ts";
 import { BundleIndex, type Core } from "./core.ts";
 import * as limits from "./limits.ts";
 import { followRules } from "../rules/follow-rules.ts";
@@ -188,8 +189,9 @@ class Hub implements RunningHub {
       const identity = identityOf(socket, clock.nowMs());
       acceptLink({ request, socket, head }, clock, (link) => void this.serveLink(link, identity));
     } catch (error) {
-      const { code, message } = toStatusError(error);
-      log.warn("a connection is refused", { message });
+      const { code, reason, message } = toStatusError(error);
+      const remote = `${request.socket.remoteAddress ?? ""}:${request.socket.remotePort ?? 0}`;
+      audit({ log }, "connection refused", { cluster: "", remote, reason, why: message });
       socket.end(`HTTP/1.1 ${code} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
     }
   }

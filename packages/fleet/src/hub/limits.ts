@@ -57,3 +57,5 @@ export const WRITE_ATTEMPTS_MAX = 5;
 export const EVENT_CHARS_MAX = 1_000;
 /** Between two looks for content that nothing names: what is put and not named by then goes with the look after. */
 export const SWEEP_EVERY_MS: number = 60 * 60_000;
+/** What an audit line repeats of a name that somebody gave (a namespace and a name of Kubernetes fit). */
+export const NAME_CHARS_MAX = 320;

@@ -1,11 +1,12 @@
 import type { Stored } from "@cortado/client";
 import { clusters, type Cluster } from "@cortado/kinds/fleet";
 import { isTree, textAt, treeAt } from "@cortado/kinds/tree";
-import { errorAnswer, jsonAnswer, parseJson, type HttpHandler, type HttpRequest } from "@cortado/std/http";
-import { hasReason, StatusError } from "@cortado/std/status";
+import { errorAnswer, jsonAnswer, parseJson, type HttpHandler } from "@cortado/std/http";
+import { hasReason, StatusError, toStatusError } from "@cortado/std/status";
 import type { RegisterAnswer } from "../../protocol/protocol.ts";
+import { audit, type AuditEvent } from "../audit.ts";
 import type { Core } from "../core.ts";
-import { CHALLENGE_MS, CHALLENGES_MAX, REQUEST_BYTES_MAX } from "../limits.ts";
+import { CHALLENGE_MS, CHALLENGES_MAX, NAME_CHARS_MAX, REQUEST_BYTES_MAX } from "../limits.ts";
 import type { ClusterKey, HubRoute } from "../ports.ts";
 import { sha256Of } from "../sources/blobs.ts";
 import { isRevoked } from "../state/stores.ts";
@@ -43,9 +44,26 @@ export class Doors {
       route("/fleet/v1/challenge", "GET", () =>
         Promise.resolve(jsonAnswer(200, { challenge: this.#challenge() })),
       ),
-      route("/fleet/v1/register", "POST", async (request) => jsonAnswer(200, await this.#register(request))),
-      route("/fleet/v1/renew", "POST", async (request) => jsonAnswer(200, await this.#renew(request))),
+      this.#audited("/fleet/v1/register", "registration refused", (body) => this.#register(body)),
+      this.#audited("/fleet/v1/renew", "renewal refused", (body) => this.#renew(body)),
     ];
+  }
+
+  /** A door at which somebody may try what is not theirs: each refusal is a line of the audit. */
+  #audited(path: string, event: AuditEvent, open: (body: unknown) => Promise<object>): HubRoute {
+    return route(path, "POST", async (request) => {
+      const body = parseJson(await request.body({ bytesMax: REQUEST_BYTES_MAX }));
+      try {
+        return jsonAnswer(200, await open(body));
+      } catch (error) {
+        const { reason, message: why } = toStatusError(error);
+        const name = textAt(body, "cluster", "name") || textAt(body, "name") || textAt(body, "clientId");
+        const cluster = `${textAt(body, "cluster", "namespace")}/${name}`.slice(0, NAME_CHARS_MAX);
+        if (hasReason(error, "Unauthorized", "Forbidden", "Conflict"))
+          audit(this.#core.ports, event, { cluster, remote: request.remote, reason, why });
+        throw error;
+      }
+    });
   }
 
   #challenge(): string {
@@ -59,8 +77,7 @@ export class Doors {
     return challenge;
   }
 
-  async #register(request: HttpRequest): Promise<RegisterAnswer> {
-    const body = parseJson(await request.body({ bytesMax: REQUEST_BYTES_MAX }));
+  async #register(body: unknown): Promise<RegisterAnswer> {
     const token = textAt(body, "token");
     const namespace = this.#tokens.namespaceOf(token);
     const clientId = textAt(body, "clientId");
@@ -140,8 +157,7 @@ export class Doors {
     }
   }
 
-  async #renew(request: HttpRequest): Promise<{ readonly certificate: string }> {
-    const body = parseJson(await request.body({ bytesMax: REQUEST_BYTES_MAX }));
+  async #renew(body: unknown): Promise<{ readonly certificate: string }> {
     const { clock, client, issue } = this.#core.ports;
     const namespace = textAt(body, "cluster", "namespace");
     const name = textAt(body, "cluster", "name");

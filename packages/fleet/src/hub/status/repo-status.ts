@@ -67,7 +67,10 @@ export class RepoStatus {
       if (bundle.metadata.namespace !== namespace || bundle.metadata.labels?.[REPO_LABEL] !== name) continue;
       addSummary(summary, bundle.status?.summary ?? {});
       const ready = bundle.status?.conditions?.find((one) => one.type === "Ready");
-      if (ready?.status === "False") {
+      // What the hub has not looked at since it changed is not Ready, whatever it was before.
+      if (bundle.status?.observedGeneration !== bundle.metadata.generation)
+        messages.push(`Bundle ${bundle.metadata.name ?? ""}: is being looked at`);
+      else if (ready?.status === "False") {
         messages.push(`Bundle ${bundle.metadata.name ?? ""}: ${ready.message ?? ""}`);
         const bundleState = bundle.status?.display?.state ?? "NotReady";
         nonReady.push({ name: bundle.metadata.name ?? "", bundleState, message: ready.message ?? "" });
