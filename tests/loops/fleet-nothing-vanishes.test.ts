@@ -239,8 +239,13 @@ test("nothing vanishes: one cluster for which a template fails keeps what it has
   await chain.keeps({ menu: "two", till: "one" });
 });
 
-test("nothing vanishes: a bundle that is renamed brings its objects again", async () => {
+test("nothing vanishes: a bundle that is renamed hands its objects over, store by store", async () => {
   await using chain = await Chain.start();
+  const uid = async (): Promise<string> => {
+    const where = { namespace: "shop", name: "till", signal: chain.store.signal };
+    return (await chain.store.client.get(configMaps, where)).metadata.uid;
+  };
+  const before = await uid();
   const { "till/till.yaml": _old, ...rest } = shop("two");
   await chain.push({
     ...rest,
@@ -252,6 +257,37 @@ test("nothing vanishes: a bundle that is renamed brings its objects again", asyn
   const { items } = await chain.world.client.list(bundles, { namespace, signal: chain.world.signal });
   assert.deepEqual(items.map(({ metadata }) => metadata.name).toSorted(), ["coffee-menu", "counter"]);
   await chain.keeps({ menu: "two", till: "two" });
+  assert.equal(await uid(), before, "it is the same object, and was never away");
+  await chain.push(shop("three"));
+  await chain.has({ menu: "three", till: "three" });
+  await chain.says(/Ready=True/);
+  assert.equal(await uid(), before, "and so on the way back");
+});
+
+test("nothing vanishes: a renamed bundle that never gets ready leaves the old one in all other stores", async () => {
+  await using chain = await Chain.start();
+  await using other = await LoopWorld.start({ clock: chain.store.clock });
+  chain.stack.use(agentOf(other, chain.world, { name: "store-2", token: await chain.world.token() }));
+  await chain.has(both, other);
+  const never = `apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: never}\nspec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: x}]}}}\n`;
+  await chain.push({
+    ...shop("two"),
+    "till/fleet.yaml": settings("name: counter\n"),
+    "till/till.yaml": `${map("till", "two")}---\n${never}`,
+  });
+  await chain.has({ menu: "two", till: "two" });
+  for (let turn = 0; turn < 6; turn += 1) {
+    await chain.store.clock.advance(20_000);
+    await chain.has({ menu: "two", till: "one" }, other);
+  }
+  const names = async (): Promise<readonly string[]> =>
+    (await chain.world.client.list(bundles, { namespace, signal: chain.world.signal })).items
+      .map(({ metadata }) => metadata.name)
+      .toSorted();
+  assert.deepEqual(await names(), ["coffee-menu", "coffee-till", "counter"]);
+  await chain.push({ ...shop("three"), "till/fleet.yaml": settings("name: counter\n") });
+  await chain.has({ menu: "three", till: "three" }, other);
+  await chain.store.until("the old one is gone", async () => (await names()).length === 2);
 });
 
 for (const { keepResources, left } of [

@@ -106,6 +106,8 @@ export type DesiredBundle = {
   readonly chunks: readonly ChunkRef[];
   /** Counts up when the same id is to be applied again. */
   readonly forceSyncGeneration: number;
+  /** Bundles whose objects it takes over: none of them is deleted on the way. */
+  readonly replaces?: readonly string[];
 };
 
 export type Desired = {

@@ -89,7 +89,10 @@ async function claim(
     const live = await readLive(one, { ports, signal });
     const owner = live === undefined ? bundle.name : ownerOf(live);
     const isShared = one.item.kind === "Namespace" && one.type.group === "";
-    const isFree = owner === "" ? known !== undefined : await isGone(owner, { ports, signal });
+    const isFree =
+      owner === ""
+        ? known !== undefined
+        : bundle.replaces?.includes(owner) === true || (await isGone(owner, { ports, signal }));
     const mine = owner === bundle.name || isFree;
     if (!mine && !isShared && bundle.options.takeOwnership !== true)
       throw notOurs(one, { owner, live: live ?? {} });

@@ -2,7 +2,7 @@ import type { Bundle } from "@cortado/kinds/fleet";
 import type { Desired, DesiredBundle, DependsOn } from "../../protocol/protocol.ts";
 import { applyLimits, type ApplyLimits } from "../../rules/rules.ts";
 import type { Core } from "../core.ts";
-import { REPO_LABEL } from "../sources/bundle-plan.ts";
+import { REPLACES_ANNOTATION, REPO_LABEL } from "../sources/bundle-plan.ts";
 import { whyHeld } from "../holds/holds.ts";
 import type { StoreRow } from "../state/stores.ts";
 
@@ -47,10 +47,16 @@ export function desiredFor(
       paused: object.spec?.paused === true || whyHeld(row, object.metadata.name ?? "", core.windows) !== "",
       chunks: variant.chunks,
       forceSyncGeneration: variant.forceSyncGeneration,
+      ...replacing(object),
     });
   }
   if (!knowsPast) begin(row, isWhole);
   return { type: "desired", revision: row.revision, full: !knowsPast && isWhole, bundles: told, gone: [] };
+}
+
+function replacing({ metadata }: Bundle): Pick<DesiredBundle, "replaces"> {
+  const name = metadata.annotations?.[REPLACES_ANNOTATION];
+  return name === undefined ? {} : { replaces: [name] };
 }
 
 /** What rules say of a bundle is for the store to heed, and makes it no other bundle. */

@@ -23,6 +23,8 @@ import { clashingBundle } from "../reach/told-bundle.ts";
 import { controlOf } from "./control.ts";
 import { plannedStore } from "./planned-store.ts";
 import { loadRow, type BundleRow } from "./row.ts";
+import { dropBeyond, dropCell } from "./drop.ts";
+import { isHandedOver, predecessorOf, retire, successorOf } from "./replaced.ts";
 import { keyOfBundle, rolloutOf } from "./record.ts";
 import { chapterOf, tellChapter } from "./story.ts";
 import { Generation, keepSource, sumOf, type GenerationParts, type Outcome } from "./generations.ts";
@@ -128,6 +130,12 @@ export class Rollouts {
     if (plan !== undefined) this.#take(row, plan, stores);
     await this.#write(row, bundle, { plan, problem: why });
     for (const store of stores) await this.#release(row, store);
+    const predecessor = predecessorOf(bundle);
+    if (predecessor !== undefined) this.look(predecessor, 0);
+    if (stores.length === 0 && this.#successor(bundle) !== undefined) {
+      await retire(this.#core, bundle);
+      return done;
+    }
     // The states are others now.
     await this.#write(row, bundle, { plan, problem: why });
     if (plan?.lookAgainAtMs === undefined) return done;
@@ -217,9 +225,10 @@ export class Rollouts {
     const number = index.numberOf(row.key);
     const known: Known[] = [];
     row.clash = "";
+    const successor = this.#successor(bundle);
     const cellsBefore = cells.size;
     const within = reach.of(bundle).flatMap((namespace) => this.#core.stores.inNamespace(namespace));
-    this.#dropBeyond(row, number, new Set(within.map((store) => store.index)));
+    dropBeyond(this.#core, row, new Set(within.map((store) => store.index)));
     for (const store of within) {
       const before = cells.find(store.index, number);
       const outcome: Outcome = (await generation?.outcomeFor(store)) ?? {
@@ -230,8 +239,9 @@ export class Rollouts {
       const clash = outcome.kind === "none" ? undefined : clashingBundle(this.#core, store, row.key);
       if (clash !== undefined)
         row.clash = `Cluster ${store.key} has Bundle ${clash} of the same name, which comes first; rename one of them`;
-      if (outcome.kind === "none" || clash !== undefined) {
-        if (before !== 0) this.#drop(row, store, before);
+      const isAway = successor !== undefined && isHandedOver(this.#core, store, successor);
+      if (outcome.kind === "none" || clash !== undefined || isAway) {
+        if (before !== 0) dropCell(this.#core, row, store, before);
         row.released.delete(store.index);
         continue;
       }
@@ -252,16 +262,10 @@ export class Rollouts {
     return known;
   }
 
-  /** Clusters of namespaces that a mapping no longer names. */
-  #dropBeyond(row: BundleRow, number: number, within: ReadonlySet<number>): void {
-    const { cells, stores } = this.#core;
-    for (const cell of [...cells.ofBundle(number)]) {
-      const { cluster } = cells.read(cell);
-      const store = stores.at(cluster);
-      if (within.has(cluster) || store === undefined) continue;
-      this.#drop(row, store, cell);
-      row.released.delete(cluster);
-    }
+  /** The Bundle that takes this one's place, once it is known what stores that one is for. */
+  #successor(bundle: Bundle): string | undefined {
+    const key = successorOf(bundle);
+    return key !== undefined && this.#rows.get(key)?.isLooked === true ? key : undefined;
   }
 
   /** Of Bundles of one name a store has one: who comes or goes changes who that is. */
@@ -327,25 +331,13 @@ export class Rollouts {
     return !isSame;
   }
 
-  #drop(row: BundleRow, store: StoreRow, cell: number): void {
-    const { cells } = this.#core;
-    cells.remove(cell);
-    store.fullFrom = nextRevision(this.#core, store);
-    store.status = {
-      ...store.status,
-      reports: (store.status.reports ?? []).filter((one) => one.bundle !== row.name),
-    };
-    store.connected?.tellDesired();
-    void this.#core.writeStore(store).catch(() => undefined);
-  }
-
   #remove(row: BundleRow): void {
     const { cells, stores, bundles: index } = this.#core;
     this.#looked(row);
     const number = index.find(row.key);
     for (const cell of number === undefined ? [] : [...cells.ofBundle(number)]) {
       const store = stores.at(cells.read(cell).cluster);
-      if (store !== undefined) this.#drop(row, store, cell);
+      if (store !== undefined) dropCell(this.#core, row, store, cell);
     }
     index.remove(row.key);
     this.#rows.delete(row.key);

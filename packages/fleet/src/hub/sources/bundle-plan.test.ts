@@ -110,6 +110,15 @@ for (const { name, have, known, problems, put, remove, kept } of [
     for (const { message } of problems.slice(0, 1)) assert.equal(own?.why.includes(message), true);
   });
 
+test("a bundle of the same directory under another name takes the place of the one before, and does not remove it", () => {
+  const [till, order] = [compiledOf("till"), { ...compiledOf("order"), name: "orders" }];
+  const known = [knownOf("order"), knownOf("till")];
+  const plan = planBundles(gitRepo, { bundles: [till, order], problems: [] }, known);
+  assert.deepEqual([plan.renamed, plan.remove], [[{ from: "order", to: "orders" }], []]);
+  const broken = planBundles(gitRepo, { bundles: [till, order], problems: [unreadable] }, known);
+  assert.deepEqual([broken.renamed, broken.remove], [[], []]);
+});
+
 test("a bundle of another repository is neither overwritten nor removed", () => {
   const compiled = { bundles: [compiledOf("order"), compiledOf("till")], problems: [] };
   const plan = planBundles(gitRepo, compiled, [knownOf("order", "bakery"), knownOf("oven", "bakery")]);
