@@ -7,13 +7,18 @@ export const OVERRIDES_ANNOTATION = "fleet.cortado.dev/overrides";
 export type Override = { readonly paused?: boolean };
 export type Overrides = Readonly<Record<string, Override>>;
 
+const none: Overrides = {};
+
 /** Reads the annotation; what cannot be read says nothing. */
 export function readOverrides(annotations: Readonly<Record<string, string>> | undefined): Overrides {
+  // Asked for each store and bundle at each look: nearly all have none.
+  const text = annotations?.[OVERRIDES_ANNOTATION];
+  if (text === undefined) return none;
   try {
-    const read = JSON.parse(annotations?.[OVERRIDES_ANNOTATION] ?? "{}") as unknown;
-    return typeof read === "object" && read !== null ? (read as Overrides) : {};
+    const read = JSON.parse(text) as unknown;
+    return typeof read === "object" && read !== null ? (read as Overrides) : none;
   } catch {
-    return {};
+    return none;
   }
 }
 

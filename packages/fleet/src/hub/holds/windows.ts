@@ -81,6 +81,7 @@ export class Windows {
   }
 
   of(store: string): StoreWindow {
+    if (this.#known.size === 0) return always;
     const naming = [...this.#known].filter(([, { members }]) => members.has(store));
     if (naming.length === 0) return always;
     const open = naming.filter(([, { isOpen }]) => isOpen);

@@ -96,7 +96,11 @@ export class Doors {
     const cluster = await this.#clusterFor(namespace, wanted);
     const days = this.#core.options.certificateDays;
     const certificate = await this.#core.ports.issue({ publicKey, cluster, days });
-    await noteRegistration(this.#core, cluster, wanted);
+    // For people to read: the store need not wait for it.
+    noteRegistration(this.#core, cluster, wanted).catch((error: unknown) => {
+      if (!this.#core.signal.aborted)
+        this.#core.ports.log.warn("a registration is not written down", { cluster, error });
+    });
     this.#core.ports.log.info("store is registered", { cluster: `${cluster.namespace}/${cluster.name}` });
     return { cluster, certificate };
   }
