@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { stockClient } from "../clients/clients.ts";
 import { until } from "./demo-world.ts";
 import { HubProcesses } from "./hub-processes.ts";
 
 // `cortado fleet agent --kubeconfig` beside a Kubernetes that has no hub, a hub process, and everything steered by `cortado fleet` and
 // stock kubectl.
 let all: HubProcesses;
+let seed = "";
 const folder = (): string => join(all.folder, "shop");
 
 const settings = `defaultNamespace: shop
@@ -34,6 +37,7 @@ function write(files: Readonly<Record<string, string>>): void {
     writeFileSync(join(folder(), name), text);
 }
 
+const tools = (): readonly string[] => ["--kubectl", all.kubectl, "--helm", stockClient("helm")];
 const hub = (): readonly string[] => ["--kubeconfig", all.config("hub")];
 
 async function fleet(...words: readonly string[]): Promise<string> {
@@ -57,7 +61,10 @@ function startAgent(token: string): void {
 }
 
 before(async () => {
-  all = await HubProcesses.start("--offline-after", "5");
+  seed = mkdtempSync(join(tmpdir(), "cortado-seed-"));
+  writeFileSync(join(seed, "fleet.yaml"), "defaultNamespace: menu\n");
+  writeFileSync(join(seed, "menu.yaml"), map("menu", "1"));
+  all = await HubProcesses.start("--offline-after", "5", "--seed-repository", seed);
   await all.startCluster("foreign");
   startAgent(await all.token());
   await until(
@@ -72,6 +79,7 @@ before(async () => {
 
 after(async () => {
   await all[Symbol.asyncDispose]();
+  rmSync(seed, { recursive: true, force: true });
 });
 
 test("a folder is applied to the hub and runs in the foreign cluster; target and diff say what they see there", async () => {
@@ -174,6 +182,43 @@ test("a release that never gets ready is told in describe, and abort brings the 
   const described = await all.told("hub", "describe", "bundle", "shop-till", "-n", "fleet-default");
   assert.match(described, /Type: +RolledOut/);
   assert.match(described, /RolloutAborted .*generation 3 was given up; stores go back to 2/);
+});
+
+test("diff and target compare a working copy with what the hub's stores may run", async () => {
+  const password = readFileSync(join(all.folder, "hub", "server", "hub-password"), "utf8");
+  const targets = "[{ clusterSelector: { matchLabels: { kind: foreign } } }]";
+  await all.apply(
+    "hub",
+    `apiVersion: v1
+kind: Secret
+metadata: { name: own-git, namespace: fleet-default }
+stringData: { username: admin, password: ${password} }
+---
+apiVersion: fleet.cattle.io/v1alpha1
+kind: GitRepo
+metadata: { name: menu, namespace: fleet-default }
+spec: { repo: ${all.url}/git/coffee-shop.git, branch: main, clientSecretName: own-git, insecureSkipTLSVerify: true, targets: ${targets} }
+`,
+  );
+  const menu = ["get", "configmap", "menu", "-n", "menu", "-o", "jsonpath={.data.value}"];
+  await until("the menu", async () => (await all.ask("foreign", ...menu)).out === "1", 30_000);
+  const words = [seed, ...hub(), ...tools()];
+  await until(
+    "its view",
+    async () => (await fleet("diff", ...words)) === "nothing changes in any cluster\n",
+    30_000,
+  );
+  writeFileSync(join(seed, "menu.yaml"), map("menu", "2"));
+  assert.equal(
+    await fleet("diff", ...words),
+    'menu  1 cluster: fleet-default/foreign\n  ~ ConfigMap menu\n      data.value: "1" -> "2"\n',
+  );
+  assert.match(
+    await fleet("target", seed, ...hub()),
+    /^fleet-default\/foreign\n {2}gets {5}menu {2}by target /,
+  );
+  await all.told("hub", "delete", "gitrepo", "menu", "-n", "fleet-default");
+  await until("the menu to go", async () => (await all.ask("foreign", ...menu)).code !== 0, 30_000);
 });
 
 test("uninstall keeps what runs, and leaves nothing of ours; the hub says so, too", async () => {
