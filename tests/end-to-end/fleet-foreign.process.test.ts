@@ -226,8 +226,24 @@ test("uninstall keeps what runs, and leaves nothing of ours; the hub says so, to
   await until("a pod", async () => (await all.ask("foreign", ...pods)).out !== "", 30_000);
   const pod = await all.told("foreign", ...pods);
   await all.end("agent", "SIGTERM");
+  // As if it had run as a Deployment: what `install` prints is taken by the API server as it is, and goes again.
+  const image = ["--image", "cortado:1", "--hub", all.url, "--hub-token", "K10x::fleet:y"];
+  await all.apply("foreign", await fleet("agent", "install", ...image, "--name", "foreign"));
+  const running = [
+    "get",
+    "deployment",
+    "cortado-fleet-agent",
+    "-n",
+    "cattle-fleet-system",
+    "-o",
+    "jsonpath={.status.readyReplicas}",
+  ];
+  await until("the agent's pod", async () => (await all.ask("foreign", ...running)).out === "1", 30_000);
   const said = await fleet("agent", "uninstall", "--kubeconfig", all.config("foreign"));
+  assert.match(said, /the agent's Deployment cattle-fleet-system\/cortado-fleet-agent is removed/);
   assert.match(said, /2 objects of 1 bundles stay/);
+  const rights = await all.told("foreign", "get", "clusterrolebindings", "-o", "name");
+  assert.doesNotMatch(rights, /cortado-fleet-agent/);
   assert.match(said, /namespace cattle-fleet-system is removed/);
   assert.equal(await all.told("foreign", ...pods), pod, "the pod is the same one");
   const kept = await all.told("foreign", "get", "configmap,deployment", "-n", "shop", "-o", "yaml");
