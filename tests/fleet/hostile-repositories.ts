@@ -269,7 +269,7 @@ export const hostileCases: readonly HostileCase[] = [
       all.files(name, {
         "fleet.yaml": targets,
         "Chart.yaml": chart("bomb"),
-        "templates/a.yaml": `${map("a")}data: {x: '{{ repeat 200000000 "x" }}'}\n`,
+        "templates/a.yaml": `${map("a")}data: {x: '{{ repeat 30000000 "x" }}'}\n`,
       }),
     says: /helm/,
   },

@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { GitServer } from "@cortado/fleet/git/server";
 import { nodeListener } from "@cortado/std/node/http";
 import { silentLog } from "@cortado/std/testing/silent-log";
+import { run } from "../clients/clients.ts";
 import { until } from "../end-to-end/demo-world.ts";
 import { HubProcesses } from "../end-to-end/hub-processes.ts";
 import { HostileRepositories, hostileCases } from "./hostile-repositories.ts";
@@ -118,6 +119,12 @@ test("every hostile repository is told by name, the hub stays small, and others 
     join(made.folder, "good.git"),
     "main",
   ]);
+  const push = { ref: "refs/heads/main", after: next, repository: { html_url: `${base}/good.git` } };
+  const words = ["-sk", "-H", "x-github-event: push", "-d", JSON.stringify(push), `${hub.url}/webhook`];
+  assert.match(
+    (await run("curl", words)).out,
+    /"gitRepos": ?1.*anybody may send this webhook, at a low rate/s,
+  );
   await until(
     "the good one to be followed",
     async () =>
