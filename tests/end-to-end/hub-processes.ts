@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "@cortado/demo/doors";
@@ -19,6 +19,7 @@ export class HubProcesses implements AsyncDisposable {
 
   private constructor(ports: readonly number[]) {
     this.#ports = ports;
+    mkdirSync(join(this.folder, "tmp"));
   }
 
   /** A hub that answers; `more` are words of `cortado hub`. */
@@ -58,7 +59,8 @@ export class HubProcesses implements AsyncDisposable {
     const log = openSync(join(this.folder, `${name}.log`), "a");
     const child = spawn(process.execPath, [program, ...words], {
       stdio: ["ignore", log, log],
-      env: { ...process.env, ...env },
+      // What a killed process leaves in its temporary folder goes with ours.
+      env: { ...process.env, TMPDIR: join(this.folder, "tmp"), ...env },
     });
     closeSync(log);
     this.#running.set(name, child);
