@@ -1,4 +1,4 @@
-// Measures what the README promises: npm run bench -- [idle] [demo] [store] [stall] [lines] [box512] [--idle-minutes N]
+// Measures what the README promises: npm run bench -- [idle] [demo] [store] [stall] [lines] [box512] [mqtt] [--idle-minutes N]
 import { execFileSync } from "node:child_process";
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { join } from "node:path";
@@ -6,12 +6,13 @@ import { parseArgs } from "node:util";
 import { whyNoBoxes } from "../tests/end-to-end/demo-world.ts";
 import { benchBox512, benchDemo } from "./bench/demo.ts";
 import { benchLines } from "./bench/lines.ts";
+import { benchMqtt } from "./bench/mqtt.ts";
 import { sectionText, writeReport, type Section } from "./bench/report.ts";
 import { benchStall } from "./bench/stall.ts";
 import { benchStore } from "./bench/store.ts";
 
 const top = join(import.meta.dirname, "..");
-const all = ["idle", "demo", "store", "stall", "lines", "box512"] as const;
+const all = ["idle", "demo", "store", "stall", "lines", "box512", "mqtt"] as const;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { "idle-minutes": { type: "string", default: "10" } },
@@ -28,6 +29,7 @@ const add = (more: readonly Section[]): void => {
 if (wants("lines")) add([benchLines(top)]);
 if (wants("store")) add([await benchStore()]);
 if (wants("stall")) add([await benchStall()]);
+if (wants("mqtt")) add(await benchMqtt());
 const parts = (["idle", "demo"] as const).filter(wants);
 if (parts.length > 0 || wants("box512")) {
   const missing = await whyNoBoxes();

@@ -44,7 +44,7 @@ const debianLists = {
     "libpython3-stdlib",
     "git",
   ],
-  debianTest: ["mosquitto-clients", "openssh-client", "curl", "e2fsprogs"],
+  debianTest: ["mosquitto-clients", "openssh-client", "openssh-server", "curl", "e2fsprogs"],
   debianCi: ["mosquitto", "chromium", "fonts-dejavu-core", "qemu-system-x86"],
   debianBench: ["etcd-server", "mosquitto"],
 };

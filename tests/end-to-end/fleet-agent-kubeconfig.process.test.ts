@@ -143,6 +143,21 @@ test("beside a Kubernetes the hub's people reach its API with the agent's creden
   assert.match(refused, /^HTTP\/1\.1 401 /);
 });
 
+test("a deletion carries its options, and the connection is good for the next request", async () => {
+  await using cluster = await openLoopback();
+  await using stack = new AsyncDisposableStack();
+  const client = newClient(stack.use(httpTransport(await readKubeconfig(cluster.kubeconfig))));
+  const namespace = "default";
+  for (let turn = 0; turn < 5; turn += 1) {
+    const made = await client.create(configMaps, { metadata: { name: "one", namespace } }, { signal });
+    const where = { name: "one", namespace, signal };
+    const preconditions = { uid: `not-${made.metadata.uid}` };
+    await assert.rejects(client.delete(configMaps, { ...where, preconditions }), { reason: "Conflict" });
+    await client.delete(configMaps, { ...where, preconditions: { uid: made.metadata.uid } });
+    await assert.rejects(client.get(configMaps, where), { reason: "NotFound" });
+  }
+});
+
 test("a kubeconfig that cannot be used says what it has and what to do", async () => {
   const folder = mkdtempSync(join(tmpdir(), "config-"));
   using _folder = { [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };

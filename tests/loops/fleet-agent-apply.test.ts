@@ -191,6 +191,28 @@ test("a namespace that is forced takes every object, and refuses those of the cl
     await assert.rejects(apply(world, bundle(objects, { options })), { message });
 });
 
+test("what rules say of namespaces is heeded here: one that may not be made, and one whose labels are not those", async () => {
+  await using world = await start();
+  const options = { namespace: "forced", createNamespace: false as const };
+  await assert.rejects(apply(world, bundle([configMap("one")], { options })), {
+    message: /namespace forced is not there, and a Policy forbids to create it; create it in this cluster/,
+  });
+  await ensureNamespace(world.client, "forced", world.signal);
+  await apply(world, bundle([configMap("one")], { options }));
+  assert.deepEqual(await names(world, "forced"), ["one"]);
+  const selecting = {
+    namespace: "forced",
+    allowedTargetNamespaceSelector: { matchLabels: { team: "coffee" } },
+  };
+  await assert.rejects(apply(world, bundle([configMap("two")], { options: selecting })), {
+    message: /namespace forced does not have the labels that GitRepoRestriction/,
+  });
+  const body = { metadata: { labels: { team: "coffee" } } };
+  await world.client.patch(types.namespaces, { name: "forced", type: "merge", body, signal: world.signal });
+  await apply(world, bundle([configMap("two")], { options: selecting }));
+  assert.deepEqual(await names(world, "forced"), ["two"]);
+});
+
 test("what belongs to another is refused, unless it may be taken; what was there before is never deleted", async () => {
   await using world = await start();
   await apply(world, bundle([configMap("one")]));

@@ -7,7 +7,7 @@ import { chooseCommit, type Git } from "@cortado/fleet/git";
 import { followRepositories, type Repositories } from "@cortado/fleet/git/repositories";
 import { applyCompiled } from "@cortado/fleet/hub/apply-compiled";
 import { openBlobs } from "@cortado/fleet/hub/blobs";
-import { bundles, gitRepos, type GitRepo } from "@cortado/kinds/fleet";
+import { bundles, fleetPolicies, gitRepoRestrictions, gitRepos, type GitRepo } from "@cortado/kinds/fleet";
 import { namespaces, secrets } from "@cortado/kinds/resources";
 import { StatusError } from "@cortado/std/status";
 import { MemoryFiles } from "@cortado/std/testing/memory-files";
@@ -95,6 +95,8 @@ async function settled({ loops, repositories }: World): Promise<void> {
   }
 }
 
+const well = { GitPolling: "True", Accepted: "True", Stalled: "False", Reconciling: "False" };
+
 async function names({ client, loops }: World): Promise<readonly string[]> {
   const { items } = await client.list(bundles, { namespace, signal: loops.signal });
   return items.map(({ metadata }) => metadata.name).toSorted();
@@ -133,7 +135,7 @@ test("a commit becomes bundles; a push that is told is there at once, others wit
     assert.equal(repo.status?.commit, second);
     assert.equal(repo.status?.webhookCommit, second);
     assert.notEqual(first, second);
-    assert.deepEqual(await conditionsOf(world), { GitPolling: "True", Accepted: "True", Stalled: "False" });
+    assert.deepEqual(await conditionsOf(world), well);
   }));
 
 test("a broken commit, a missing branch and a dead remote change nothing that runs, and say why", () =>
@@ -164,7 +166,7 @@ test("a broken commit, a missing branch and a dead remote change nothing that ru
     git.push("main", till);
     await wake();
     assert.deepEqual(await names(world), ["shop-till"], "what the repository no longer has goes");
-    assert.deepEqual(await conditionsOf(world), { GitPolling: "True", Accepted: "True", Stalled: "False" });
+    assert.deepEqual(await conditionsOf(world), well);
   }));
 
 test("an interval that is none is told, and the repository is followed once it is one", () =>
@@ -224,3 +226,47 @@ test("credentials come from the Secret that is named; a quiet remote costs no wr
     },
     { clientSecretName: "login" },
   ));
+
+test("a GitRepoRestriction refuses a GitRepo by name, and nothing that runs is lost; lifted, it goes on", () =>
+  withRepository(async (world) => {
+    const { git, client, loops, repositories } = world;
+    git.push("main", order);
+    repositories.wake(url);
+    await settled(world);
+    assert.deepEqual(await names(world), ["shop-order"]);
+    const metadata = { namespace, name: "only-ours" };
+    const rule = { metadata, allowedRepoPatterns: ["^https://ours\\.example/"] };
+    await client.create(gitRepoRestrictions, rule, { signal: loops.signal });
+    git.push("main", { ...order, ...till });
+    repositories.wake(url);
+    await settled(world);
+    const refused = await conditionsOf(world);
+    assert.match(
+      refused["Accepted"] ?? "",
+      /^False spec\.repo .* is not allowed: GitRepoRestriction only-ours allows/,
+    );
+    assert.match(refused["Stalled"] ?? "", /^True/);
+    assert.deepEqual(await names(world), ["shop-order"]);
+    await client.delete(gitRepoRestrictions, { ...metadata, signal: loops.signal });
+    await settled(world);
+    assert.deepEqual(await names(world), ["shop-order", "shop-till"]);
+    assert.deepEqual(await conditionsOf(world), well);
+  }));
+
+test("a default of a Policy is filled in, and a change of it is applied with the same commit", () =>
+  withRepository(async (world) => {
+    const { git, client, loops, repositories } = world;
+    const account = async (): Promise<unknown> =>
+      (await client.get(bundles, { namespace, name: "shop-order", signal: loops.signal })).spec?.[
+        "serviceAccount"
+      ];
+    git.push("main", order);
+    repositories.wake(url);
+    await settled(world);
+    assert.equal(await account(), undefined);
+    const metadata = { namespace, name: "accounts" };
+    const gitRepo = { defaultServiceAccount: "deployer" };
+    await client.create(fleetPolicies, { metadata, gitRepo }, { signal: loops.signal });
+    await settled(world);
+    assert.equal(await account(), "deployer");
+  }));

@@ -29,8 +29,10 @@ export class LoopWorld implements AsyncDisposable {
     this.#stack = stack;
   }
 
-  static async start(options: { readonly seed?: number; readonly nodes?: number } = {}): Promise<LoopWorld> {
-    const clock = new HeldClock();
+  static async start(
+    options: { readonly seed?: number; readonly nodes?: number; readonly clock?: HeldClock } = {},
+  ): Promise<LoopWorld> {
+    const clock = options.clock ?? new HeldClock();
     const random = seededRandom(options.seed ?? 7);
     const log = silentLog;
     const metrics = newMetrics();

@@ -21,6 +21,14 @@ function fakeRoles(): {
     asked.push({ role, with: words });
     return Promise.resolve();
   };
+  const report = (role: string) => (query: unknown) => {
+    asked.push({ role, with: query });
+    return Promise.resolve({ text: "told\n", isWell: true });
+  };
+  const tell = (role: string) => (words: unknown) => {
+    asked.push({ role, with: words });
+    return Promise.resolve("told\n");
+  };
   const roles: CliRoles = {
     version: "cortado 0.1.0",
     out: (text) => void (out += text),
@@ -45,9 +53,15 @@ function fakeRoles(): {
       asked.push({ role: "validateFleet", with: query });
       return Promise.resolve({ text: "told\n", isWell: query.folder !== "bad" });
     },
-    planFleet: (query) => {
-      asked.push({ role: "planFleet", with: query });
-      return Promise.resolve({ text: "told\n", isWell: true });
+    planFleet: report("planFleet"),
+    targetFleet: report("targetFleet"),
+    diffFleet: report("diffFleet"),
+    applyFleet: report("applyFleet"),
+    steerRollout: tell("rollout"),
+    removeFleetAgent: tell("fleet agent uninstall"),
+    fleetAgentManifest: (words) => {
+      asked.push({ role: "fleet agent install", with: words });
+      return "kind: Deployment\n";
     },
     demoFolder: "/here/.cortado",
   };
@@ -65,8 +79,15 @@ test("help teaches, and changes only on purpose", async () => {
     ["fleet", "--help"],
     ["fleet", "validate", "--help"],
     ["fleet", "plan", "--help"],
+    ["fleet", "target", "--help"],
+    ["fleet", "diff", "--help"],
+    ["fleet", "apply", "--help"],
+    ["fleet", "rollout", "--help"],
+    ["fleet", "rollout", "abort", "--help"],
     ["token", "--help"],
     ["fleet", "agent", "--help"],
+    ["fleet", "agent", "install", "--help"],
+    ["fleet", "agent", "uninstall", "--help"],
   ]) {
     const { roles, said } = fakeRoles();
     assert.equal(await runCli(words, roles), 0);
@@ -127,6 +148,48 @@ for (const { words, role, given } of [
     },
   },
   {
+    words: ["fleet", "rollout", "promote", "shop-till", "--kubeconfig", "k"],
+    role: "rollout",
+    given: { action: "promote", bundle: "shop-till", kubeconfig: "k", namespace: "fleet-default" },
+  },
+  {
+    words: ["fleet", "apply", "shop", "here", "-o", "-", "-n", "stores"],
+    role: "applyFleet",
+    given: {
+      name: "shop",
+      folder: "here",
+      gitRepo: undefined,
+      strict: false,
+      namespace: "stores",
+      output: "-",
+      hub: undefined,
+    },
+  },
+  {
+    words: ["fleet", "target", "here", "--kubeconfig", "k"],
+    role: "targetFleet",
+    given: {
+      folder: "here",
+      gitRepo: undefined,
+      strict: false,
+      clusters: undefined,
+      hub: { kubeconfig: "k", context: undefined, namespace: "fleet-default" },
+    },
+  },
+  {
+    words: ["fleet", "agent", "uninstall", "--kubeconfig", "k"],
+    role: "fleet agent uninstall",
+    given: { kubeconfig: "k" },
+  },
+  {
+    words: [
+      ...["fleet", "agent", "install", "--image", "i", "--hub", "https://hub:1"],
+      ...["--hub-token", "t", "--label", "a=b"],
+    ],
+    role: "fleet agent install",
+    given: { image: "i", hub: "https://hub:1", token: "t", labels: { a: "b" } },
+  },
+  {
     words: ["kubectl", "get", "pods", "-A"],
     role: "kubectl",
     given: { kubeconfig: undefined, words: ["get", "pods", "-A"] },
@@ -139,7 +202,19 @@ for (const { words, role, given } of [
   });
 
 for (const { words, code, says } of [
-  { words: ["fleet", "agent", "--kubeconfig", "k"], code: 2, says: /required option '--hub <url>'/ },
+  { words: ["fleet", "agent", "--kubeconfig", "k"], code: 1, says: /required option '--hub <url>'/ },
+  { words: ["fleet", "agent", "uninstall"], code: 2, says: /required option '--kubeconfig <file>'/ },
+  { words: ["fleet", "target", "here"], code: 1, says: /give --clusters FILE, or --kubeconfig of a hub/ },
+  {
+    words: ["fleet", "diff", "here", "--clusters", "c"],
+    code: 1,
+    says: /nothing to compare with; give --against, --against-commit, or --kubeconfig/,
+  },
+  {
+    words: ["fleet", "apply", "shop", "here"],
+    code: 1,
+    says: /give --kubeconfig of a hub, or -o - to print the Bundles/,
+  },
   {
     words: ["fleet", "agent", "--kubeconfig", "k", "--hub", "h", "--label", "x"],
     code: 1,

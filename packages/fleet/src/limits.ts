@@ -6,6 +6,10 @@ export const FILE_BYTES_MAX: number = 16 * 1024 * 1024;
 /** fleet.yaml, .fleetignore and values files: they are read whole and parsed on the hub's own loop. */
 export const SETTINGS_BYTES_MAX: number = 1024 * 1024;
 
+/** A file of manifests, and objects of a bundle: they are parsed on the hub's own loop, 2 MB a second when objects are small. */
+export const MANIFEST_BYTES_MAX: number = 8 * 1024 * 1024;
+export const BUNDLE_OBJECTS_MAX = 5_000;
+
 /** All files of one bundle. Fleet's wall is 1 MB; ours only keeps the hub's memory bounded. */
 export const BUNDLE_BYTES_MAX: number = 64 * 1024 * 1024;
 export const BUNDLE_FILES_MAX = 5_000;
@@ -32,7 +36,7 @@ export const LITERAL_DEPTH_MAX = 50;
 
 /** Helm and kubectl: how long one run may take and what it may say. */
 export const RENDER_MS_MAX = 60_000;
-export const RENDER_BYTES_MAX: number = 64 * 1024 * 1024;
+export const RENDER_BYTES_MAX: number = 16 * 1024 * 1024;
 /** Address space of one run, KiB: a template that builds a string without end ends there, and not the hub. */
 export const RENDER_SPACE_KIB = 4_000_000;
 

@@ -147,7 +147,12 @@ export type ClusterReport = {
 };
 
 export type Cluster = Kept<"Cluster"> & {
-  spec?: { paused?: boolean; clientID?: string; templateValues?: Record<string, unknown> };
+  spec?: {
+    paused?: boolean;
+    clientID?: string;
+    kubeConfigSecret?: string;
+    templateValues?: Record<string, unknown>;
+  };
   status?: {
     conditions?: FleetCondition[];
     namespace?: string;
@@ -156,6 +161,9 @@ export type Cluster = Kept<"Cluster"> & {
     readyGitRepos?: number;
     desiredReadyGitRepos?: number;
     display?: { readyBundles?: string; state?: string };
+    /** Whether a Schedule names it, and whether its window is open. */
+    scheduled?: boolean;
+    activeSchedule?: boolean;
     agent?: { lastSeen?: string; namespace?: string; version?: string; kubernetes?: string };
     index?: number;
     publicKey?: string;
@@ -221,6 +229,21 @@ export type FleetPolicy = Kept<"Policy"> & {
   helmOp?: Record<string, unknown>;
 };
 
+export type FleetSchedule = Kept<"Schedule"> & {
+  spec?: {
+    schedule?: string;
+    duration?: string;
+    location?: string;
+    targets?: { clusters?: ClusterSelection[] };
+  };
+  status?: {
+    active?: boolean;
+    nextStartTime?: string;
+    matchingClusters?: string[];
+    conditions?: FleetCondition[];
+  };
+};
+
 /** A kind of which only the conditions are ours to write. */
 export type Unserved<Kind extends string> = Kept<Kind> & { status?: { conditions?: FleetCondition[] } };
 
@@ -254,6 +277,6 @@ export const gitRepoRestrictions: ResourceType<GitRepoRestriction> = resource(
   "GitRepoRestriction",
 );
 export const fleetPolicies: ResourceType<FleetPolicy> = resource("policies", "Policy");
-export const schedules: ResourceType<Unserved<"Schedule">> = resource("schedules", "Schedule");
+export const schedules: ResourceType<FleetSchedule> = resource("schedules", "Schedule");
 export const imageScans: ResourceType<Unserved<"ImageScan">> = resource("imagescans", "ImageScan");
 export const helmOps: ResourceType<Unserved<"HelmOp">> = resource("helmops", "HelmOp");

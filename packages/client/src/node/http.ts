@@ -26,12 +26,14 @@ export function httpTransport(options: HttpTransportOptions): Transport & Dispos
     const query = new URLSearchParams(request.query).toString();
     const url = new URL(`${options.server}${request.path}${query === "" ? "" : `?${query}`}`);
     const body = request.body === undefined ? undefined : JSON.stringify(request.body);
+    // Node says no length of the body of a DELETE: what follows on the connection would be taken for a request.
+    const length = body === undefined ? {} : { "content-length": Buffer.byteLength(body) };
     const contentType =
       body === undefined ? {} : { "content-type": request.contentType ?? "application/json" };
     const init: RequestOptions = {
       agent,
       method: request.method,
-      headers: { accept: "application/json", ...headers, ...contentType },
+      headers: { accept: "application/json", ...headers, ...contentType, ...length },
       signal: request.signal,
     };
     return new Promise((resolve, reject) => {

@@ -179,8 +179,19 @@ export class BundleWork {
     }
   }
 
+  /** Whether another bundle is to take over what this one has, and has not yet: until then nothing is deleted. */
+  #isAwaited(name: string): boolean {
+    return [...this.#jobs.values()].some(
+      ({ wanted, record }) =>
+        wanted?.kind === "bundle" &&
+        wanted.bundle.replaces?.includes(name) === true &&
+        record?.appliedId !== wanted.bundle.deploymentId,
+    );
+  }
+
   async #remove(job: Job, keepResources: boolean): Promise<Outcome> {
     const { signal } = this.#options;
+    if (this.#isAwaited(job.name)) return again(limits.HANDOVER_MS);
     // Whose rights applied it is not known any more: the agent's own take it away, and only what the record names.
     await removeBundle({ name: job.name, keepResources }, this.#portsFor(undefined), { signal });
     job.record = undefined;
@@ -218,7 +229,8 @@ export class BundleWork {
     const { name, deploymentId, forceSyncGeneration, options } = bundle;
     const ports = this.#portsFor(await this.#account(options.serviceAccount));
     const { signal } = this.#options;
-    const work = { name, deploymentId, forceSyncGeneration, options, objects };
+    const { replaces = [] } = bundle;
+    const work = { name, deploymentId, forceSyncGeneration, options, objects, replaces };
     const { record, placed } = await applyBundle(work, ports, { signal });
     job.record = record;
     this.#options.ports.log.info("bundle is applied", { bundle: name, deploymentId });

@@ -71,3 +71,8 @@ export const ANSWER_BYTES_MAX: number = 1024 * 1024;
 /** Bytes on their way out before a sender waits, and read ahead before the hub waits. */
 export const SEND_BYTES_MAX: number = 256 * 1024;
 export const INBOX_BYTES_MAX: number = 4 * 1024 * 1024;
+/** How long an uninstall waits for the agent's own pod to end (its grace is 30 s), and how often it looks. */
+export const ENDED_MS_MAX = 60_000;
+export const ENDED_LOOK_MS = 500;
+/** How often a bundle that another one replaces looks whether it may go. */
+export const HANDOVER_MS = 1_000;

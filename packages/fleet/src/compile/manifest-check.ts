@@ -1,6 +1,7 @@
 import { StatusError } from "@cortado/std/status";
 import { parseYamlDocuments } from "@cortado/wire/yaml";
 import type { BundleFile, BundleOptions } from "./bundle.ts";
+import { BUNDLE_OBJECTS_MAX, MANIFEST_BYTES_MAX } from "../limits.ts";
 import { contentKind } from "./content-kind.ts";
 import { atItsPlace, decodeText } from "./fleet-yaml/fleet-yaml.ts";
 import { rawFiles } from "./render/raw-files.ts";
@@ -37,9 +38,26 @@ export function checkManifests(
   return warnings;
 }
 
+/** Before it is parsed, which nobody else could do anything during. */
+function checkSize(path: string, content: Uint8Array): void {
+  const most = MANIFEST_BYTES_MAX;
+  if (content.byteLength > most && !path.startsWith("the output of "))
+    throw new StatusError(
+      "Invalid",
+      `${path} has ${content.byteLength} bytes, and a file of manifests has ${most} at most; make several of it`,
+    );
+}
+
 /** The documents of a file. @throws StatusError "Invalid" with its place */
 export function parseManifest(path: string, content: Uint8Array): ReturnType<typeof parseYamlDocuments> {
+  checkSize(path, content);
   const text = decodeText(path, content);
+  const parts = text.match(/^---(?=\s|$)/gm)?.length ?? 0;
+  if (parts > BUNDLE_OBJECTS_MAX)
+    throw new StatusError(
+      "Invalid",
+      `${path} has ${parts} documents, and ${BUNDLE_OBJECTS_MAX} objects are the most of a bundle; make several bundles of it`,
+    );
   try {
     return parseYamlDocuments(text);
   } catch (error) {

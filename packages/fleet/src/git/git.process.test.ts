@@ -131,6 +131,47 @@ test("submodules are brought with it, and one that leads onto the hub's disk is 
   );
 });
 
+test("a login is not told to the host of a submodule, and none to whoever redirects", async () => {
+  const heard: (string | undefined)[] = [];
+  const thief = createServer((request, response) => {
+    heard.push(request.headers.authorization);
+    response.writeHead(401, { "www-authenticate": 'Basic realm="more"' }).end();
+  });
+  await new Promise<void>((resolve) => thief.listen(0, "127.0.0.1", resolve));
+  const other = `http://127.0.0.1:${(thief.address() as AddressInfo).port}`;
+  try {
+    const at = await clone("shop.git", "leaky");
+    const head = await stock(at, "rev-parse", "HEAD");
+    writeFileSync(join(at, ".gitmodules"), `[submodule "x"]\npath = x\nurl = ${other}/x.git\n`);
+    await stock(at, "add", ".gitmodules");
+    await stock(at, "update-index", "--add", "--cacheinfo", `160000,${head},x`);
+    await stock(at, "commit", "--quiet", "-m", "A thief");
+    await stock(at, "push", "--quiet", "origin", "HEAD:refs/heads/leaky");
+    const login = { kind: "password", username: "me", password: "hidden" } as const;
+    const remote = { url: `${base}/shop.git`, login };
+    const commit = await git.look(remote, { branch: "leaky" }, { signal });
+    await assert.rejects(git.bring(remote, commit, { signal }), (error: Error) => {
+      assert.match(error.message, new RegExp(other.replaceAll(".", "\\.")));
+      return true;
+    });
+    assert.ok(heard.length > 0, "it was asked");
+    await assert.rejects(git.look({ url: `${other}/y.git`, login }, { branch: "main" }, { signal }), /./);
+    const [words] = heard.filter((one) => one !== undefined);
+    assert.equal(
+      Buffer.from(words?.slice("Basic ".length) ?? "", "base64").toString(),
+      "me:hidden",
+      "its own remote is told",
+    );
+    assert.ok(
+      heard.slice(0, 2).every((one) => one === undefined),
+      "the submodule's host heard nothing",
+    );
+  } finally {
+    thief.closeAllConnections();
+    await new Promise((resolve) => thief.close(resolve));
+  }
+});
+
 test("a commit must be signed by one who may, when that is asked", async () => {
   const at = await clone("shop.git", "signed");
   await exec("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, "key")]);

@@ -25,3 +25,6 @@ export const POLL_JITTER = 0.1;
 export const REPOSITORIES_AT_ONCE = 4;
 /** Two writers of one status: each gives way at most so often. */
 export const STATUS_ATTEMPTS_MAX = 5;
+/** Webhooks whose sender proves nothing, in a minute: more are told to come later (429). */
+export const UNSIGNED_WAKES_MAX = 30;
+export const UNSIGNED_WAKES_MS = 60_000;

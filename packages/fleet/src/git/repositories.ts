@@ -1,15 +1,16 @@
 import type { Client, Stored } from "@cortado/client";
 import { keyOf, splitKey, startInformer, type Informer, type Key } from "@cortado/client/informer";
 import { again, done, startLoop, type Loop, type LoopMetrics, type Outcome } from "@cortado/client/loop";
-import { bundles, gitRepos, type FleetCondition, type GitRepo } from "@cortado/kinds/fleet";
-import type { ResourceType } from "@cortado/kinds/resources";
-import { toTime, type Clock } from "@cortado/std/clock";
+import { bundles, gitRepos, type GitRepo } from "@cortado/kinds/fleet";
+import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
 import { hasReason, messageOf, StatusError } from "@cortado/std/status";
 import type { Compiled, CompileOptions, SourceTree } from "../compile/bundle.ts";
+import { withCharts, type ChartFetcher } from "../compile/charts/charts.ts";
 import type { Applied, ClusterKey } from "../hub/ports.ts";
 import { REPO_LABEL } from "../hub/sources/bundle-plan.ts";
+import type { ChartLogin } from "./chart-login.ts";
 import type { Git, GitCommit, GitRemote } from "./git.ts";
 import {
   POLL_JITTER,
@@ -17,9 +18,12 @@ import {
   POLL_MS_MIN,
   POLL_MS_WITH_WEBHOOK,
   REPOSITORIES_AT_ONCE,
-  STATUS_ATTEMPTS_MAX,
 } from "./limits.ts";
-import { readLogin, readSigners } from "./repository-secrets.ts";
+import { followRules, type RuleBook } from "../rules/follow-rules.ts";
+import { restrictRepo } from "../rules/rules.ts";
+import { tellRepository, type Found } from "./repository-status.ts";
+import { compileOptions } from "./repository-options.ts";
+import { readChartLogin, readLogin, readSigners } from "./repository-secrets.ts";
 import { parseDuration } from "./duration.ts";
 import { isSameRepository, type Push } from "./webhooks.ts";
 
@@ -27,6 +31,14 @@ export type RepositoryPorts = {
   readonly client: Client;
   readonly git: Git;
   readonly compile: (tree: SourceTree, options: CompileOptions) => Promise<Compiled>;
+  /** Brings charts from elsewhere; absent: what names one is a problem when it is rendered. */
+  readonly charts?: (of: {
+    /** Key of the GitRepo and how often it was asked for anew. */
+    readonly repo: string;
+    readonly commit: string;
+    readonly loginFor: (address: string) => ChartLogin | undefined;
+    readonly signal: AbortSignal;
+  }) => ChartFetcher;
   readonly apply: (gitRepo: ClusterKey, compiled: Compiled, commit: string) => Promise<Applied>;
   readonly clock: Clock;
   readonly random: Random;
@@ -39,8 +51,10 @@ export type RepositoryPorts = {
 
 export interface Repositories {
   readonly synced: Promise<void>;
-  /** A push was told: who follows that branch looks now. Answers how many do. */
-  pushed(push: Push): number;
+  /** Secrets of GitRepos that follow a push, as `namespace/name`; empty for one that names none of its own. */
+  secretsFor(push: Push): readonly string[];
+  /** A push was told: who follows that branch, and has this secret where one is given, looks now. Answers how many do. */
+  pushed(push: Push, secret?: string): number;
   /** Looks now at every GitRepo whose address is this one. */
   wake(url: string): number;
   /** Resolves when no round runs. */
@@ -48,19 +62,22 @@ export interface Repositories {
 }
 
 /** What was last applied of a GitRepo; forgotten by a restart, and then applied once more, which changes nothing. */
-type Seen = { readonly commit: string; readonly generation: number };
+type Seen = { readonly commit: string; readonly wish: string };
 
 /** Follows GitRepos: looks at their remote, compiles a new commit, and has its bundles applied. A problem changes nothing that runs. */
 export function followRepositories(ports: RepositoryPorts): Repositories {
   const { client, clock, log, signal, loopMetrics } = ports;
   const informer = startInformer(client, gitRepos, { clock, log, signal });
-  const rounds = new Rounds(ports, informer);
+  const rules = followRules({ client, clock, log, signal });
+  const rounds = new Rounds(ports, informer, rules);
+  const ready = Promise.all([informer.synced, rules.synced]).then(() => undefined);
+  ready.catch(() => undefined);
   const loop = startLoop({
     name: "gitrepo",
     reconcile: (key) => rounds.round(key),
     keys: () => [...informer.list()].map(keyOf),
     workers: REPOSITORIES_AT_ONCE,
-    ready: informer.synced,
+    ready,
     clock,
     log,
     metrics: loopMetrics,
@@ -72,9 +89,22 @@ export function followRepositories(ports: RepositoryPorts): Repositories {
     rounds.isDue.add(key);
     loop.add(key);
   });
+  rules.subscribe(
+    (namespace) =>
+      void wakeAll(informer, { loop, rounds }, ({ metadata }) => metadata.namespace === namespace),
+  );
   return {
-    synced: informer.synced,
-    pushed: (push) => wakeAll(informer, { loop, rounds }, (repo) => followsPush(repo, push), push.commit),
+    synced: ready,
+    secretsFor: (push) => [
+      ...new Set([...informer.list()].filter((repo) => followsPush(repo, push)).map(secretOf)),
+    ],
+    pushed: (push, secret) =>
+      wakeAll(
+        informer,
+        { loop, rounds },
+        (repo) => followsPush(repo, push) && (secret === undefined || secretOf(repo) === secret),
+        push.commit,
+      ),
     wake: (url) => wakeAll(informer, { loop, rounds }, ({ spec }) => isSameRepository(spec.repo, url)),
     idle: () => loop.idle(),
   };
@@ -95,6 +125,11 @@ function wakeAll(
   return found.length;
 }
 
+function secretOf({ metadata, spec }: Stored<GitRepo>): string {
+  const { webhookSecret = "" } = spec;
+  return webhookSecret === "" ? "" : `${metadata.namespace ?? ""}/${webhookSecret}`;
+}
+
 /** A branch of its own, or a tag of what its revision may be; a GitRepo without a branch follows `master`. */
 function followsPush({ spec }: Stored<GitRepo>, push: Push): boolean {
   if (!push.urls.some((url) => isSameRepository(url, spec.repo))) return false;
@@ -103,26 +138,18 @@ function followsPush({ spec }: Stored<GitRepo>, push: Push): boolean {
   return push.branch === (branch === "" ? "master" : branch);
 }
 
-/** What a look came to. */
-type Found = {
-  /** Why the remote could not be looked at; empty: it could. */
-  readonly polling: string;
-  readonly commit?: string;
-  readonly told?: string | undefined;
-  readonly problems?: readonly string[];
-  readonly isApplied?: boolean;
-};
-
 class Rounds {
   readonly #ports: RepositoryPorts;
   readonly #informer: Informer<GitRepo>;
+  readonly #rules: RuleBook;
   readonly #seen = new Map<Key, Seen>();
   readonly #lookedAtMs = new Map<Key, number>();
   readonly isDue: Set<Key> = new Set();
   /** Commits that webhooks told. */
   readonly told = new Map<Key, string>();
 
-  constructor(ports: RepositoryPorts, informer: Informer<GitRepo>) {
+  constructor(ports: RepositoryPorts, informer: Informer<GitRepo>, rules: RuleBook) {
+    this.#rules = rules;
     this.#ports = ports;
     this.#informer = informer;
   }
@@ -136,6 +163,14 @@ class Rounds {
       return done;
     }
     if (repo.metadata.deletionTimestamp !== undefined) return done;
+    let allowed: Stored<GitRepo>;
+    try {
+      const rules = this.#rules.of(repo.metadata.namespace ?? "");
+      allowed = { ...repo, spec: restrictRepo(repo.spec, rules) };
+    } catch (error) {
+      await this.#tell(repo, { refused: messageOf(error) });
+      return { kind: "stalled", reason: messageOf(error) };
+    }
     let everyMs: number;
     try {
       everyMs = pollMs(repo, this.#ports.random);
@@ -147,7 +182,7 @@ class Rounds {
     if (!this.isDue.has(key) && waitMs > 0) return again(waitMs);
     this.isDue.delete(key);
     this.#lookedAtMs.set(key, this.#ports.clock.monotonicMs());
-    await this.#follow(key, repo);
+    await this.#follow(key, allowed);
     return repo.spec.disablePolling === true ? done : again(everyMs);
   }
 
@@ -165,11 +200,13 @@ class Rounds {
       return;
     }
     const seen = this.#seen.get(key);
-    if (seen?.commit === commit.commit && seen.generation === generationOf(repo)) {
+    const wish = JSON.stringify(repo.spec);
+    if (seen?.commit === commit.commit && seen.wish === wish) {
       await this.#tell(repo, { polling: "", commit: commit.commit, told });
       return;
     }
     let problems: readonly string[];
+    await this.#tell(repo, { polling: "", told, commit: commit.commit, isApplying: true });
     try {
       problems = await this.#applyCommit(repo, remote, commit);
     } catch (error) {
@@ -177,7 +214,7 @@ class Rounds {
       return;
     }
     // A commit with problems is not looked at again until something changes: it would say the same.
-    this.#seen.set(key, { commit: commit.commit, generation: generationOf(repo) });
+    this.#seen.set(key, { commit: commit.commit, wish });
     await this.#tell(repo, { polling: "", commit: commit.commit, told, problems, isApplied: true });
     log.info("a commit was applied", { gitRepo: key, commit: commit.commit, problems: problems.length });
   }
@@ -193,12 +230,24 @@ class Rounds {
       signal,
       ...(signers === undefined ? {} : { signers }),
     });
-    const compiled = await compile(tree, compileOptions(repo, commit.commit, isStrict));
+    const read = await compile(tree, compileOptions(repo, { commit: commit.commit, strict: isStrict }));
+    const compiled = await this.#withCharts(repo, { commit: commit.commit, compiled: read });
     const applied = await apply(placeOf(repo), compiled, commit.commit);
     return [
       ...compiled.problems.map(({ message }) => message),
       ...applied.kept.map(({ name, why }) => `Bundle ${name} is kept: ${why}`),
     ];
+  }
+
+  async #withCharts(
+    repo: Stored<GitRepo>,
+    { commit, compiled }: { readonly commit: string; readonly compiled: Compiled },
+  ): Promise<Compiled> {
+    const { charts, client, signal } = this.#ports;
+    if (charts === undefined) return compiled;
+    const loginFor = await readChartLogin(client, repo, signal);
+    const key = `${keyOf(repo)}/${repo.spec.forceSyncGeneration ?? 0}`;
+    return await withCharts(compiled, charts({ repo: key, commit, loginFor, signal }));
   }
 
   async #remote({ spec, metadata }: Stored<GitRepo>): Promise<GitRemote> {
@@ -218,52 +267,9 @@ class Rounds {
     };
   }
 
-  /** The hub writes the same status for its counts: who comes second looks again. */
-  async #tell(repo: Stored<GitRepo>, found: Found): Promise<void> {
-    const { client, signal } = this.#ports;
-    let current = repo;
-    for (let attempt = 1; ; attempt += 1)
-      try {
-        await this.#write(current, generationOf(repo), found);
-        return;
-      } catch (error) {
-        if (!hasReason(error, "Conflict") || attempt === STATUS_ATTEMPTS_MAX) throw error;
-        current = await client.get(gitRepos, { ...placeOf(repo), signal });
-      }
-  }
-
-  async #write(repo: Stored<GitRepo>, generation: number, found: Found): Promise<void> {
+  #tell(repo: Stored<GitRepo>, found: Found): Promise<void> {
     const { client, clock, signal } = this.#ports;
-    const { polling, commit, told, problems, isApplied } = found;
-    const now = toTime(clock.nowMs());
-    const wanted: FleetCondition[] = [condition("GitPolling", polling === "", polling)];
-    if (problems !== undefined) {
-      wanted.push(condition("Accepted", problems.length === 0, problems.join("; ")));
-      wanted.push(condition("Stalled", problems.length > 0, problems.join("; ")));
-    }
-    const old = repo.status?.conditions ?? [];
-    const conditions = mergeConditions(old, wanted, now);
-    const status = {
-      ...(commit === undefined ? {} : { pollingCommit: commit }),
-      ...(isApplied === true ? { commit, observedGeneration: generation } : {}),
-      ...(told === undefined ? {} : { webhookCommit: told, lastWebhookTime: now }),
-    };
-    const isSame =
-      conditions === old &&
-      Object.entries(status).every(([name, value]) => repo.status?.[name as "commit"] === value);
-    if (isSame) return;
-    const body = {
-      metadata: { resourceVersion: repo.metadata.resourceVersion },
-      status: { ...status, lastPollingTriggered: now, conditions },
-    };
-    const written = await client.patch(gitRepos as ResourceType<GitRepo>, {
-      ...placeOf(repo),
-      type: "merge",
-      subresource: "status",
-      body,
-      signal,
-    });
-    await this.#informer.seen(written.metadata.resourceVersion);
+    return tellRepository(repo, found, { client, clock, signal, informer: this.#informer });
   }
 
   /** Whoever deletes a GitRepo deletes what it brought; each Bundle itself says whether its resources stay. */
@@ -291,30 +297,6 @@ function placeOf({ metadata }: Stored<GitRepo>): ClusterKey {
   return { namespace: metadata.namespace ?? "", name: metadata.name };
 }
 
-function condition(type: string, isTrue: boolean, message: string): FleetCondition {
-  return {
-    type,
-    status: isTrue ? "True" : "False",
-    ...(message === "" ? {} : { message: message.slice(0, 2_000) }),
-  };
-}
-
-/** The old list itself when nothing differs. */
-function mergeConditions(
-  old: readonly FleetCondition[],
-  wanted: readonly FleetCondition[],
-  now: string,
-): readonly FleetCondition[] {
-  const merged = wanted.map((one) => {
-    const before = old.find(({ type }) => type === one.type);
-    if (before?.status === one.status && (before.message ?? "") === (one.message ?? "")) return before;
-    const changedAt = before?.status === one.status ? before.lastTransitionTime : now;
-    return { ...one, lastUpdateTime: now, lastTransitionTime: changedAt ?? now };
-  });
-  if (merged.every((one) => old.includes(one))) return old;
-  return [...old.filter(({ type }) => !merged.some((one) => one.type === type)), ...merged];
-}
-
 /** How long until the next look (fleet.md 4); @throws StatusError "Invalid" for an interval that is none */
 function pollMs({ spec, status }: Stored<GitRepo>, random: Random): number {
   const given = spec.pollingInterval === undefined ? undefined : parseDuration(spec.pollingInterval);
@@ -326,33 +308,4 @@ function pollMs({ spec, status }: Stored<GitRepo>, random: Random): number {
   const usual = (status?.webhookCommit ?? "") === "" ? POLL_MS_DEFAULT : POLL_MS_WITH_WEBHOOK;
   const ms = Math.max(POLL_MS_MIN, given === undefined || given === 0 ? usual : given);
   return ms * (1 + POLL_JITTER * random.float());
-}
-
-function compileOptions(
-  { spec, metadata }: Stored<GitRepo>,
-  commit: string,
-  strict: boolean,
-): CompileOptions {
-  return {
-    repo: metadata.name,
-    commit,
-    strict,
-    labels: { ...withoutFleet(metadata.labels ?? {}), [REPO_LABEL]: metadata.name },
-    paths: spec.paths ?? [],
-    bundles: (spec.bundles ?? []).map(({ base = "", options }) =>
-      options === undefined ? { base } : { base, options },
-    ),
-    targets: (spec.targets ?? []) as NonNullable<CompileOptions["targets"]>,
-    paused: spec.paused === true,
-    keepResources: spec.keepResources === true,
-    deleteNamespace: spec.deleteNamespace === true,
-    forceSyncGeneration: spec.forceSyncGeneration ?? 0,
-    ...(spec.targetNamespace === undefined ? {} : { targetNamespace: spec.targetNamespace }),
-    ...(spec.serviceAccount === undefined ? {} : { serviceAccount: spec.serviceAccount }),
-    ...(spec.correctDrift === undefined ? {} : { correctDrift: spec.correctDrift }),
-  };
-}
-
-function withoutFleet(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(labels).filter(([name]) => !name.includes("cattle.io")));
 }

@@ -44,26 +44,27 @@ export function providerOf(headers: Headers): WebhookProvider | undefined {
 }
 
 /**
- * Does the sender know the secret? Without a secret for its provider anybody may wake the hub: a webhook carries nothing that is believed.
+ * Does the sender know the secret? Answers "unsigned" where there is none for its provider: what it says is not believed anyway, and it may
+ * wake the hub now and then.
  * @throws StatusError "Unauthorized"
  */
 export function checkWebhook(
   provider: WebhookProvider,
   webhook: { readonly headers: Headers; readonly body: Uint8Array; readonly secrets: WebhookSecrets },
-): void {
+): "signed" | "unsigned" {
   const { headers, body, secrets } = webhook;
   const refuse = (): never => {
     throw new StatusError("Unauthorized", `the secret of this ${provider} webhook is not the one of the hub`);
   };
   if (provider === "azure") {
     const { "azure-username": name, "azure-password": word } = secrets;
-    if (name === undefined && word === undefined) return;
+    if (name === undefined && word === undefined) return "unsigned";
     const given = /^basic +(\S+)$/i.exec(headers["authorization"] ?? "")?.[1] ?? "";
     if (!same(given, Buffer.from(`${name ?? ""}:${word ?? ""}`).toString("base64"))) refuse();
-    return;
+    return "signed";
   }
   const secret = secrets[provider];
-  if (secret === undefined || secret === "") return;
+  if (secret === undefined || secret === "") return "unsigned";
   const hmac = (kind: "sha256" | "sha1"): string => createHmac(kind, secret).update(body).digest("hex");
   const isRight = {
     github: () => same(headers["x-hub-signature-256"] ?? "", `sha256=${hmac("sha256")}`),
@@ -75,6 +76,7 @@ export function checkWebhook(
     gogs: () => same(headers["x-gogs-signature"] ?? "", hmac("sha256")),
   };
   if (!isRight[provider]()) refuse();
+  return "signed";
 }
 
 function same(given: string, wanted: string): boolean {

@@ -1,3 +1,6 @@
+import type { RuleBook } from "../rules/follow-rules.ts";
+import type { Windows } from "./holds/windows.ts";
+import type { Reach } from "./reach/reach.ts";
 import type { Cells } from "./state/cells.ts";
 import type { Heard } from "./state/heard.ts";
 import type { StoreRow, Stores } from "./state/stores.ts";
@@ -14,6 +17,12 @@ export type Core = {
   readonly heard: Heard;
   readonly variants: Variants;
   readonly bundles: BundleIndex;
+  /** What GitRepoRestrictions and Policies allow. */
+  readonly rules: RuleBook;
+  /** Whose clusters a Bundle may reach. */
+  readonly reach: Reach;
+  /** When stores may get something new. */
+  readonly windows: Windows;
   /** Asks for a look at a bundle's rollout. */
   readonly lookAtBundle: (key: string, afterMs: number) => void;
   /** Asks for a write of a store's status; resolves when it is durable. */

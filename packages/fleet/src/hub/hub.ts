@@ -1,11 +1,16 @@
-import { keyOf, startInformer } from "@cortado/client/informer";
+import { keyOf, startInformer, type Informer } from "@cortado/client/informer";
 import { bundles, clusterGroups, clusters, gitRepos, type Bundle } from "@cortado/kinds/fleet";
 import { every, toTime } from "@cortado/std/clock";
 import { StatusError, toStatusError } from "@cortado/std/status";
+import { audit } from "./audit.ts";
 import { BundleIndex, type Core } from "./core.ts";
 import * as limits from "./limits.ts";
+import { followRules } from "../rules/follow-rules.ts";
+import { Windows } from "./holds/windows.ts";
+import { refuseImports, refuseKinds } from "./kinds/not-served.ts";
 import { acceptLink, identityOf } from "./link/web-link.ts";
 import { serveSession, type SessionPorts } from "./link/session.ts";
+import { Contents } from "./view/contents.ts";
 import { Deployments } from "./view/deployments.ts";
 import type { ClusterKey, HubOptions, HubParts, HubPorts, RunningHub } from "./ports.ts";
 import { Doors } from "./register/doors.ts";
@@ -14,10 +19,13 @@ import { Rollouts } from "./rollouts/rollouts.ts";
 import { Variants } from "./rollouts/variants.ts";
 import { applyCompiled } from "./sources/apply-compiled.ts";
 import { openBlobs, type Blobs } from "./sources/blobs.ts";
+import { sweepContent } from "./sources/sweep.ts";
+import { Reach } from "./reach/reach.ts";
 import { Cells } from "./state/cells.ts";
-import { StoreFollower } from "./state/follow-stores.ts";
+import { StoreFollower, tellAll } from "./state/follow-stores.ts";
 import { Heard } from "./state/heard.ts";
 import { Stores, type StoreRow } from "./state/stores.ts";
+import { GroupStatus } from "./status/group-status.ts";
 import { RepoStatus } from "./status/repo-status.ts";
 import { StoreStatus } from "./status/store-status.ts";
 
@@ -35,10 +43,14 @@ export function startHub(given: HubOptions, ports: HubPorts): Promise<RunningHub
 /** A hub whose views can go to the API server before it starts. */
 export function newHub(): HubParts {
   const deployments = new Deployments();
-  return { views: [deployments], start: (options, ports) => start(options, ports, deployments) };
+  const contents = new Contents();
+  return {
+    views: [deployments, contents],
+    start: (options, ports) => start(options, ports, { deployments, contents }),
+  };
 }
 
-async function start(given: HubOptions, ports: HubPorts, deployments: Deployments): Promise<RunningHub> {
+async function start(given: HubOptions, ports: HubPorts, views: Views): Promise<RunningHub> {
   const offlineAfterMs = given.offlineAfterMs ?? limits.OFFLINE_AFTER_MS;
   const options: Required<HubOptions> = {
     heartbeatMs: Math.round((offlineAfterMs * 2) / 3),
@@ -46,6 +58,7 @@ async function start(given: HubOptions, ports: HubPorts, deployments: Deployment
     sleepMs: limits.SLEEP_MS,
     certificateDays: limits.CERTIFICATE_DAYS,
     waveDeadlineMs: limits.WAVE_DEADLINE_MS,
+    sweepEveryMs: limits.SWEEP_EVERY_MS,
     isStrict: false,
     ...given,
     offlineAfterMs,
@@ -56,10 +69,11 @@ async function start(given: HubOptions, ports: HubPorts, deployments: Deployment
   const seen = await ports.files.read(`${folder}/seen`);
   const seenMs = seen === undefined ? 0 : Number(new TextDecoder().decode(seen));
   const wasAway = !(ports.clock.nowMs() - seenMs <= offlineAfterMs);
-  return new Hub(options, ports, { blobs, wasAway, deployments });
+  return new Hub(options, ports, { blobs, wasAway, ...views });
 }
 
-type Begun = { readonly blobs: Blobs; readonly wasAway: boolean; readonly deployments: Deployments };
+type Views = { readonly deployments: Deployments; readonly contents: Contents };
+type Begun = Views & { readonly blobs: Blobs; readonly wasAway: boolean };
 
 class Hub implements RunningHub {
   readonly ready: Promise<void>;
@@ -67,55 +81,50 @@ class Hub implements RunningHub {
   readonly #doors: Doors;
   readonly #session: SessionPorts;
   readonly #blobs: Blobs;
+  readonly #bundles: Informer<Bundle>;
   readonly #rollouts: Rollouts;
   readonly #stop: AbortController = new AbortController();
   readonly #stack: DisposableStack = new DisposableStack();
   readonly #serving: Set<Promise<void>> = new Set();
 
-  constructor(options: Required<HubOptions>, ports: HubPorts, { blobs, wasAway, deployments }: Begun) {
+  constructor(options: Required<HubOptions>, ports: HubPorts, { blobs, wasAway, ...views }: Begun) {
     const { clock, compiler, files } = ports;
     const { signal } = this.#stop;
     this.#blobs = blobs;
     const variants = new Variants({ compiler, blobs, files, clock, folder: `${options.folder}/variants` });
     let storeStatus: StoreStatus | undefined;
+    const stores = new Stores();
     const core: Core = {
       options,
       ports,
       signal,
-      stores: new Stores(),
+      stores,
+      windows: new Windows({ ...ports, stores, signal, turned: (row) => this.#held(row) }),
+      reach: new Reach({ ...ports, signal }),
       cells: new Cells(),
       heard: new Heard(),
       variants,
       bundles: new BundleIndex(),
+      rules: followRules({ client: ports.client, clock, log: ports.log, signal }),
       lookAtBundle: (key, afterMs) => this.#rollouts.look(key, afterMs),
       writeStore: (row, more) => storeStatus?.write(row, more) ?? Promise.resolve(),
     };
     this.#core = core;
     storeStatus = new StoreStatus(core);
     const informers = follow(core);
-    const synced = Promise.all(Object.values(informers).map((one) => one.synced));
-    const followed = synced.then(() => {
-      new StoreFollower({
-        ...informers,
-        core,
-        wasAway,
-        removed: (row) => {
-          this.#rollouts.forget(row);
-          storeStatus.forget(row);
-        },
-      });
-    });
-    // After the rows: it shows them as they are once a change has reached them.
-    void followed.then(() => deployments.attach({ core, ...informers })).catch(() => undefined);
+    this.#bundles = informers.bundles;
+    const followed = this.#followStores(informers, { wasAway, storeStatus });
     this.#rollouts = new Rollouts(
       core,
       { compiler, blobs, variants, signal },
       { informer: informers.bundles, ready: followed },
     );
-    informers.bundles.subscribe(({ key, old, now }) => {
-      if (isOther(old, now)) this.#rollouts.look(key, 0);
-    });
-    new RepoStatus(core, { bundles: informers.bundles, repos: informers.repos, ready: followed });
+    this.#lookAtChanges(informers);
+    tellKinds(core, informers, followed);
+    // After the rows: it shows them as they are once a change has reached them.
+    const shown = { core, blobs, ...informers };
+    void followed.then(() => views.deployments.attach(shown)).catch(() => undefined);
+    views.contents.attach(shown);
     const tokens = new Tokens(core);
     this.#doors = new Doors(core, tokens);
     this.#session = {
@@ -125,9 +134,42 @@ class Hub implements RunningHub {
       connectedCount: () => this.figures.connected,
       woke: (row) => this.#turned(row),
     };
-    this.ready = Promise.all([followed, tokens.synced]).then(() => this.#rollouts.idle());
+    // Before any store is told anything: one whose window is closed must not begin.
+    const windows = followed.then(() => core.windows.begin());
+    this.ready = Promise.all([windows, tokens.synced]).then(() => this.#rollouts.idle());
     this.ready.catch(() => undefined);
     this.#watchTime();
+  }
+
+  /** Rows come once everything that says what they may have is there. */
+  async #followStores(
+    informers: ReturnType<typeof follow>,
+    { wasAway, storeStatus }: { readonly wasAway: boolean; readonly storeStatus: StoreStatus },
+  ): Promise<void> {
+    const core = this.#core;
+    const { windows, rules, reach } = core;
+    await Promise.all([windows, rules, reach, ...Object.values(informers)].map((one) => one.synced));
+    new StoreFollower({
+      ...informers,
+      core,
+      wasAway,
+      removed: (row) => {
+        this.#rollouts.forget(row);
+        storeStatus.forget(row);
+      },
+    });
+  }
+
+  #lookAtChanges({ bundles }: ReturnType<typeof follow>): void {
+    bundles.subscribe(({ key, old, now }) => {
+      if (isOther(old, now)) this.#rollouts.look(key, 0);
+    });
+    const lookAtAll = (namespace: string): void => {
+      for (const bundle of bundles.list())
+        if (bundle.metadata.namespace === namespace) this.#rollouts.look(keyOf(bundle), 0);
+    };
+    this.#core.rules.subscribe(lookAtAll);
+    this.#core.reach.subscribe(lookAtAll);
   }
 
   get routes(): RunningHub["routes"] {
@@ -175,8 +217,9 @@ class Hub implements RunningHub {
       const identity = identityOf(socket, clock.nowMs());
       acceptLink({ request, socket, head }, clock, (link) => void this.serveLink(link, identity));
     } catch (error) {
-      const { code, message } = toStatusError(error);
-      log.warn("a connection is refused", { message });
+      const { code, reason, message } = toStatusError(error);
+      const remote = `${request.socket.remoteAddress ?? ""}:${request.socket.remotePort ?? 0}`;
+      audit({ log }, "connection refused", { cluster: "", remote, reason, why: message });
       socket.end(`HTTP/1.1 ${code} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
     }
   }
@@ -224,8 +267,22 @@ class Hub implements RunningHub {
         .replace(`${options.folder}/seen`, new TextEncoder().encode(String(clock.nowMs())))
         .catch((error: unknown) => log.error("the hub's sign of life is not written", { error }));
     };
+    const sweep = (): void => {
+      const of = { core: this.#core, blobs: this.#blobs, rollouts: this.#rollouts, bundles: this.#bundles };
+      sweepContent(of).then(
+        ({ removed }) => log.info("content that nothing names is removed", { removed }),
+        (error: unknown) => log.warn("content that nothing names stays", { error }),
+      );
+    };
+    this.#stack.use(every(clock, options.sweepEveryMs, sweep));
     this.#stack.use(every(clock, limits.HEARD_LOOK_MS, look));
     this.#stack.use(every(clock, limits.HUB_SEEN_MS, sign));
+  }
+
+  /** The window of a store opened or closed. */
+  #held(row: StoreRow): void {
+    tellAll(this.#core, row);
+    this.#turned(row);
   }
 
   /** A store fell silent, or is heard again. */
@@ -244,6 +301,14 @@ function notThere(
   const state = isDark ? `is Offline since ${toTime(lastMs)}` : `was last heard at ${toTime(lastMs)}`;
   const since = lastMs === 0 ? "was never heard" : state;
   return new StatusError("ServiceUnavailable", `store ${name} ${since}; it is reached when it is back`);
+}
+
+/** What objects say of themselves, beside stores and rollouts. */
+function tellKinds(core: Core, informers: ReturnType<typeof follow>, ready: Promise<unknown>): void {
+  new GroupStatus(core, { ...informers, ready });
+  new RepoStatus(core, { bundles: informers.bundles, repos: informers.repos, ready });
+  refuseKinds(core);
+  void ready.then(() => refuseImports(core, informers.clusters)).catch(() => undefined);
 }
 
 function follow({ ports, signal }: Core) {

@@ -52,3 +52,13 @@ export const SEND_LOOK_MS = 50;
 /** Who wants into a store that was heard a moment ago waits so long for its next connection, and looks so often. */
 export const RETURN_MS = 5_000;
 export const RETURN_LOOK_MS = 100;
+/** Text of a Ready condition that joins what several objects say. */
+export const READY_CHARS_MAX = 4_000;
+/** Two writers of one object: each gives way at most so often. */
+export const WRITE_ATTEMPTS_MAX = 5;
+/** Message of an Event (kubernetes, pkg/apis/core/validation: 1,024). */
+export const EVENT_CHARS_MAX = 1_000;
+/** Between two looks for content that nothing names: what is put and not named by then goes with the look after. */
+export const SWEEP_EVERY_MS: number = 60 * 60_000;
+/** What an audit line repeats of a name that somebody gave (a namespace and a name of Kubernetes fit). */
+export const NAME_CHARS_MAX = 320;

@@ -96,6 +96,8 @@ export type HubOptions = {
   readonly certificateDays?: number;
   /** How long a store of a wave may take; default 5 min. */
   readonly waveDeadlineMs?: number;
+  /** Between two looks for content that nothing names; default 1 h. */
+  readonly sweepEveryMs?: number;
   /** Fleet's partitions in place of canary and waves. */
   readonly isStrict?: boolean;
 };

@@ -64,6 +64,17 @@ export type DeployOptions = {
   readonly diff?: { readonly comparePatches?: readonly ComparePatch[] };
   readonly ignore?: { readonly conditions?: readonly Readonly<Record<string, string>>[] };
   readonly timeoutSeconds?: number;
+  /** False: the namespace has to be there (Policy). */
+  readonly createNamespace?: false;
+  /** The namespace has to have such labels (GitRepoRestriction). */
+  readonly allowedTargetNamespaceSelector?: {
+    readonly matchLabels?: Readonly<Record<string, string>>;
+    readonly matchExpressions?: readonly {
+      readonly key: string;
+      readonly operator: string;
+      readonly values?: readonly string[];
+    }[];
+  };
 };
 
 export type ComparePatch = {
@@ -95,6 +106,8 @@ export type DesiredBundle = {
   readonly chunks: readonly ChunkRef[];
   /** Counts up when the same id is to be applied again. */
   readonly forceSyncGeneration: number;
+  /** Bundles whose objects it takes over: none of them is deleted on the way. */
+  readonly replaces?: readonly string[];
 };
 
 export type Desired = {

@@ -81,12 +81,12 @@ function progress(input: RolloutInput, { drawing, since }: Progress): Verdict {
   });
   if (last === 0) return wait({ phase: "Progressing", reason: "" }, "no store is to run it");
   if (record.open > 0 && !front.isTried)
-    return wait({ phase: "Progressing", reason: "" }, "no store is heard that could try it first");
+    return wait({ phase: "Progressing", reason: "" }, "no store is heard and free that could try it first");
   if (front.blocking.length === 0 && record.open === last)
     return wait(
       { phase: "Complete", reason: "", base: record.generation },
       front.dark > 0
-        ? `complete; ${front.dark} dark stores get it when they are heard`
+        ? `complete; ${front.dark} stores that are dark or held back get it when they are not`
         : "every store runs it",
     );
   if (front.blocking.length === 0) {

@@ -8,6 +8,7 @@ import { foreignApi } from "@cortado/fleet/agent/node/foreign-api";
 import { openHubDoor } from "@cortado/fleet/agent/node/hub-door";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
 import { machineLine } from "@cortado/fleet/agent/node/line";
+import { proxyFor } from "@cortado/fleet/agent/node/proxy";
 import type { Agent } from "@cortado/fleet/agent/ports";
 import type { Log } from "@cortado/std/log";
 import { systemClock } from "@cortado/std/node/clock";
@@ -19,7 +20,8 @@ import { version } from "../version.ts";
 export async function startFleetAgent(words: FleetAgentWords, log: Log): Promise<AsyncDisposable> {
   const stack = new AsyncDisposableStack();
   const accounts = new Map<string, Client>();
-  const { kubeconfig, context, hub, token, proxy, name, labels, namespace, dataDir } = words;
+  const { kubeconfig, context, hub, token, name, labels, namespace, dataDir } = words;
+  const proxy = words.proxy ?? proxyFor(hub, process.env);
   const reach = await readKubeconfig(kubeconfig, context === undefined ? {} : { context });
   const transport = stack.use(httpTransport(reach));
   const api = stack.use(foreignApi(reach, { log }));

@@ -37,6 +37,7 @@ import { keepHubKubeconfig, type HubKubeconfig } from "./hub-kubeconfig.ts";
 import { storesRoute } from "./hub-stores.ts";
 import { startHubTelemetry, type HubTelemetry } from "./hub-telemetry.ts";
 import { gitReader, gitRoute, startGit } from "./hub-repository.ts";
+import { hubCharts } from "./hub-charts.ts";
 import { webhookRoute } from "./hub-webhook.ts";
 
 /** Where Clusters are, unless a registration token says otherwise. */
@@ -93,7 +94,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
     telemetry.route,
     storesRoute({ hub, client, ports, signal }),
     gitRoute(git),
-    webhookRoute({ client, repositories, log, signal }),
+    webhookRoute({ ...ports, client, repositories, signal }),
     ...(await dashboardRoutes()),
   );
   const content = (): KubeconfigOptions => kubeconfigOptions(config, certificates, port);
@@ -119,6 +120,7 @@ function startRepositories(options: {
     client,
     git: systemGit({ folder: join(config.dataDir, "git", "cache"), path: process.env["PATH"] ?? "/usr/bin" }),
     compile,
+    charts: hubCharts(words, config.dataDir),
     apply: (...applied) => hub.applyCompiled(...applied),
     loopMetrics,
     signal,

@@ -8,6 +8,7 @@ import { connectionDuplex } from "@cortado/std/node/duplex";
 import type { TelemetryJournal } from "@cortado/telemetry";
 import { uplinkOf } from "@cortado/telemetry/uplink";
 import { machineLine } from "@cortado/fleet/agent/node/line";
+import { proxyFor } from "@cortado/fleet/agent/node/proxy";
 import { version } from "../version.ts";
 import { clientOf } from "./clients.ts";
 import { openHubFront } from "./hub-front.ts";
@@ -30,7 +31,7 @@ export async function startStoreAgent(
   if (hub === undefined) return;
   const chunks = await openChunkFolder({ files, folder: join(config.dataDir, "fleet", "chunks") });
   const api = stack.use(openHubFront({ server, clock, log }));
-  const proxy = process.env["HTTPS_PROXY"] ?? process.env["https_proxy"];
+  const proxy = proxyFor(hub, process.env);
   await startPart(stack, {
     name: "fleet-agent",
     log,

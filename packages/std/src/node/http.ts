@@ -49,8 +49,7 @@ async function send(answer: HttpAnswer, { request, response }: Exchange): Promis
     response.flushHeaders();
     for await (const part of body) {
       if (response.destroyed) return;
-      if (!response.write(part))
-        await new Promise((resolve) => response.once("drain", resolve).once("close", resolve));
+      if (!response.write(part)) await roomIn(response);
     }
     response.end();
   }
@@ -84,4 +83,15 @@ async function readBody(request: IncomingMessage, bytesMax: number): Promise<Uin
     parts.push(part);
   }
   return Buffer.concat(parts);
+}
+
+/** Resolves when the socket has room again, or is gone; leaves no listener behind, as one answer may wait a thousand times. */
+function roomIn(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      response.off("drain", end).off("close", end);
+      resolve();
+    };
+    response.on("drain", end).on("close", end);
+  });
 }

@@ -15,7 +15,8 @@ export class HeldClock implements Clock {
   }
 
   nowMs(): number {
-    return this.#startMs + this.#jumpedMs + this.#elapsedMs;
+    // Whole, as the machine's own clock tells it.
+    return Math.floor(this.#startMs + this.#jumpedMs + this.#elapsedMs);
   }
 
   monotonicMs(): number {

@@ -3,7 +3,7 @@ import { namespaces } from "@cortado/kinds/resources";
 import { listAt, textAt, type Tree } from "@cortado/kinds/tree";
 import { hasReason, StatusError } from "@cortado/std/status";
 import { ESTABLISHED_LOOK_MS, ESTABLISHED_MS_MAX } from "../limits.ts";
-import { FIELD_MANAGER, ownerOf } from "./marks.ts";
+import { FIELD_MANAGER, MADE_ANNOTATION, ownerOf } from "./marks.ts";
 import { applyNamespace, needsNamespace } from "./namespace.ts";
 import { isDefinition, itemKey, itemText, placeObjects, targetNamespace, type Placed } from "./place.ts";
 import { about, whereOf, type ApplyPorts, type BundleToApply } from "./ports.ts";
@@ -89,7 +89,10 @@ async function claim(
     const live = await readLive(one, { ports, signal });
     const owner = live === undefined ? bundle.name : ownerOf(live);
     const isShared = one.item.kind === "Namespace" && one.type.group === "";
-    const isFree = owner === "" ? known !== undefined : await isGone(owner, { ports, signal });
+    const isFree =
+      owner === ""
+        ? known !== undefined
+        : bundle.replaces?.includes(owner) === true || (await isGone(owner, { ports, signal }));
     const mine = owner === bundle.name || isFree;
     if (!mine && !isShared && bundle.options.takeOwnership !== true)
       throw notOurs(one, { owner, live: live ?? {} });
@@ -186,7 +189,12 @@ function isEstablished(live: unknown): boolean {
 /** The agent's own namespace has to be there before any record. */
 export async function ensureNamespace(client: Client, name: string, signal: AbortSignal): Promise<void> {
   try {
-    await client.create(namespaces, { metadata: { name } }, { signal, fieldManager: FIELD_MANAGER });
+    const annotations = { [MADE_ANNOTATION]: "true" };
+    await client.create(
+      namespaces,
+      { metadata: { name, annotations } },
+      { signal, fieldManager: FIELD_MANAGER },
+    );
   } catch (error) {
     if (!hasReason(error, "AlreadyExists")) throw error;
   }

@@ -9,6 +9,8 @@ export const AGENT_NAMESPACE = "cattle-fleet-system";
 export const BUNDLE_ANNOTATION = "fleet.cortado.dev/bundle";
 /** The same as a label, so that a watch sees only what bundles applied; a name may be too long for a label. */
 export const OBJECTSET_LABEL = "fleet.cortado.dev/objectset";
+/** On a namespace that the agent made for itself: it goes with the agent. */
+export const MADE_ANNOTATION = "fleet.cortado.dev/made";
 /** On the Secrets of `record.ts`. */
 export const RECORD_LABEL = "fleet.cortado.dev/record";
 

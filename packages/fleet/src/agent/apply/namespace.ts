@@ -1,6 +1,9 @@
 import { createHash } from "node:crypto";
 import { namespaces } from "@cortado/kinds/resources";
-import { hasReason } from "@cortado/std/status";
+import type { Stored } from "@cortado/client";
+import type { LabelSelector, Namespace } from "@cortado/kinds";
+import { selects } from "@cortado/kinds/label-selector";
+import { hasReason, StatusError } from "@cortado/std/status";
 import { about, type ApplyPorts, type BundleToApply } from "./ports.ts";
 import { FIELD_MANAGER } from "./marks.ts";
 import type { Placed } from "./place.ts";
@@ -22,7 +25,9 @@ export async function applyNamespace(
   const name = record.namespace;
   const item = { apiVersion: "v1", kind: "Namespace", namespace: "", name };
   try {
-    if (!record.marksNamespace && (await exists(name, ports, signal))) return;
+    const found = await find(name, ports, signal);
+    checkAllowed(bundle, name, found);
+    if (!record.marksNamespace && found !== undefined) return;
     const { namespaceLabels: labels = {}, namespaceAnnotations: annotations = {} } = bundle.options;
     const body = { apiVersion: "v1", kind: "Namespace", metadata: { name, labels, annotations } };
     // Each bundle has a name of its own here: two may give labels to one namespace.
@@ -33,12 +38,31 @@ export async function applyNamespace(
   }
 }
 
-async function exists(name: string, { as }: ApplyPorts, signal: AbortSignal): Promise<boolean> {
+/** What the hub's Policies and GitRepoRestrictions say of it; only here its labels are known. */
+function checkAllowed({ options }: BundleToApply, name: string, found: Stored<Namespace> | undefined): void {
+  const { createNamespace, allowedTargetNamespaceSelector: selector } = options;
+  if (found === undefined && (createNamespace === false || selector !== undefined))
+    throw new StatusError(
+      "Forbidden",
+      `namespace ${name} is not there, and ${createNamespace === false ? "a Policy forbids to create it" : "a GitRepoRestriction wants labels of it"}; create it in this cluster`,
+    );
+  if (selector === undefined || found === undefined) return;
+  if (!selects(selector as LabelSelector, found.metadata.labels))
+    throw new StatusError(
+      "Forbidden",
+      `namespace ${name} does not have the labels that GitRepoRestriction allowedTargetNamespaceSelector wants; label it in this cluster, or choose another`,
+    );
+}
+
+async function find(
+  name: string,
+  { as }: ApplyPorts,
+  signal: AbortSignal,
+): Promise<Stored<Namespace> | undefined> {
   try {
-    await as.get(namespaces, { name, signal });
-    return true;
+    return await as.get(namespaces, { name, signal });
   } catch (error) {
-    if (hasReason(error, "NotFound")) return false;
+    if (hasReason(error, "NotFound")) return undefined;
     throw error;
   }
 }

@@ -27,6 +27,8 @@ export type BundleToApply = {
   readonly options: DeployOptions;
   /** Parsed, and each proven to be what its hash says. */
   readonly objects: readonly Tree[];
+  /** Bundles whose objects are this one's now. */
+  readonly replaces?: readonly string[];
 };
 
 /** Where the client finds it. */

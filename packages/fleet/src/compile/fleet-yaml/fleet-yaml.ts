@@ -74,13 +74,21 @@ export function readFleetYaml(path: string, bytes: Uint8Array, isStrict: boolean
   return { path, value: fleetYaml, warnings: isStrict ? [] : [...told, ...twice], at };
 }
 
+const LARGE_FILE_POINTER = "version https://git-lfs.github.com/spec/";
+
+function largeFileText(path: string): string {
+  return `${path} is a pointer of Git LFS, and what it points to is not fetched; commit the file itself, or leave it out by .fleetignore`;
+}
+
 /** UTF-8 without its mark. @throws StatusError "Invalid" for what is no text */
 export function decodeText(path: string, bytes: Uint8Array): string {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    if (text.startsWith(LARGE_FILE_POINTER)) throw new StatusError("Invalid", largeFileText(path));
     if (!text.includes("\0")) return text;
-  } catch {
+  } catch (error) {
     // Said below, as for a NUL.
+    if (error instanceof StatusError) throw error;
   }
   throw new StatusError(
     "Invalid",

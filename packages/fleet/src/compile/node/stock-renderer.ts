@@ -38,18 +38,19 @@ export function newStockRenderer(options: StockRendererOptions): Renderer {
         words.push("--values", path, "--include-crds", "--skip-tests");
         if (skipSchemaValidation) words.push("--skip-schema-validation");
         if (options.kubeVersion !== undefined) words.push("--kube-version", options.kubeVersion);
-        return run({ tool: "helm", program: options.helm, words, folder, signal }, options);
+        return runTool({ tool: "helm", program: options.helm, words, folder, signal }, options);
       }),
     kustomize: (files, { dir, signal }) =>
       inFolder(options, files, (folder) => {
         const words = ["kustomize", join(folder, "files", dir)];
-        return run({ tool: "kubectl", program: options.kubectl, words, folder, signal }, options);
+        return runTool({ tool: "kubectl", program: options.kubectl, words, folder, signal }, options);
       }),
   };
 }
 
-async function inFolder<Result>(
-  { folder: parent }: StockRendererOptions,
+/** Lays the files into a folder of their own, `files`, beside an empty `home`, and takes it all away afterwards. */
+export async function inFolder<Result>(
+  { folder: parent }: Pick<StockRendererOptions, "folder">,
   files: readonly BundleFile[],
   work: (folder: string) => Promise<Result>,
 ): Promise<Result> {
@@ -79,6 +80,8 @@ type Running = {
   readonly words: readonly string[];
   readonly folder: string;
   readonly signal: AbortSignal | undefined;
+  /** In place of a way that leads nowhere. */
+  readonly environment?: Readonly<Record<string, string>>;
 };
 
 const remedies = {
@@ -86,9 +89,10 @@ const remedies = {
   kubectl: "install kubectl (https://kubernetes.io/docs/tasks/tools) and give its path",
 } as const;
 
-async function run(
-  { tool, program, words, folder, signal }: Running,
-  options: StockRendererOptions,
+/** Runs helm or kubectl within limits. @throws StatusError with what it said */
+export async function runTool(
+  { tool, program, words, folder, signal, environment: more = {} }: Running,
+  options: Pick<StockRendererOptions, "msMax" | "bytesMax">,
 ): Promise<string> {
   try {
     await access(program, constants.X_OK);
@@ -98,7 +102,12 @@ async function run(
     });
   }
   const [msMax, bytesMax] = [options.msMax ?? RENDER_MS_MAX, options.bytesMax ?? RENDER_BYTES_MAX];
-  const limits = { cwd: folder, env: environment(folder), timeout: msMax, maxBuffer: bytesMax };
+  const limits = {
+    cwd: folder,
+    env: { ...environment(folder), ...more },
+    timeout: msMax,
+    maxBuffer: bytesMax,
+  };
   // The shell sets the limit and then is the program: what ends it at the limit ends the program.
   const script = `ulimit -v ${RENDER_SPACE_KIB} && exec "$0" "$@"`;
   return new Promise((resolve, reject) => {

@@ -28,7 +28,8 @@ export function readClusters(path: string, content: Uint8Array): readonly Cluste
   return clusters.map((cluster) => factsOf(cluster, groups));
 }
 
-function factsOf(cluster: Tree, groups: readonly Tree[]): ClusterFacts {
+/** A Cluster as targets see it. */
+export function factsOf(cluster: Tree, groups: readonly Tree[]): ClusterFacts {
   const namespace = namespaceOf(cluster);
   const labels = texts(treeAt(cluster, "metadata", "labels"));
   const own = groups.filter(

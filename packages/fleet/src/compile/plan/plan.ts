@@ -1,3 +1,4 @@
+import type { Tree } from "@cortado/kinds/tree";
 import { hasReason, messageOf } from "@cortado/std/status";
 import type { BundleOptions, ClusterFacts, Compiled, CompiledBundle } from "../bundle.ts";
 import { canonicalJson } from "../canonical-json.ts";
@@ -11,6 +12,7 @@ export type PlannedVariant = {
   readonly deploymentId: string;
   /** `Deployment shop/till`, in the order of the files. */
   readonly objects: readonly string[];
+  readonly rendered: readonly Readonly<Tree>[];
   readonly bytes: number;
   /** `NAMESPACE/NAME`. */
   readonly clusters: readonly string[];
@@ -72,7 +74,13 @@ async function planBundle(
       const objects = await render(bundle.files, options, { renderer, bundle });
       const { deploymentId, chunks } = toContent(objects, options);
       const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
-      variants.push({ deploymentId, bytes, objects: objects.map(objectName), clusters: names });
+      variants.push({
+        deploymentId,
+        bytes,
+        objects: objects.map(objectName),
+        rendered: objects,
+        clusters: names,
+      });
     } catch (error) {
       if (!hasReason(error, "Invalid", "Timeout", "RequestEntityTooLarge")) throw error;
       for (const name of names) add(failed, messageOf(error), name);

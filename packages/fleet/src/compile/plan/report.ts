@@ -41,7 +41,7 @@ export function planReport({ bundles, problems }: Plan): Report {
   return { text: `${lines.join("\n")}\n`, isWell };
 }
 
-function problemLines(problems: Compiled["problems"]): readonly string[] {
+export function problemLines(problems: Compiled["problems"]): readonly string[] {
   return problems.map(
     ({ bundle, message }) => `problem  ${bundle === undefined ? "" : `${bundle}: `}${indented(message)}`,
   );
@@ -53,13 +53,13 @@ function placed(path: string): string {
 
 const NAMES_SHOWN = 5;
 
-function told(clusters: readonly string[]): string {
+export function told(clusters: readonly string[]): string {
   const shown = clusters.slice(0, NAMES_SHOWN).join(", ");
   const more = clusters.length - NAMES_SHOWN;
   return `${counted(clusters.length, "cluster")}: ${shown}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-function counted(count: number, noun: string): string {
+export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 

@@ -1,4 +1,7 @@
-import { StatusError } from "@cortado/std/status";
+import { gunzipSync } from "node:zlib";
+import { messageOf, StatusError } from "@cortado/std/status";
+import { readTar } from "@cortado/wire/tar";
+import { BUNDLE_BYTES_MAX } from "../../limits.ts";
 import type { BundleFile, BundleOptions } from "../bundle.ts";
 import type { HelmRun, Renderer } from "./renderer.ts";
 
@@ -18,6 +21,23 @@ function checkChart(files: readonly BundleFile[], chartDir: string): void {
     );
 }
 
+/** Helm refuses an archive that climbs out, too, and does not say why. @throws StatusError "Invalid" that names the archive */
+function checkArchive(files: readonly BundleFile[], chartDir: string): void {
+  const archive = files.find(({ name }) => name === chartDir && name.endsWith(".tgz"));
+  if (archive === undefined) return;
+  try {
+    for (const { name } of readTar(gunzipSync(archive.content, { maxOutputLength: BUNDLE_BYTES_MAX })))
+      if (name.startsWith("/"))
+        throw new StatusError("Invalid", `its entry ${JSON.stringify(name)} is absolute`);
+  } catch (cause) {
+    throw new StatusError(
+      "Invalid",
+      `${archive.name} is no archive of a chart that can be used: ${messageOf(cause)}; pack it with "helm package"`,
+      { cause },
+    );
+  }
+}
+
 function textOf(content: Uint8Array): string {
   return new TextDecoder().decode(content);
 }
@@ -33,6 +53,7 @@ export async function templateChart(
   renderer: Renderer,
 ): Promise<string> {
   checkChart(files, run.chartDir);
+  checkArchive(files, run.chartDir);
   const given = files.map((file) => (isTemplate(file.name) ? withoutLookups(file) : file));
   try {
     return await renderer.helmTemplate(given, run);
@@ -68,7 +89,7 @@ export function externalChart({ helm }: BundleOptions): StatusError {
   const told = `helm.chart ${chart}${version === undefined ? "" : ` ${version}`}${from}`;
   return new StatusError(
     "Invalid",
-    `${told} is not in the repository, and fetching charts is not done; put it there with "helm pull --untar", and name its directory in helm.chart`,
+    `${told} is not among the files of the bundle; charts are fetched when a GitRepo or cortado fleet brings a bundle, and not while rendering: put it there with "helm pull --untar", and name its directory in helm.chart`,
   );
 }
 

@@ -118,7 +118,7 @@ const refused: readonly (readonly [
     "a chart of elsewhere",
     {},
     { helm: { chart: "nginx", repo: "https://charts.example", version: "1.0" } },
-    /helm\.chart nginx 1\.0 of https:\/\/charts\.example is not in the repository/,
+    /helm\.chart nginx 1\.0 of https:\/\/charts\.example is not among the files of the bundle/,
   ],
   [
     "no name",

@@ -1,6 +1,7 @@
 import type { Tree } from "@cortado/kinds/tree";
 import { StatusError } from "@cortado/std/status";
 import type { BundleFile, BundleOptions } from "../bundle.ts";
+import { BUNDLE_OBJECTS_MAX } from "../../limits.ts";
 import { contentKind, type ContentKind } from "../content-kind.ts";
 import { releaseName } from "../source/names.ts";
 import { chartAround, externalChart, templateChart } from "./chart.ts";
@@ -42,6 +43,11 @@ export async function render(
   const run = { release, options, renderer, signal };
   const objects =
     kind.helm || kind.kustomize ? await renderTools(files, kind, run) : await renderRaw(files, bundle, run);
+  if (objects.length > BUNDLE_OBJECTS_MAX)
+    throw new StatusError(
+      "Invalid",
+      `the bundle has ${objects.length} objects, and ${BUNDLE_OBJECTS_MAX} are the most; make several bundles of it`,
+    );
   return marked(withoutTests(objects), { bundle, options });
 }
 

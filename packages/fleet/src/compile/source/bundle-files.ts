@@ -1,4 +1,4 @@
-import { StatusError } from "@cortado/std/status";
+import { messageOf, StatusError } from "@cortado/std/status";
 import { BUNDLE_BYTES_MAX, BUNDLE_FILES_MAX, FILE_BYTES_MAX, SETTINGS_BYTES_MAX } from "../../limits.ts";
 import type { BundleFile, SourceFile } from "../bundle.ts";
 import { decodeText } from "../fleet-yaml/fleet-yaml.ts";
@@ -82,7 +82,13 @@ async function readIgnores(
   for (const { path } of source.below(root)) {
     const name = nameBelow(root, path);
     if (name !== ".fleetignore" && !name.endsWith("/.fleetignore")) continue;
-    const read = readIgnoreFile(decodeText(path, await source.read(path, SETTINGS_BYTES_MAX)));
+    const text = decodeText(path, await source.read(path, SETTINGS_BYTES_MAX));
+    let read: ReturnType<typeof readIgnoreFile>;
+    try {
+      read = readIgnoreFile(text);
+    } catch (cause) {
+      throw new StatusError("Invalid", `${path}: ${messageOf(cause)}`, { cause });
+    }
     ignoreFiles.push({ folder: folderOf(name), patterns: read.patterns });
     for (const { line, message } of read.warnings) warnings.push(`${path}:${line}:1: ${message}`);
   }

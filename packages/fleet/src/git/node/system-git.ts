@@ -238,7 +238,10 @@ class SystemGit implements Git {
     }
   }
 
-  async #prepare({ login, authority, insecureSkipTlsVerify }: GitRemote, home: string): Promise<Session> {
+  async #prepare(
+    { url, login, authority, insecureSkipTlsVerify }: GitRemote,
+    home: string,
+  ): Promise<Session> {
     const env: Record<string, string> = { ...gitEnvironment(home, this.#options.path) };
     const config: string[] = ["-c", "credential.helper="];
     if (insecureSkipTlsVerify === true) config.push("-c", "http.sslVerify=false");
@@ -250,10 +253,22 @@ class SystemGit implements Git {
       const script = join(home, "askpass");
       await writeFile(
         script,
-        '#!/bin/sh\ncase "$1" in Username*) echo "$ASK_NAME" ;; *) echo "$ASK_WORD" ;; esac\n',
+        // Git asks for `Username for 'https://HOST': ` and `Password for 'https://USER@HOST': `: submodules and redirects may lead elsewhere.
+        `#!/bin/sh
+case "$1" in
+Username*"//$ASK_HOST'"*) echo "$ASK_NAME" ;;
+Password*"@$ASK_HOST'"*) echo "$ASK_WORD" ;;
+*) exit 1 ;;
+esac
+`,
       );
       await chmod(script, 0o700);
-      Object.assign(env, { GIT_ASKPASS: script, ASK_NAME: login.username, ASK_WORD: login.password });
+      const asked = {
+        ASK_NAME: login.username,
+        ASK_WORD: login.password,
+        ASK_HOST: URL.parse(url)?.host ?? "",
+      };
+      Object.assign(env, { GIT_ASKPASS: script, ...asked });
     }
     if (login?.kind === "ssh") {
       await writeFile(join(home, "key"), login.privateKey.replace(/\n*$/, "\n"), { mode: 0o600 });

@@ -1,6 +1,9 @@
 import type { Bundle } from "@cortado/kinds/fleet";
 import type { Desired, DesiredBundle, DependsOn } from "../../protocol/protocol.ts";
+import { applyLimits, type ApplyLimits } from "../../rules/rules.ts";
 import type { Core } from "../core.ts";
+import { REPLACES_ANNOTATION, REPO_LABEL } from "../sources/bundle-plan.ts";
+import { whyHeld } from "../holds/holds.ts";
 import type { StoreRow } from "../state/stores.ts";
 
 export type DesiredPorts = {
@@ -36,18 +39,29 @@ export function desiredFor(
     if (knowsPast && cells.changedAt(cell) <= after) continue;
     told.push({
       name: object.metadata.name ?? "",
-      namespace: row.cluster.namespace,
+      namespace: object.metadata.namespace ?? "",
       labels: object.metadata.labels ?? {},
       deploymentId: variant.deploymentId,
-      options: variant.options,
+      options: { ...variant.options, ...limitsOf(core, object) },
       dependsOn: (object.spec?.["dependsOn"] ?? []) as readonly DependsOn[],
-      paused: object.spec?.paused === true || row.isPaused,
+      paused: object.spec?.paused === true || whyHeld(row, object.metadata.name ?? "", core.windows) !== "",
       chunks: variant.chunks,
       forceSyncGeneration: variant.forceSyncGeneration,
+      ...replacing(object),
     });
   }
   if (!knowsPast) begin(row, isWhole);
   return { type: "desired", revision: row.revision, full: !knowsPast && isWhole, bundles: told, gone: [] };
+}
+
+function replacing({ metadata }: Bundle): Pick<DesiredBundle, "replaces"> {
+  const name = metadata.annotations?.[REPLACES_ANNOTATION];
+  return name === undefined ? {} : { replaces: [name] };
+}
+
+/** What rules say of a bundle is for the store to heed, and makes it no other bundle. */
+function limitsOf(core: Core, { metadata }: Bundle): ApplyLimits {
+  return applyLimits(core.rules.of(metadata.namespace ?? ""), metadata.labels?.[REPO_LABEL] !== undefined);
 }
 
 /** A past that was told only in part is told again. */

@@ -10,11 +10,13 @@ import {
   type Status,
 } from "../../protocol/protocol.ts";
 import { Streams } from "../../protocol/streams.ts";
+import { audit } from "../audit.ts";
 import type { Core } from "../core.ts";
 import { HELLO_MS, INLINE_BYTES_MAX, REPORTS_MAX, ROLLOUT_EVERY_MS, WANT_MAX } from "../limits.ts";
 import type { PeerIdentity } from "../ports.ts";
 import type { Connected, StoreRow } from "../state/stores.ts";
 import { withCondition } from "../status/summary.ts";
+import { toldBundle } from "../reach/told-bundle.ts";
 import { keySha256 } from "../register/keys.ts";
 import { desiredFor, type DesiredPorts } from "./desired.ts";
 import { toReport, toRow } from "./reports.ts";
@@ -37,7 +39,9 @@ export async function serveSession(
     await session.run();
   } catch (error) {
     const { reason, message } = toStatusError(error);
-    log.warn("connection of a store is refused", { cluster: identity.cluster, reason, message });
+    const { namespace, name } = identity.cluster;
+    const about = { cluster: `${namespace}/${name}`, remote: identity.remote, reason, why: message };
+    audit({ log }, "connection refused", about);
     await link.send({ type: "refusal", reason, message }).catch(() => undefined);
   }
 }
@@ -244,7 +248,7 @@ class Session implements AsyncDisposable {
     for (const bundle of desired.bundles)
       for (const sha256 of this.#lacking(bundle)) {
         if (left <= 0) return;
-        left -= await this.#sendChunk(sha256);
+        left -= await this.#offerChunk(sha256);
       }
   }
 
@@ -266,18 +270,35 @@ class Session implements AsyncDisposable {
     return gzip.byteLength;
   }
 
+  /** One that is lost or damaged here costs its own bundle, not the connection. */
+  async #offerChunk(sha256: string): Promise<number> {
+    try {
+      return await this.#sendChunk(sha256);
+    } catch (error) {
+      if (!hasReason(error, "NotFound", "InternalError")) throw error;
+      await this.#link.send({ type: "noChunk", sha256, message: messageOf(error) });
+      return 0;
+    }
+  }
+
   async #want(row: StoreRow, chunks: readonly string[]): Promise<void> {
     if (!Array.isArray(chunks) || chunks.length > WANT_MAX)
       throw new StatusError("BadRequest", `a want names at most ${WANT_MAX} chunks`);
     for (const sha256 of chunks) {
       try {
-        if (!this.#mayRead(row, sha256))
-          throw new StatusError("Forbidden", "it is not of a bundle that is for this store");
+        if (!this.#mayRead(row, sha256)) throw this.#notForThem(row, String(sha256));
         await this.#sendChunk(sha256);
       } catch (error) {
         await this.#link.send({ type: "noChunk", sha256: String(sha256), message: messageOf(error) });
       }
     }
+  }
+
+  #notForThem(row: StoreRow, sha256: string): StatusError {
+    const why = "it is not of a bundle that is for this store";
+    const about = { cluster: row.key, remote: this.#identity.remote, reason: "Forbidden", why };
+    audit(this.#core.ports, "content refused", { ...about, why: `${sha256.slice(0, 64)}: ${why}` });
+    return new StatusError("Forbidden", why);
   }
 
   #mayRead(row: StoreRow, sha256: string): boolean {
@@ -301,7 +322,7 @@ class Session implements AsyncDisposable {
     const reports = new Map((row.status.reports ?? []).map((report) => [report.bundle, report]));
     const { cells, bundles: index, variants } = this.#core;
     for (const told of bundles) {
-      const key = `${row.cluster.namespace}/${told.name}`;
+      const key = toldBundle(this.#core, row, told.name);
       const number = index.find(key);
       const cell = number === undefined ? 0 : cells.find(row.index, number);
       // A bundle that was taken from the store meanwhile is nobody's business any more.

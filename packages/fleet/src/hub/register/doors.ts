@@ -1,15 +1,17 @@
 import type { Stored } from "@cortado/client";
 import { clusters, type Cluster } from "@cortado/kinds/fleet";
 import { isTree, textAt, treeAt } from "@cortado/kinds/tree";
-import { errorAnswer, jsonAnswer, parseJson, type HttpHandler, type HttpRequest } from "@cortado/std/http";
-import { hasReason, StatusError } from "@cortado/std/status";
+import { errorAnswer, jsonAnswer, parseJson, type HttpHandler } from "@cortado/std/http";
+import { hasReason, StatusError, toStatusError } from "@cortado/std/status";
 import type { RegisterAnswer } from "../../protocol/protocol.ts";
+import { audit, type AuditEvent } from "../audit.ts";
 import type { Core } from "../core.ts";
-import { CHALLENGE_MS, CHALLENGES_MAX, REQUEST_BYTES_MAX } from "../limits.ts";
+import { CHALLENGE_MS, CHALLENGES_MAX, NAME_CHARS_MAX, REQUEST_BYTES_MAX } from "../limits.ts";
 import type { ClusterKey, HubRoute } from "../ports.ts";
 import { sha256Of } from "../sources/blobs.ts";
 import { isRevoked } from "../state/stores.ts";
 import { checkKey, isSigned } from "./keys.ts";
+import { noteRegistration } from "./registrations.ts";
 import type { Tokens } from "./tokens.ts";
 
 type Wanted = {
@@ -42,9 +44,26 @@ export class Doors {
       route("/fleet/v1/challenge", "GET", () =>
         Promise.resolve(jsonAnswer(200, { challenge: this.#challenge() })),
       ),
-      route("/fleet/v1/register", "POST", async (request) => jsonAnswer(200, await this.#register(request))),
-      route("/fleet/v1/renew", "POST", async (request) => jsonAnswer(200, await this.#renew(request))),
+      this.#audited("/fleet/v1/register", "registration refused", (body) => this.#register(body)),
+      this.#audited("/fleet/v1/renew", "renewal refused", (body) => this.#renew(body)),
     ];
+  }
+
+  /** A door at which somebody may try what is not theirs: each refusal is a line of the audit. */
+  #audited(path: string, event: AuditEvent, open: (body: unknown) => Promise<object>): HubRoute {
+    return route(path, "POST", async (request) => {
+      const body = parseJson(await request.body({ bytesMax: REQUEST_BYTES_MAX }));
+      try {
+        return jsonAnswer(200, await open(body));
+      } catch (error) {
+        const { reason, message: why } = toStatusError(error);
+        const name = textAt(body, "cluster", "name") || textAt(body, "name") || textAt(body, "clientId");
+        const cluster = `${textAt(body, "cluster", "namespace")}/${name}`.slice(0, NAME_CHARS_MAX);
+        if (hasReason(error, "Unauthorized", "Forbidden", "Conflict"))
+          audit(this.#core.ports, event, { cluster, remote: request.remote, reason, why });
+        throw error;
+      }
+    });
   }
 
   #challenge(): string {
@@ -58,8 +77,7 @@ export class Doors {
     return challenge;
   }
 
-  async #register(request: HttpRequest): Promise<RegisterAnswer> {
-    const body = parseJson(await request.body({ bytesMax: REQUEST_BYTES_MAX }));
+  async #register(body: unknown): Promise<RegisterAnswer> {
     const token = textAt(body, "token");
     const namespace = this.#tokens.namespaceOf(token);
     const clientId = textAt(body, "clientId");
@@ -78,6 +96,11 @@ export class Doors {
     const cluster = await this.#clusterFor(namespace, wanted);
     const days = this.#core.options.certificateDays;
     const certificate = await this.#core.ports.issue({ publicKey, cluster, days });
+    // For people to read: the store need not wait for it.
+    noteRegistration(this.#core, cluster, wanted).catch((error: unknown) => {
+      if (!this.#core.signal.aborted)
+        this.#core.ports.log.warn("a registration is not written down", { cluster, error });
+    });
     this.#core.ports.log.info("store is registered", { cluster: `${cluster.namespace}/${cluster.name}` });
     return { cluster, certificate };
   }
@@ -95,8 +118,13 @@ export class Doors {
         "Conflict",
         `this store is Cluster ${namespace}/${same.metadata.name ?? ""} already; register under that name, or delete that Cluster`,
       );
-    if (found !== undefined) checkFound(found, wanted);
-    else await this.#create(where, wanted);
+    if (found === undefined) await this.#create(where, wanted);
+    else {
+      checkFound(found, wanted);
+      // One that was made beforehand, for its labels, say, is the first store's that asks for it.
+      const body = { spec: { clientID: wanted.clientId } };
+      if (isUnclaimed(found)) await client.patch(clusters, { ...where, type: "merge", body, signal });
+    }
     const known = found?.status?.publicKey ?? "";
     // Who has a token and the key begins a new row of session words.
     const session = { confirmed: "", offered: "" };
@@ -133,8 +161,7 @@ export class Doors {
     }
   }
 
-  async #renew(request: HttpRequest): Promise<{ readonly certificate: string }> {
-    const body = parseJson(await request.body({ bytesMax: REQUEST_BYTES_MAX }));
+  async #renew(body: unknown): Promise<{ readonly certificate: string }> {
     const { clock, client, issue } = this.#core.ports;
     const namespace = textAt(body, "cluster", "namespace");
     const name = textAt(body, "cluster", "name");
@@ -185,10 +212,14 @@ function nameFrom(clientId: string): string {
   return `cluster-${sha256Of(new TextEncoder().encode(clientId)).slice(0, 12)}`;
 }
 
+function isUnclaimed({ spec, status }: Stored<Cluster>): boolean {
+  return (spec?.clientID ?? "") === "" && (status?.publicKey ?? "") === "";
+}
+
 function checkFound(found: Stored<Cluster>, { clientId, publicKey }: Wanted): void {
   const about = `Cluster ${found.metadata.namespace ?? ""}/${found.metadata.name ?? ""}`;
   checkRevoked(found);
-  if (found.spec?.clientID !== clientId)
+  if (!isUnclaimed(found) && found.spec?.clientID !== clientId)
     throw new StatusError("Conflict", `${about} is another store's; register under another name`);
   const known = found.status?.publicKey ?? "";
   if (known !== "" && known !== publicKey)

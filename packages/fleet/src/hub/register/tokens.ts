@@ -4,10 +4,12 @@ import { clusterRegistrationTokens, type ClusterRegistrationToken } from "@corta
 import { secrets } from "@cortado/kinds/resources";
 import { toTime } from "@cortado/std/clock";
 import { newMetrics } from "@cortado/std/metrics";
-import { hasReason, StatusError } from "@cortado/std/status";
+import { sameTree } from "@cortado/kinds/tree";
+import { hasReason, messageOf, StatusError } from "@cortado/std/status";
 import { yamlText } from "@cortado/wire/yaml";
 import type { Stored } from "@cortado/client";
 import type { Core } from "../core.ts";
+import { withCondition } from "../status/summary.ts";
 import { sha256Of } from "../sources/blobs.ts";
 
 const SECRET_TYPE = "fleet.cattle.io/cluster-registration-values";
@@ -61,7 +63,13 @@ export class Tokens {
     const { client, clock } = this.#core.ports;
     const { signal } = this.#core;
     const { name, namespace } = splitKey(key);
-    const expiresMs = expiryOf(token);
+    let expiresMs: number | undefined;
+    try {
+      expiresMs = expiryOf(token);
+    } catch (error) {
+      await this.#tell(token, { isTrue: false, reason: "Invalid", message: messageOf(error) });
+      return { kind: "stalled", reason: messageOf(error) };
+    }
     if (expiresMs !== undefined && expiresMs <= clock.nowMs()) {
       const { uid } = token.metadata;
       await client
@@ -71,19 +79,27 @@ export class Tokens {
     }
     const secret = await this.#secretOf(token);
     this.#known.set(hashOf(secret), { key, namespace, expiresMs });
-    const status = { secretName: name, ...(expiresMs === undefined ? {} : { expires: toTime(expiresMs) }) };
-    if (token.status?.secretName !== name || token.status.expires !== status.expires)
-      await client
-        .patch(clusterRegistrationTokens, {
-          name,
-          namespace,
-          type: "merge",
-          subresource: "status",
-          body: { status },
-          signal,
-        })
-        .catch(ignoreAbsent);
+    const expires = expiresMs === undefined ? {} : { expires: toTime(expiresMs) };
+    const ready = { isTrue: true, reason: "", message: `stores join with what Secret ${name} holds` };
+    await this.#tell(token, ready, { secretName: name, ...expires });
     return expiresMs === undefined ? done : again(Math.max(1, expiresMs - clock.nowMs()));
+  }
+
+  /** Whether stores can join with it, and why not. */
+  async #tell(
+    { metadata, status }: Stored<ClusterRegistrationToken>,
+    ready: { readonly isTrue: boolean; readonly reason: string; readonly message: string },
+    more: Partial<ClusterRegistrationToken["status"]> = {},
+  ): Promise<void> {
+    const { client, clock } = this.#core.ports;
+    const conditions = withCondition(status?.conditions, { type: "Ready", ...ready }, clock.nowMs());
+    const next = { ...status, ...more, conditions };
+    if (sameTree(next, status)) return;
+    const { name, namespace = "" } = metadata;
+    const where = { name, namespace, subresource: "status", signal: this.#core.signal };
+    await client
+      .patch(clusterRegistrationTokens, { ...where, type: "merge", body: { status: next } })
+      .catch(ignoreAbsent);
   }
 
   async #secretOf(token: Stored<ClusterRegistrationToken>): Promise<string> {

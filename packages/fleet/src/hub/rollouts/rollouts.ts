@@ -9,42 +9,25 @@ import {
 import type { Informer } from "@cortado/client/informer";
 import { bundles, type Bundle, type BundleRollout } from "@cortado/kinds/fleet";
 import { newMetrics } from "@cortado/std/metrics";
-import { hasReason, messageOf } from "@cortado/std/status";
+import { hasReason, messageOf, StatusError } from "@cortado/std/status";
 import type { RolloutStrategy } from "../../compile/bundle.ts";
-import {
-  nextGeneration,
-  type RolloutPlan,
-  type RolloutRecord,
-  type RolloutStore,
-} from "../../rollout/rollout.ts";
+import { nextGeneration, type RolloutPlan, type RolloutRecord } from "../../rollout/rollout.ts";
+import { bundleProblem } from "../../rules/rules.ts";
 import { nextRevision, type Core } from "../core.ts";
-import { GENERATIONS_KEPT, ROUNDS_AT_ONCE } from "../limits.ts";
+import { GENERATIONS_KEPT, ROUNDS_AT_ONCE, STATUS_GATHER_MS } from "../limits.ts";
 import type { StoreRow } from "../state/stores.ts";
+import { REPO_LABEL } from "../sources/bundle-plan.ts";
 import { toReport } from "../link/reports.ts";
 import { bundleStatus } from "../status/bundle-status.ts";
-import { fromBitmap } from "./bitmap.ts";
+import { clashingBundle } from "../reach/told-bundle.ts";
 import { controlOf } from "./control.ts";
-import { keyOfBundle, recordOf, rolloutOf } from "./record.ts";
+import { plannedStore } from "./planned-store.ts";
+import { loadRow, type BundleRow } from "./row.ts";
+import { dropBeyond, dropCell } from "./drop.ts";
+import { isHandedOver, predecessorOf, retire, successorOf } from "./replaced.ts";
+import { keyOfBundle, rolloutOf } from "./record.ts";
+import { chapterOf, tellChapter } from "./story.ts";
 import { Generation, keepSource, sumOf, type GenerationParts, type Outcome } from "./generations.ts";
-
-type Entry = BundleRollout["generations"][number];
-
-type BundleRow = {
-  readonly key: string;
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
-  record: RolloutRecord | undefined;
-  entries: Entry[];
-  readonly opened: Map<number, Generation>;
-  /** By store index; a store that is not here may run the base. */
-  released: Map<number, number>;
-  /** Stores that came after the generation began. */
-  readonly newcomers: Set<string>;
-  written: string;
-  /** Its stores are known: who is not among them does not have it. */
-  isLooked: boolean;
-};
 
 type Known = { readonly row: StoreRow; readonly cell: number; readonly outcome: Outcome };
 
@@ -94,9 +77,26 @@ export class Rollouts {
   /** Every bundle of a namespace was looked at: what a store has beside its cells is gone. */
   isComplete(namespace: string): boolean {
     for (const bundle of this.#informer.list())
-      if (bundle.metadata.namespace === namespace && this.#rows.get(keyOfBundle(bundle))?.isLooked !== true)
+      if (
+        this.#core.reach.of(bundle).includes(namespace) &&
+        this.#rows.get(keyOfBundle(bundle))?.isLooked !== true
+      )
         return false;
     return true;
+  }
+
+  /** Whether all bundles were looked at: only then is it known what is needed. */
+  get isWhole(): boolean {
+    return [...this.#informer.list()].every((one) => this.#rows.get(keyOfBundle(one))?.isLooked === true);
+  }
+
+  /** Where the generations that some store may run were made from. */
+  *entries(): Iterable<{ readonly source: string }> {
+    for (const row of this.#rows.values()) yield* row.entries;
+  }
+
+  hasGeneration(bundle: string, sum: string): boolean {
+    return this.#rows.get(bundle)?.entries.some((entry) => entry.sum === sum) === true;
   }
 
   /** A store is gone. */
@@ -121,15 +121,21 @@ export class Rollouts {
       await this.#write(row, bundle, { plan: undefined, problem });
       return done;
     }
-    const stores = await this.#stores(row, row.record);
+    const stores = await this.#stores(row, row.record, bundle);
     row.isLooked = true;
     const { problem: wrong } = controlOf(bundle);
     const planned = this.#plan(row, bundle, { record: row.record, stores });
-    const why = problem ?? wrong ?? planned.problem;
+    const why = problem ?? wrong ?? planned.problem ?? (row.clash === "" ? undefined : row.clash);
     const { plan } = planned;
     if (plan !== undefined) this.#take(row, plan, stores);
     await this.#write(row, bundle, { plan, problem: why });
     for (const store of stores) await this.#release(row, store);
+    const predecessor = predecessorOf(bundle);
+    if (predecessor !== undefined) this.look(predecessor, 0);
+    if (stores.length === 0 && this.#successor(bundle) !== undefined) {
+      await retire(this.#core, bundle);
+      return done;
+    }
     // The states are others now.
     await this.#write(row, bundle, { plan, problem: why });
     if (plan?.lookAgainAtMs === undefined) return done;
@@ -146,7 +152,9 @@ export class Rollouts {
       const plan = ports.plan({
         record,
         stores: stores.flatMap((store) =>
-          store.outcome.kind === "variant" ? [this.#planned(row, store)] : [],
+          store.outcome.kind === "variant"
+            ? [plannedStore(this.#core, row, { ...store, released: this.#releasedOf(row, store.row) })]
+            : [],
         ),
         strategy: bundle.spec?.["rolloutStrategy"] as RolloutStrategy | undefined,
         control: controlOf(bundle),
@@ -163,24 +171,7 @@ export class Rollouts {
   }
 
   #load(key: string, bundle: Bundle): BundleRow {
-    const { namespace = "", name = "", uid = "" } = bundle.metadata;
-    const rollout = bundle.status?.rollout;
-    const released = new Map<number, number>();
-    for (const { generation, stores } of rollout?.released ?? [])
-      for (const index of fromBitmap(stores)) released.set(index, generation);
-    const row: BundleRow = {
-      key,
-      namespace,
-      name,
-      uid,
-      record: rollout === undefined ? undefined : recordOf(rollout),
-      entries: rollout?.generations ?? [],
-      opened: new Map(),
-      released,
-      newcomers: new Set(),
-      written: "",
-      isLooked: false,
-    };
+    const row = loadRow(key, bundle);
     this.#rows.set(key, row);
     return row;
   }
@@ -190,6 +181,8 @@ export class Rollouts {
     const sum = sumOf(bundle.spec ?? {});
     const last = row.entries.find(({ generation }) => generation === row.record?.generation);
     try {
+      const refused = this.#refused(bundle);
+      if (refused !== undefined) throw new StatusError("Forbidden", refused);
       if (last?.sum === sum) {
         await this.#open(row, last.generation);
         return undefined;
@@ -210,6 +203,12 @@ export class Rollouts {
     }
   }
 
+  /** What the rules of its namespace forbid does not begin; what ran before stays. */
+  #refused(bundle: Bundle): string | undefined {
+    const { namespace = "", labels } = bundle.metadata;
+    return bundleProblem(bundle, this.#core.rules.of(namespace), labels?.[REPO_LABEL] !== undefined);
+  }
+
   async #open(row: BundleRow, generation: number): Promise<Generation | undefined> {
     const known = row.opened.get(generation);
     const entry = row.entries.find((one) => one.generation === generation);
@@ -220,20 +219,29 @@ export class Rollouts {
   }
 
   /** The stores of the newest generation; those that it does not name lose the bundle. */
-  async #stores(row: BundleRow, record: RolloutRecord): Promise<readonly Known[]> {
-    const { cells, bundles: index, stores } = this.#core;
+  async #stores(row: BundleRow, record: RolloutRecord, bundle: Bundle): Promise<readonly Known[]> {
+    const { cells, bundles: index, reach } = this.#core;
     const generation = await this.#open(row, record.generation).catch(() => undefined);
     const number = index.numberOf(row.key);
     const known: Known[] = [];
-    for (const store of stores.inNamespace(row.namespace)) {
+    row.clash = "";
+    const successor = this.#successor(bundle);
+    const cellsBefore = cells.size;
+    const within = reach.of(bundle).flatMap((namespace) => this.#core.stores.inNamespace(namespace));
+    dropBeyond(this.#core, row, new Set(within.map((store) => store.index)));
+    for (const store of within) {
       const before = cells.find(store.index, number);
       const outcome: Outcome = (await generation?.outcomeFor(store)) ?? {
         kind: "failed",
         message: `generation ${record.generation} is not at this hub; apply its repository again`,
       };
       if (store.unlooked.delete(row.key) && store.unlooked.size === 0) store.connected?.tellDesired();
-      if (outcome.kind === "none") {
-        if (before !== 0) this.#drop(row, store, before);
+      const clash = outcome.kind === "none" ? undefined : clashingBundle(this.#core, store, row.key);
+      if (clash !== undefined)
+        row.clash = `Cluster ${store.key} has Bundle ${clash} of the same name, which comes first; rename one of them`;
+      const isAway = successor !== undefined && isHandedOver(this.#core, store, successor);
+      if (outcome.kind === "none" || clash !== undefined || isAway) {
+        if (before !== 0) dropCell(this.#core, row, store, before);
         row.released.delete(store.index);
         continue;
       }
@@ -244,40 +252,36 @@ export class Rollouts {
       );
       if (before === 0) {
         if (row.written !== "") row.newcomers.add(store.key);
-        await this.#settle(row, { row: store, cell, outcome });
+        // What all stores run already is not released to it once more: it is told now.
+        if (await this.#settle(row, { row: store, cell, outcome })) store.connected?.tellDesired();
         void this.#core.writeStore(store).catch(() => undefined);
       }
       known.push({ row: store, cell, outcome });
     }
+    if (cells.size !== cellsBefore) this.#lookAtNamesakes(row);
     return known;
+  }
+
+  /** The Bundle that takes this one's place, once it is known what stores that one is for. */
+  #successor(bundle: Bundle): string | undefined {
+    const key = successorOf(bundle);
+    return key !== undefined && this.#rows.get(key)?.isLooked === true ? key : undefined;
+  }
+
+  /** Of Bundles of one name a store has one: who comes or goes changes who that is. */
+  #lookAtNamesakes(row: BundleRow): void {
+    for (const one of this.#informer.list())
+      if (one.metadata.name === row.name && one.metadata.namespace !== row.namespace)
+        this.look(keyOfBundle(one), STATUS_GATHER_MS);
   }
 
   /** No store has anything of it. */
   #looked(row: BundleRow): void {
-    for (const store of this.#core.stores.inNamespace(row.namespace)) store.unlooked.delete(row.key);
+    for (const store of this.#core.stores.all()) store.unlooked.delete(row.key);
   }
 
   #releasedOf(row: BundleRow, store: StoreRow): number {
     return row.released.get(store.index) ?? row.record?.base ?? 0;
-  }
-
-  #planned(row: BundleRow, { row: store, cell }: Known): RolloutStore {
-    const { cells, heard } = this.#core;
-    const now = cells.read(cell);
-    const released = this.#releasedOf(row, store);
-    const isApplied = now.released !== 0 && now.applied === now.released && now.generation === released;
-    const isReady = isApplied && (now.state === "Ready" || now.state === "OutOfSync");
-    return {
-      key: store.key,
-      labels: store.labels,
-      isHeard: heard.isHeard(store.index),
-      released,
-      ready: isReady ? released : 0,
-      message: now.message === "" ? now.state : now.message,
-      groups: store.facts.groups,
-      isNew: row.newcomers.has(store.key),
-      heardSinceMs: store.heardSinceMs,
-    };
   }
 
   /** Takes the plan over; stores that it does not name are kept at what they may run. */
@@ -327,28 +331,31 @@ export class Rollouts {
     return !isSame;
   }
 
-  #drop(row: BundleRow, store: StoreRow, cell: number): void {
-    const { cells } = this.#core;
-    cells.remove(cell);
-    store.fullFrom = nextRevision(this.#core, store);
-    store.status = {
-      ...store.status,
-      reports: (store.status.reports ?? []).filter((one) => one.bundle !== row.name),
-    };
-    store.connected?.tellDesired();
-    void this.#core.writeStore(store).catch(() => undefined);
-  }
-
   #remove(row: BundleRow): void {
     const { cells, stores, bundles: index } = this.#core;
     this.#looked(row);
     const number = index.find(row.key);
     for (const cell of number === undefined ? [] : [...cells.ofBundle(number)]) {
       const store = stores.at(cells.read(cell).cluster);
-      if (store !== undefined) this.#drop(row, store, cell);
+      if (store !== undefined) dropCell(this.#core, row, store, cell);
     }
     index.remove(row.key);
     this.#rows.delete(row.key);
+    this.#lookAtNamesakes(row);
+  }
+
+  /** A turn of its story; one that cannot be written down holds nothing up. */
+  async #tell(row: BundleRow, bundle: Bundle, rollout: BundleRollout): Promise<void> {
+    const { ports, signal } = this.#core;
+    const chapter = chapterOf(rollout);
+    if (chapter === row.chapter) return;
+    row.chapter = chapter;
+    await tellChapter({ client: ports.client, nowMs: ports.clock.nowMs(), signal }, bundle, rollout).catch(
+      (error: unknown) => {
+        if (!signal.aborted)
+          ports.log.warn("an Event of a rollout is not written", { bundle: row.key, error });
+      },
+    );
   }
 
   async #write(
@@ -373,6 +380,7 @@ export class Rollouts {
         signal,
       });
       row.written = text;
+      if (rollout !== undefined) await this.#tell(row, bundle, rollout);
     } catch (error) {
       if (!hasReason(error, "NotFound")) throw error;
     }

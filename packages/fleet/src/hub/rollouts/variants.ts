@@ -39,7 +39,10 @@ export type VariantPorts = {
   readonly clock: Clock;
 };
 
-type Kept = Pick<Variant, "deploymentId" | "options" | "chunks">;
+type Kept = Pick<Variant, "deploymentId" | "options" | "chunks"> & {
+  /** Of what it was rendered; absent in what an older hub kept. */
+  readonly of?: { readonly bundle: string; readonly sum: string };
+};
 
 /** Variants by number, rendered once: what was rendered stays on disk under the sum of what it was made of. */
 export class Variants {
@@ -47,6 +50,8 @@ export class Variants {
   readonly #rendering: Map<string, Promise<Variant>> = new Map();
   readonly #byNumber: Map<number, Variant> = new Map();
   readonly #numbers: Map<string, number> = new Map();
+  /** By what was rendered. */
+  readonly #numberOfKey: Map<string, number> = new Map();
   readonly #packed: Map<string, Uint8Array> = new Map();
   #packedBytes = 0;
   #last = 0;
@@ -67,6 +72,10 @@ export class Variants {
 
   get(number: number): Variant | undefined {
     return this.#byNumber.get(number);
+  }
+
+  all(): Iterable<Variant> {
+    return this.#byNumber.values();
   }
 
   /** The variant of a bundle that an agent names; 0: none of ours. */
@@ -94,9 +103,10 @@ export class Variants {
 
   async #render(key: string, request: RenderRequest): Promise<Variant> {
     const path = `${this.#ports.folder}/${key}`;
-    const bytes = await this.#ports.files.read(path);
-    if (bytes !== undefined)
-      return this.#number(request, JSON.parse(new TextDecoder().decode(bytes)) as Kept);
+    const kept = await this.#readKept(path);
+    // Of what is gone from the disk it is made again.
+    if (kept?.chunks.every(({ sha256 }) => this.#ports.blobs.keep(sha256)) === true)
+      return this.#number(request, kept, key);
     const { bundle, options, commit, signal } = request;
     try {
       this.#renders += 1;
@@ -110,9 +120,11 @@ export class Variants {
           throw new StatusError("InternalError", `an object was named ${sha256} and has SHA-256 ${stored}`);
         chunks.push({ sha256, bytes: content.byteLength });
       }
-      const kept: Kept = { deploymentId: rendered.deploymentId, options: rendered.options, chunks };
+      const { deploymentId } = rendered;
+      const of = { bundle: bundle.key, sum: request.sum };
+      const kept: Kept = { deploymentId, options: rendered.options, chunks, of };
       await this.#ports.files.replace(path, new TextEncoder().encode(JSON.stringify(kept)));
-      return this.#number(request, kept);
+      return this.#number(request, kept, key);
     } catch (error) {
       if (signal.aborted) throw error;
       throw new StatusError("Invalid", `bundle ${bundle.key} cannot be rendered: ${messageOf(error)}`, {
@@ -121,13 +133,49 @@ export class Variants {
     }
   }
 
-  #number({ bundle, options }: RenderRequest, kept: Kept): Variant {
+  async #readKept(path: string): Promise<Kept | undefined> {
+    const bytes = await this.#ports.files.read(path);
+    return bytes === undefined ? undefined : (JSON.parse(new TextDecoder().decode(bytes)) as Kept);
+  }
+
+  /**
+   * Forgets what no generation names: its file first, so that nothing names a chunk that goes. Answers the chunks that are needed still.
+   * What is rendered meanwhile has new chunks, which the blobs keep until the next time.
+   */
+  async sweep(of: {
+    readonly isKept: (bundle: string, sum: string) => boolean;
+    readonly inUse: () => ReadonlySet<number>;
+  }): Promise<ReadonlySet<string>> {
+    const { files, folder } = this.#ports;
+    const chunks = new Set<string>();
+    for (const key of await files.list(folder)) {
+      const kept = await this.#readKept(`${folder}/${key}`);
+      if (kept === undefined) continue;
+      if (kept.of !== undefined && of.isKept(kept.of.bundle, kept.of.sum)) {
+        for (const { sha256 } of kept.chunks) chunks.add(sha256);
+        continue;
+      }
+      this.#rendering.delete(key);
+      this.#numberOfKey.delete(key);
+      await files.remove(`${folder}/${key}`);
+    }
+    const alive = new Set([...of.inUse(), ...this.#numberOfKey.values()]);
+    for (const [number, { chunkNames }] of this.#byNumber)
+      if (alive.has(number)) for (const name of chunkNames) chunks.add(name);
+      else this.#byNumber.delete(number);
+    for (const [name, number] of this.#numbers) if (!alive.has(number)) this.#numbers.delete(name);
+    return chunks;
+  }
+
+  #number({ bundle, options }: RenderRequest, kept: Kept, key: string): Variant {
     const forceSyncGeneration = options.forceSyncGeneration ?? 0;
     const name = `${bundle.key}\n${kept.deploymentId}\n${forceSyncGeneration}\n${canonicalJson(kept.options)}`;
     const number = this.#numbers.get(name) ?? (this.#last += 1);
     this.#numbers.set(name, number);
     const chunkNames = new Set(kept.chunks.map(({ sha256 }) => sha256));
-    const variant = { ...kept, number, bundle: bundle.key, forceSyncGeneration, chunkNames };
+    const { of: _of, ...own } = kept;
+    const variant = { ...own, number, bundle: bundle.key, forceSyncGeneration, chunkNames };
+    this.#numberOfKey.set(key, number);
     this.#byNumber.set(number, variant);
     return variant;
   }

@@ -3,11 +3,18 @@ import { bundles, gitRepos, type Bundle } from "@cortado/kinds/fleet";
 import { hasReason, StatusError } from "@cortado/std/status";
 import { sameTree } from "@cortado/kinds/tree";
 import type { Compiled, CompiledBundle } from "../../compile/bundle.ts";
-import { INLINE_FILES_BYTES_MAX } from "../limits.ts";
+import { INLINE_FILES_BYTES_MAX, WRITE_ATTEMPTS_MAX } from "../limits.ts";
 import type { Applied, ClusterKey } from "../ports.ts";
 import type { Blobs } from "./blobs.ts";
 import { toResources } from "./bundle-files.ts";
-import { COMMIT_LABEL, PATH_ANNOTATION, planBundles, REPO_LABEL } from "./bundle-plan.ts";
+import {
+  COMMIT_LABEL,
+  PATH_ANNOTATION,
+  planBundles,
+  REPLACED_BY_ANNOTATION,
+  REPLACES_ANNOTATION,
+  REPO_LABEL,
+} from "./bundle-plan.ts";
 
 export type ApplyOptions = {
   readonly client: Client;
@@ -32,11 +39,13 @@ export async function applyCompiled(options: ApplyOptions): Promise<Applied> {
   const plan = planBundles(gitRepo, compiled, items);
   const made: string[] = [];
   const changed: string[] = [];
+  const replaced = new Map(plan.renamed.map(({ from, to }) => [to, from]));
   for (const bundle of plan.put) {
-    const outcome = await putBundle(options, bundle, known.get(bundle.name));
+    const outcome = await putBundleAgain(options, withReplaced(bundle, replaced), known.get(bundle.name));
     if (outcome === "made") made.push(bundle.name);
     if (outcome === "changed") changed.push(bundle.name);
   }
+  for (const { from, to } of plan.renamed) await markReplaced(options, { from, to });
   for (const name of plan.remove) await removeBundle(options, name, known.get(name));
   return { made, changed, removed: plan.remove, kept: [...plan.kept, ...plan.refused] };
 }
@@ -50,6 +59,41 @@ async function checkAlive({ client, gitRepo, signal }: ApplyOptions): Promise<vo
     if (!hasReason(error, "NotFound")) throw error;
   }
   throw new StatusError("Conflict", `${about} is deleted; its bundles are not applied`);
+}
+
+function withReplaced(bundle: CompiledBundle, replaced: ReadonlyMap<string, string>): CompiledBundle {
+  const from = replaced.get(bundle.name);
+  if (from === undefined) return bundle;
+  return { ...bundle, annotations: { ...bundle.annotations, [REPLACES_ANNOTATION]: from } };
+}
+
+/** It is removed by its rollout, once the other has its place in every store. */
+async function markReplaced(
+  { client, gitRepo, signal }: ApplyOptions,
+  { from, to }: { readonly from: string; readonly to: string },
+): Promise<void> {
+  const where = { namespace: gitRepo.namespace, name: from, signal };
+  const body = { metadata: { annotations: { [REPLACED_BY_ANNOTATION]: to } } };
+  await client.patch(bundles, { ...where, type: "merge", body }).catch((error: unknown) => {
+    if (!hasReason(error, "NotFound")) throw error;
+  });
+}
+
+/** The hub writes a Bundle's status at any time: that is no reason to wait for the next look at the repository. */
+async function putBundleAgain(
+  options: ApplyOptions,
+  bundle: CompiledBundle,
+  known: Stored<Bundle> | undefined,
+): ReturnType<typeof putBundle> {
+  const { client, gitRepo, signal } = options;
+  let current = known;
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return await putBundle(options, bundle, current);
+    } catch (error) {
+      if (!hasReason(error, "Conflict") || attempt === WRITE_ATTEMPTS_MAX) throw error;
+      current = await client.get(bundles, { namespace: gitRepo.namespace, name: bundle.name, signal });
+    }
 }
 
 async function putBundle(
@@ -72,7 +116,8 @@ async function putBundle(
   }
   // What people add to a Bundle (the control of its rollout) stays.
   const labels = { ...current.metadata.labels, ...metadata.labels };
-  const annotations = { ...current.metadata.annotations, ...metadata.annotations };
+  const { [REPLACED_BY_ANNOTATION]: _back, ...kept } = current.metadata.annotations ?? {};
+  const annotations = { ...kept, ...metadata.annotations };
   const next = {
     ...current,
     metadata: { ...current.metadata, labels, annotations },

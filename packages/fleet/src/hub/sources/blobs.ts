@@ -8,7 +8,12 @@ export interface Blobs {
   put(bytes: Uint8Array): Promise<string>;
   /** @throws StatusError "NotFound", or "InternalError" when the disk gave other bytes than were written */
   get(sha256: string): Promise<Uint8Array>;
-  /** Removes what `isNeeded` does not claim; answers how many went. */
+  /** Whether it is here; asked for, it outlives the next sweep as if it were put anew. */
+  keep(sha256: string): boolean;
+  /**
+   * Removes what `isNeeded` does not claim and nobody put or asked for since the sweep before; answers how many went. So what was put and is
+   * not named yet has the time between two sweeps to be.
+   */
   sweep(isNeeded: (sha256: string) => boolean): Promise<number>;
 }
 
@@ -20,9 +25,12 @@ export function sha256Of(bytes: Uint8Array): string {
 export async function openBlobs(files: Files, folder: string): Promise<Blobs> {
   await files.makeFolder(folder);
   const known = new Set((await files.list(folder)).filter((name) => /^[0-9a-f]{64}$/.test(name)));
+  // Who began before us may have named any of them.
+  let fresh = new Set(known);
   return {
     async put(bytes) {
       const name = sha256Of(bytes);
+      fresh.add(name);
       if (known.has(name)) return name;
       await files.replace(`${folder}/${name}`, bytes);
       known.add(name);
@@ -38,13 +46,22 @@ export async function openBlobs(files: Files, folder: string): Promise<Blobs> {
         `content ${sha256} is damaged on disk; remove it and apply its repository again`,
       );
     },
+    keep(sha256) {
+      if (!known.has(sha256)) return false;
+      fresh.add(sha256);
+      return true;
+    },
     async sweep(isNeeded) {
-      const unneeded = [...known].filter((name) => !isNeeded(name));
-      for (const name of unneeded) {
+      const before = fresh;
+      fresh = new Set();
+      let gone = 0;
+      for (const name of [...known]) {
+        if (before.has(name) || fresh.has(name) || isNeeded(name)) continue;
         known.delete(name);
         await files.remove(`${folder}/${name}`);
+        gone += 1;
       }
-      return unneeded.length;
+      return gone;
     },
   };
 }

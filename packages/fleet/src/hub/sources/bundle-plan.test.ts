@@ -110,6 +110,15 @@ for (const { name, have, known, problems, put, remove, kept } of [
     for (const { message } of problems.slice(0, 1)) assert.equal(own?.why.includes(message), true);
   });
 
+test("a bundle of the same directory under another name takes the place of the one before, and does not remove it", () => {
+  const [till, order] = [compiledOf("till"), { ...compiledOf("order"), name: "orders" }];
+  const known = [knownOf("order"), knownOf("till")];
+  const plan = planBundles(gitRepo, { bundles: [till, order], problems: [] }, known);
+  assert.deepEqual([plan.renamed, plan.remove], [[{ from: "order", to: "orders" }], []]);
+  const broken = planBundles(gitRepo, { bundles: [till, order], problems: [unreadable] }, known);
+  assert.deepEqual([broken.renamed, broken.remove], [[], []]);
+});
+
 test("a bundle of another repository is neither overwritten nor removed", () => {
   const compiled = { bundles: [compiledOf("order"), compiledOf("till")], problems: [] };
   const plan = planBundles(gitRepo, compiled, [knownOf("order", "bakery"), knownOf("oven", "bakery")]);
@@ -155,6 +164,13 @@ test("blobs outlive a power cut, are checked when read, and go when nobody needs
   assert.deepEqual([...(await again.get(first))], [...one]);
   await files.replace(`blobs/${second}`, one);
   await assert.rejects(again.get(second), /damaged on disk/);
+  assert.equal(
+    await again.sweep((name) => name === first),
+    0,
+    "the hub before may have named it a moment ago",
+  );
+  assert.deepEqual([again.keep(second), again.keep("0".repeat(64))], [true, false]);
+  assert.equal(await again.sweep((name) => name === first), 0, "somebody asked for it");
   assert.equal(await again.sweep((name) => name === first), 1);
   await assert.rejects(again.get(second), /not at this hub/);
   assert.deepEqual(await files.list("blobs"), [first]);

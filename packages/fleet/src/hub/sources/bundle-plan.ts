@@ -7,12 +7,19 @@ export const COMMIT_LABEL = "fleet.cattle.io/commit";
 /** Directory that a Bundle came from: what a problem of that directory leaves alone. */
 export const PATH_ANNOTATION = "fleet.cortado.dev/path";
 
+/** On a Bundle of which another one of the same directory took the place: its name. */
+export const REPLACED_BY_ANNOTATION = "fleet.cortado.dev/replaced-by";
+/** On that other one: whose objects it takes over. */
+export const REPLACES_ANNOTATION = "fleet.cortado.dev/replaces";
+
 /** What is there, as far as the plan looks. */
 export type KnownBundle = Pick<Bundle, "metadata">;
 
 export type BundlePlan = {
   readonly put: readonly CompiledBundle[];
   readonly remove: readonly string[];
+  /** Another name for the same directory: it goes where the other has come, store by store. */
+  readonly renamed: readonly { readonly from: string; readonly to: string }[];
   readonly kept: Applied["kept"];
   /** Compiled, but the name is another's. */
   readonly refused: readonly { readonly name: string; readonly why: string }[];
@@ -42,15 +49,28 @@ export function planBundles(
   const wanted = new Set(put.map(({ name }) => name));
   const absent = known.filter((bundle) => isOurs(bundle) && !wanted.has(bundle.metadata.name));
   const why = whyKept(gitRepo, compiled, put.length);
+  const gone = why === undefined ? absent.map(({ metadata }) => metadata.name) : [];
+  const renamed = why === undefined ? absent.flatMap((bundle) => renamedTo(bundle, put)) : [];
+  const isRenamed = new Set(renamed.map(({ from }) => from));
   return {
     put,
     refused,
-    remove: why === undefined ? absent.map(({ metadata }) => metadata.name) : [],
+    renamed,
+    remove: gone.filter((name) => !isRenamed.has(name)),
     kept:
       why === undefined
         ? []
         : absent.map((bundle) => ({ name: bundle.metadata.name, why: ownWhy(bundle, compiled) ?? why })),
   };
+}
+
+function renamedTo(
+  { metadata }: KnownBundle,
+  put: readonly CompiledBundle[],
+): readonly { readonly from: string; readonly to: string }[] {
+  const path = metadata.annotations?.[PATH_ANNOTATION];
+  const to = put.find((one) => one.path === path);
+  return to === undefined || path === undefined ? [] : [{ from: metadata.name, to: to.name }];
 }
 
 function whyKept(gitRepo: ClusterKey, compiled: Compiled, left: number): string | undefined {

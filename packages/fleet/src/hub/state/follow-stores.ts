@@ -4,6 +4,7 @@ import type { Bundle, Cluster, ClusterGroup } from "@cortado/kinds/fleet";
 import { selects } from "@cortado/kinds/label-selector";
 import { sameTree } from "@cortado/kinds/tree";
 import type { ClusterFacts } from "../../compile/bundle.ts";
+import { OVERRIDES_ANNOTATION } from "../holds/holds.ts";
 import type { Core } from "../core.ts";
 import { STATUS_GATHER_MS } from "../limits.ts";
 import { isRevoked, type StoreRow } from "./stores.ts";
@@ -29,6 +30,8 @@ export class StoreFollower {
       if (cluster.status?.index !== undefined) this.#follow(keyOf(cluster), cluster);
     ports.clusters.subscribe(({ key, now }) => this.#follow(key, now));
     ports.groups.subscribe(({ old, now }) => {
+      // Only what targets see: our own counts are no reason to look at every store.
+      if (sameTree([old?.spec, old?.metadata.labels], [now?.spec, now?.metadata.labels])) return;
       const namespace = (now ?? old)?.metadata.namespace ?? "";
       for (const row of ports.core.stores.inNamespace(namespace))
         this.#follow(row.key, ports.clusters.get(row.key));
@@ -78,6 +81,7 @@ export class StoreFollower {
     const lastMs = Date.parse(status.agent?.lastSeen ?? "") || 0;
     core.heard.add(index, { lastMs, dueMs: isBelieved ? nowMs + core.options.offlineAfterMs : 0 });
     void core.writeStore(row).catch(() => undefined);
+    core.windows.look(namespace);
     this.#lookAtBundles(namespace);
   }
 
@@ -89,17 +93,19 @@ export class StoreFollower {
     if (row.isRevoked)
       void row.connected?.refuse("Forbidden", `cluster ${row.key} was revoked; ask who runs the hub`);
     const isPaused = cluster.spec?.paused === true;
-    if (isPaused !== row.isPaused) {
+    const overrides = cluster.metadata.annotations?.[OVERRIDES_ANNOTATION];
+    if (isPaused !== row.isPaused || overrides !== row.facts.annotations[OVERRIDES_ANNOTATION]) {
       row.isPaused = isPaused;
-      row.revision = Math.max(row.revision + 1, this.#ports.core.ports.clock.nowMs());
-      row.fullFrom = row.revision;
-      row.connected?.tellDesired();
+      row.facts = { ...row.facts, annotations: cluster.metadata.annotations ?? {} };
+      tellAll(this.#ports.core, row);
+      this.#lookAtBundles(row.cluster.namespace);
     }
     const facts = this.#factsOf(cluster);
     if (sameTree(facts, row.facts)) return;
     row.facts = facts;
     row.labels = facts.labels;
     row.version += 1;
+    this.#ports.core.windows.look(row.cluster.namespace);
     this.#lookAtBundles(row.cluster.namespace);
   }
 
@@ -118,7 +124,7 @@ export class StoreFollower {
 
   #bundlesOf(namespace: string): readonly string[] {
     return [...this.#ports.bundles.list()]
-      .filter((bundle) => bundle.metadata.namespace === namespace)
+      .filter((bundle) => this.#ports.core.reach.of(bundle).includes(namespace))
       .map((bundle) => keyOf(bundle));
   }
 
@@ -137,4 +143,11 @@ export class StoreFollower {
       groups,
     };
   }
+}
+
+/** A store that is told everything again, as something holds it back that did not, or no longer. */
+export function tellAll(core: Core, row: StoreRow): void {
+  row.revision = Math.max(row.revision + 1, core.ports.clock.nowMs());
+  row.fullFrom = row.revision;
+  row.connected?.tellDesired();
 }

@@ -1,5 +1,6 @@
 import type { Bundle, BundleRollout } from "@cortado/kinds/fleet";
 import type { Core } from "../core.ts";
+import { storyOf, withRollout } from "../rollouts/story.ts";
 import { sumUp, withCondition } from "./summary.ts";
 
 const zeros = { notReady: 0, waitApplied: 0, errApplied: 0, outOfSync: 0, modified: 0, pending: 0 };
@@ -17,12 +18,18 @@ export function bundleStatus(
   const number = bundles.numberOf(of.key);
   const summed = sumUp(cells, cells.ofBundle(number), (cell) => stores.at(cell.cluster)?.key ?? "");
   const { ready, desiredReady } = summed.summary;
-  const message = [of.problem ?? "", summed.message].filter((text) => text !== "").join("; ");
+  // Who asks why a Bundle is not Ready hears first that its rollout halted, and what to do.
+  const halted = of.rollout?.phase === "Halted" ? storyOf(of.bundle, of.rollout) : "";
+  const message = [of.problem ?? "", halted, summed.message].filter((text) => text !== "").join("; ");
   const isTrue = of.problem === undefined && summed.state === "Ready";
   const nowMs = ports.clock.nowMs();
-  const condition = { type: "Ready", isTrue, reason: of.problem === undefined ? "" : "Error", message };
+  const told = { type: "Ready", isTrue, reason: of.problem === undefined ? "" : "Error", message };
+  const conditions = withCondition(of.bundle.status?.conditions, told, nowMs);
   return {
-    conditions: withCondition(of.bundle.status?.conditions, condition, nowMs),
+    conditions:
+      of.rollout === undefined
+        ? conditions
+        : withRollout(conditions, { bundle: of.bundle, rollout: of.rollout, nowMs }),
     summary: { ...zeros, nonReadyResources: [], ...summed.summary },
     display: {
       readyClusters: `${ready}/${desiredReady}`,

@@ -5,7 +5,7 @@ import { newMetrics } from "@cortado/std/metrics";
 import { hasReason } from "@cortado/std/status";
 import { sameTree } from "@cortado/kinds/tree";
 import type { Core } from "../core.ts";
-import { STATUS_EVERY_MS } from "../limits.ts";
+import { READY_CHARS_MAX, STATUS_EVERY_MS } from "../limits.ts";
 import { REPO_LABEL } from "../sources/bundle-plan.ts";
 import { addSummary, withCondition } from "./summary.ts";
 
@@ -54,20 +54,23 @@ export class RepoStatus {
       this.#loop.addAfter(`${bundle?.metadata.namespace ?? ""}/${repo}`, STATUS_EVERY_MS);
   }
 
-  async #round(key: string): Promise<void> {
-    const repo = this.#repos.get(key);
-    if (repo === undefined) return;
-    const { cells, bundles: index, stores, ports, signal } = this.#core;
-    const { namespace, name } = splitKey(key);
+  /** Of all Bundles that it brought. */
+  #sum(repo: GitRepo) {
+    const { cells, bundles: index, stores } = this.#core;
+    const { namespace = "", name = "" } = repo.metadata;
     const summary: BundleSummary = {};
     const nonReady: NonNullable<BundleSummary["nonReadyResources"]> = [];
-    const messages: string[] = [];
+    const messages: string[] = [...ownTroubles(repo)];
+    const counts = { ready: 0, desiredReady: 0, notReady: 0, modified: 0, missing: 0 };
     const ofStores = new Map<number, boolean>();
     for (const bundle of this.#bundles.list()) {
       if (bundle.metadata.namespace !== namespace || bundle.metadata.labels?.[REPO_LABEL] !== name) continue;
       addSummary(summary, bundle.status?.summary ?? {});
       const ready = bundle.status?.conditions?.find((one) => one.type === "Ready");
-      if (ready?.status === "False") {
+      // What the hub has not looked at since it changed is not Ready, whatever it was before.
+      if (bundle.status?.observedGeneration !== bundle.metadata.generation)
+        messages.push(`Bundle ${bundle.metadata.name ?? ""}: is being looked at`);
+      else if (ready?.status === "False") {
         messages.push(`Bundle ${bundle.metadata.name ?? ""}: ${ready.message ?? ""}`);
         const bundleState = bundle.status?.display?.state ?? "NotReady";
         nonReady.push({ name: bundle.metadata.name ?? "", bundleState, message: ready.message ?? "" });
@@ -75,15 +78,29 @@ export class RepoStatus {
       const number = index.find(`${namespace}/${bundle.metadata.name ?? ""}`);
       for (const cell of number === undefined ? [] : cells.ofBundle(number)) {
         const { cluster, state } = cells.read(cell);
+        const { desired, ...own } = cells.countsOf(cell);
+        counts.desiredReady += desired;
+        for (const name of ["ready", "notReady", "modified", "missing"] as const) counts[name] += own[name];
         if (stores.at(cluster) !== undefined)
           ofStores.set(cluster, (ofStores.get(cluster) ?? true) && state === "Ready");
       }
     }
+    return { summary, nonReady, messages, counts, ofStores };
+  }
+
+  async #round(key: string): Promise<void> {
+    const repo = this.#repos.get(key);
+    if (repo === undefined) return;
+    const { ports, signal } = this.#core;
+    const { namespace, name } = splitKey(key);
+    const { summary, nonReady, messages, counts, ofStores } = this.#sum(repo);
     const { ready = 0, desiredReady = 0 } = summary;
     const isTrue = messages.length === 0;
-    const condition = { type: "Ready", isTrue, message: messages.join("; ") };
+    const message = messages.join("; ").slice(0, READY_CHARS_MAX);
+    const condition = { type: "Ready", isTrue, reason: isTrue ? "" : reasonOf(repo), message };
     const conditions = withCondition(repo.status?.conditions, condition, ports.clock.nowMs());
     const status = {
+      resourceCounts: counts,
       readyClusters: [...ofStores.values()].filter(Boolean).length,
       desiredReadyClusters: ofStores.size,
       summary: { ...zeros, ready: 0, desiredReady: 0, ...summary, nonReadyResources: nonReady.slice(0, 10) },
@@ -91,6 +108,8 @@ export class RepoStatus {
         ...repo.status?.display,
         readyBundleDeployments: `${ready}/${desiredReady}`,
         state: isTrue ? "Ready" : "NotReady",
+        message,
+        error: isStalled(repo),
       },
       conditions,
     };
@@ -111,4 +130,29 @@ export class RepoStatus {
       this.#loop.addAfter(key, STATUS_EVERY_MS);
     }
   }
+}
+
+/** What is wrong before any store comes into it: a repository of which nothing was applied is not Ready. */
+function ownTroubles({ status }: GitRepo): readonly string[] {
+  const said = (type: string, bad: string): readonly string[] => {
+    const found = status?.conditions?.find((one) => one.type === type);
+    return found?.status === bad && (found.message ?? "") !== "" ? [found.message ?? ""] : [];
+  };
+  const troubles = new Set([
+    ...said("Accepted", "False"),
+    ...said("Stalled", "True"),
+    ...said("GitPolling", "False"),
+  ]);
+  if (troubles.size === 0 && (status?.commit ?? "") === "") return ["no commit was applied yet"];
+  return [...troubles];
+}
+
+function isStalled({ status }: GitRepo): boolean {
+  return status?.conditions?.some((one) => one.type === "Stalled" && one.status === "True") === true;
+}
+
+function reasonOf(repo: GitRepo): string {
+  const of = (type: string): string | undefined =>
+    repo.status?.conditions?.find((one) => one.type === type && one.status !== "True")?.reason;
+  return isStalled(repo) ? (of("Accepted") ?? "Error") : (of("GitPolling") ?? "");
 }

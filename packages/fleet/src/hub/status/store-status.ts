@@ -88,7 +88,7 @@ export class StoreStatus {
 }
 
 /** What a store is now. */
-function statusOf({ cells, heard, bundles, ports }: Core, row: StoreRow): ClusterStatus {
+function statusOf({ cells, heard, bundles, ports, windows }: Core, row: StoreRow): ClusterStatus {
   const nowMs = ports.clock.nowMs();
   const summed = sumUp(
     cells,
@@ -99,6 +99,7 @@ function statusOf({ cells, heard, bundles, ports }: Core, row: StoreRow): Cluste
   const lastMs = heard.lastMs(row.index);
   const isDark = !heard.isHeard(row.index);
   const never = lastMs === 0;
+  const { isScheduled, isClosed } = windows.of(row.key);
   const since = never ? "was never heard" : `was last heard at ${toTime(lastMs)}`;
   const offline = { type: "Offline", isTrue: isDark, message: isDark ? `the store ${since}` : "" };
   const readiness = { type: "Ready", isTrue: !isDark && summed.state === "Ready", message: summed.message };
@@ -112,6 +113,8 @@ function statusOf({ cells, heard, bundles, ports }: Core, row: StoreRow): Cluste
     // Merge patches: what is not there now has to be said.
     summary: { ...zeros, nonReadyResources: [], ...summed.summary },
     resourceCounts: summed.counts,
+    scheduled: isScheduled,
+    activeSchedule: isScheduled && !isClosed,
     display: { readyBundles: `${ready}/${desiredReady}`, state: isDark ? dark : summed.state },
     ...(never ? {} : { agent: { ...row.status.agent, lastSeen: toTime(lastSeenMs(row, lastMs, isDark)) } }),
   };

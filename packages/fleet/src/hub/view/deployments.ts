@@ -1,10 +1,11 @@
 import type { Informer } from "@cortado/client/informer";
-import type { Bundle, Cluster } from "@cortado/kinds/fleet";
-import type { Tree } from "@cortado/kinds/tree";
+import { clusters, type Bundle, type Cluster } from "@cortado/kinds/fleet";
+import { sameTree, treeAt, type Tree } from "@cortado/kinds/tree";
 import { toTime } from "@cortado/std/clock";
 import { uuidFrom } from "@cortado/std/random";
 import { StatusError } from "@cortado/std/status";
 import type { Core } from "../core.ts";
+import { OVERRIDES_ANNOTATION, readOverrides } from "../holds/holds.ts";
 import type { View, ViewChange, ViewItem, ViewPage } from "../ports.ts";
 import { sha256Of } from "../sources/blobs.ts";
 import { deploymentNamespace, type StoreRow } from "../state/stores.ts";
@@ -51,10 +52,34 @@ export class Deployments implements View {
     return { items: page.flatMap((key) => this.get(key) ?? []), remaining: keys.length - page.length };
   }
 
-  put({ key }: Parameters<View["put"]>[0]): Promise<number> {
-    return Promise.reject(
-      new StatusError("Forbidden", `BundleDeployment ${key} is computed; ${this.instead} instead`),
-    );
+  /** Whether a store does anything about a bundle is for people to say; everything else is computed. */
+  async put({ key, object, current }: Parameters<View["put"]>[0]): Promise<number> {
+    const row = this.#ports?.core.stores.get(this.#storeOf.get(key.slice(0, key.indexOf("/"))) ?? "");
+    if (row === undefined || this.#ports === undefined)
+      throw new StatusError("NotFound", `BundleDeployment ${key} is no longer there`);
+    const other = changedField(object, current);
+    if (other !== undefined)
+      throw new StatusError(
+        "Forbidden",
+        `${other} of BundleDeployment ${key} is computed and cannot be changed: ${this.instead}; only spec.paused is kept`,
+      );
+    const name = key.slice(key.indexOf("/") + 1);
+    const { [name]: _before, ...others } = readOverrides(row.facts.annotations);
+    const isPaused = treeAt(object, "spec")["paused"] === true;
+    const overrides = isPaused ? { ...others, [name]: { paused: true } } : others;
+    const isNone = Object.keys(overrides).length === 0;
+    const annotations = { [OVERRIDES_ANNOTATION]: isNone ? null : JSON.stringify(overrides) };
+    const { client } = this.#ports.core.ports;
+    const { signal } = this.#ports.core;
+    const written = await client.patch(clusters, {
+      ...row.cluster,
+      type: "merge",
+      fieldManager: "cortado-hub",
+      body: { metadata: { annotations } },
+      signal,
+    });
+    await this.#ports.clusters.seen(written.metadata.resourceVersion);
+    return Number(written.metadata.resourceVersion);
   }
 
   changes(listener: (change: ViewChange) => void): Disposable {
@@ -104,7 +129,7 @@ export class Deployments implements View {
 }
 
 function objectOf(
-  { cells, variants }: Core,
+  { cells, variants, windows }: Core,
   of: { readonly row: StoreRow; readonly bundle: Bundle; readonly cell: number; readonly namespace: string },
 ): Tree {
   const { row, bundle, cell, namespace } = of;
@@ -139,7 +164,11 @@ function objectOf(
       stagedDeploymentID: newest?.deploymentId ?? "",
       options: { ...allowed?.options },
       stagedOptions: { ...newest?.options },
-      paused: bundle.spec?.paused === true || row.isPaused,
+      paused:
+        bundle.spec?.paused === true ||
+        row.isPaused ||
+        readOverrides(row.facts.annotations)[name]?.paused === true,
+      offSchedule: windows.of(row.key).isClosed,
     },
     status: {
       appliedDeploymentID: report?.applied ?? "",
@@ -154,4 +183,19 @@ function objectOf(
       ],
     },
   };
+}
+
+/** The first field that is another; undefined: none but `spec.paused`. */
+function changedField(object: Tree, current: Tree): string | undefined {
+  for (const field of ["labels", "annotations", "finalizers", "ownerReferences"])
+    if (!isSame(treeAt(object, "metadata")[field], treeAt(current, "metadata")[field]))
+      return `metadata.${field}`;
+  const [wanted, now] = [treeAt(object, "spec"), treeAt(current, "spec")];
+  for (const field of new Set([...Object.keys(wanted), ...Object.keys(now)]))
+    if (field !== "paused" && !isSame(wanted[field], now[field])) return `spec.${field}`;
+  return isSame(object["status"], current["status"]) ? undefined : "status";
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return sameTree(JSON.parse(JSON.stringify(one ?? {})), JSON.parse(JSON.stringify(other ?? {})));
 }

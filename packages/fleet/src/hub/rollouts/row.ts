@@ -1,0 +1,55 @@
+import type { Bundle, BundleRollout } from "@cortado/kinds/fleet";
+import type { RolloutRecord } from "../../rollout/rollout.ts";
+import { fromBitmap } from "./bitmap.ts";
+import type { Generation } from "./generations.ts";
+import { recordOf } from "./record.ts";
+import { chapterOf } from "./story.ts";
+
+type Entry = BundleRollout["generations"][number];
+
+/** A bundle on its way to stores; what must survive is in its status. */
+export type BundleRow = {
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  record: RolloutRecord | undefined;
+  entries: Entry[];
+  readonly opened: Map<number, Generation>;
+  /** By store index; a store that is not here may run the base. */
+  released: Map<number, number>;
+  /** Stores that came after the generation began. */
+  readonly newcomers: Set<string>;
+  written: string;
+  /** Why some store does not get it, though a target names it; empty: none. */
+  clash: string;
+  /** The last turn of its rollout that was told. */
+  chapter: string;
+  /** Its stores are known: who is not among them does not have it. */
+  isLooked: boolean;
+};
+
+/** As it was kept in the Bundle. */
+export function loadRow(key: string, bundle: Bundle): BundleRow {
+  const { namespace = "", name = "", uid = "" } = bundle.metadata;
+  const rollout = bundle.status?.rollout;
+  const released = new Map<number, number>();
+  for (const { generation, stores } of rollout?.released ?? [])
+    for (const index of fromBitmap(stores)) released.set(index, generation);
+  const row: BundleRow = {
+    key,
+    namespace,
+    name,
+    uid,
+    record: rollout === undefined ? undefined : recordOf(rollout),
+    entries: rollout?.generations ?? [],
+    opened: new Map(),
+    released,
+    newcomers: new Set(),
+    written: "",
+    clash: "",
+    chapter: chapterOf(rollout),
+    isLooked: false,
+  };
+  return row;
+}
