@@ -61,7 +61,7 @@ export function hubCommand(roles: HubRoles): Command {
     .option("--kubectl <file>", "Another kubectl than the one on PATH");
   command.addHelpText(
     "after",
-    "\nThen: kubectl --kubeconfig /etc/cortado/hub.yaml get clusters.fleet.cattle.io -A\nA store joins with the token that Secret `values` of a ClusterRegistrationToken holds.\n",
+    "\nThen: kubectl --kubeconfig /etc/cortado/hub.yaml get clusters.fleet.cattle.io -A\nA store joins with key `token` of the Secret that a ClusterRegistrationToken makes, which has its name.\n",
   );
   return command.action(() => roles.runHub(command.opts<HubWords>()));
 }
