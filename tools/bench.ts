@@ -29,7 +29,7 @@ const add = (more: readonly Section[]): void => {
 if (wants("lines")) add([benchLines(top)]);
 if (wants("store")) add([await benchStore()]);
 if (wants("stall")) add([await benchStall()]);
-if (wants("mqtt")) add(await benchMqtt());
+if (wants("mqtt")) for await (const section of benchMqtt()) add([section]);
 const parts = (["idle", "demo"] as const).filter(wants);
 if (parts.length > 0 || wants("box512")) {
   const missing = await whyNoBoxes();
