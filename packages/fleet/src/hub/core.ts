@@ -1,4 +1,5 @@
 import type { Cells } from "./state/cells.ts";
+import type { Shared } from "./state/shared.ts";
 import type { Heard } from "./state/heard.ts";
 import type { StoreRow, Stores } from "./state/stores.ts";
 import type { Variants } from "./rollouts/variants.ts";
@@ -14,6 +15,7 @@ export type Core = {
   readonly heard: Heard;
   readonly variants: Variants;
   readonly bundles: BundleIndex;
+  readonly shared: Shared;
   /** Asks for a look at a bundle's rollout. */
   readonly lookAtBundle: (key: string, afterMs: number) => void;
   /** Asks for a write of a store's status; resolves when it is durable. */

@@ -15,8 +15,9 @@ import { Variants } from "./rollouts/variants.ts";
 import { applyCompiled } from "./sources/apply-compiled.ts";
 import { openBlobs, type Blobs } from "./sources/blobs.ts";
 import { Cells } from "./state/cells.ts";
-import { StoreFollower } from "./state/follow-stores.ts";
+import { keptCluster, StoreFollower } from "./state/follow-stores.ts";
 import { Heard } from "./state/heard.ts";
+import { Shared } from "./state/shared.ts";
 import { Stores, type StoreRow } from "./state/stores.ts";
 import { RepoStatus } from "./status/repo-status.ts";
 import { StoreStatus } from "./status/store-status.ts";
@@ -87,24 +88,24 @@ class Hub implements RunningHub {
       heard: new Heard(),
       variants,
       bundles: new BundleIndex(),
+      shared: new Shared(),
       lookAtBundle: (key, afterMs) => this.#rollouts.look(key, afterMs),
       writeStore: (row, more) => storeStatus?.write(row, more) ?? Promise.resolve(),
     };
     this.#core = core;
     storeStatus = new StoreStatus(core);
     const informers = follow(core);
-    const synced = Promise.all(Object.values(informers).map((one) => one.synced));
-    const followed = synced.then(() => {
-      new StoreFollower({
-        ...informers,
-        core,
-        wasAway,
-        removed: (row) => {
-          this.#rollouts.forget(row);
-          storeStatus.forget(row);
-        },
-      });
+    const follower = new StoreFollower({
+      ...informers,
+      core,
+      wasAway,
+      removed: (row) => {
+        this.#rollouts.forget(row);
+        storeStatus.forget(row);
+      },
     });
+    const synced = Promise.all(Object.values(informers).map((one) => one.synced));
+    const followed = synced.then(() => follower.begin());
     // After the rows: it shows them as they are once a change has reached them.
     void followed.then(() => deployments.attach({ core, ...informers })).catch(() => undefined);
     this.#rollouts = new Rollouts(
@@ -209,11 +210,14 @@ class Hub implements RunningHub {
   }
 }
 
-function follow({ ports, signal }: Core) {
+function follow({ ports, signal, shared }: Core) {
   const { client, clock, log } = ports;
   const following = { clock, log, signal };
   return {
-    clusters: startInformer(client, clusters, following),
+    clusters: startInformer(client, clusters, {
+      ...following,
+      keep: (cluster) => keptCluster(cluster, shared),
+    }),
     groups: startInformer(client, clusterGroups, following),
     bundles: startInformer(client, bundles, following),
     repos: startInformer(client, gitRepos, following),

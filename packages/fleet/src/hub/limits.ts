@@ -49,3 +49,8 @@ export const ROUNDS_AT_ONCE = 4;
 /** Bytes that wait for a store's line; beyond them the hub waits, and looks again after so long. */
 export const SEND_WAITING_BYTES: number = 1024 * 1024;
 export const SEND_LOOK_MS = 50;
+/** Texts and trees that are equal in many stores and held once. */
+export const SHARED_MAX = 10_000;
+/** How long a new Cluster may take to become a row, and how often that is looked at. */
+export const ROW_MS_MAX = 5_000;
+export const ROW_LOOK_MS = 5;

@@ -14,9 +14,8 @@ import { HELLO_MS, INLINE_BYTES_MAX, REPORTS_MAX, ROLLOUT_EVERY_MS, WANT_MAX } f
 import type { PeerIdentity } from "../ports.ts";
 import type { Connected, StoreRow } from "../state/stores.ts";
 import { withCondition } from "../status/summary.ts";
-import { keySha256 } from "../register/keys.ts";
 import { desiredFor, type DesiredPorts } from "./desired.ts";
-import { toReport, toRow } from "./reports.ts";
+import { shortId, toReport, toRow } from "./reports.ts";
 
 export type SessionPorts = DesiredPorts & {
   readonly connectedCount: () => number;
@@ -103,7 +102,7 @@ class Session implements AsyncDisposable {
     if (row === undefined)
       throw new StatusError("Forbidden", `cluster ${key} is not known here; register the store again`);
     if (row.isRevoked) throw new StatusError("Forbidden", `cluster ${key} was revoked; ask who runs the hub`);
-    if (keySha256(row.status.publicKey ?? "") !== presented)
+    if (row.keySha256 !== presented)
       throw new StatusError("Forbidden", `the key is not that of cluster ${key}; register the store again`);
     if (isExpired)
       throw new StatusError("Unauthorized", `the certificate of cluster ${key} has ended; renew it`);
@@ -123,7 +122,7 @@ class Session implements AsyncDisposable {
     await row.connected?.refuse("Conflict", "another connection of this store took over");
     this.#row = row;
     this.#told = hello.after;
-    this.#has = hello.has;
+    this.#has = this.#shared(hello.has);
     this.#connected = {
       link: this.#link,
       tellDesired: () => this.#tell(row),
@@ -150,6 +149,11 @@ class Session implements AsyncDisposable {
     void this.#core.writeStore(row).catch(() => undefined);
     this.#tell(row);
     return true;
+  }
+
+  /** What thousands of connections say alike. */
+  #shared(has: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+    return this.#core.shared.tree(has);
   }
 
   /** The word of the next connection, kept before it is told. @throws StatusError "Conflict" for a store that was copied */
@@ -290,15 +294,16 @@ class Session implements AsyncDisposable {
       const cell = number === undefined ? 0 : cells.find(row.index, number);
       // A bundle that was taken from the store meanwhile is nobody's business any more.
       if (cell === 0) continue;
-      const report = toRow(told);
+      const report = this.#core.shared.tree(toRow(told));
       reports.set(told.name, report);
       const { released } = cells.read(cell);
-      const isReleased = variants.get(released)?.deploymentId === report.applied;
+      const isReleased = shortId(variants.get(released)?.deploymentId ?? "") === report.applied;
       cells.report(cell, toReport(report), isReleased ? released : variants.numberOf(key, report.applied));
       this.#core.lookAtBundle(key, ROLLOUT_EVERY_MS);
     }
     row.status = { ...row.status, session: { ...session, sequence }, reports: [...reports.values()] };
-    this.#has = { ...this.#has, ...Object.fromEntries(bundles.map((one) => [one.name, one.appliedId])) };
+    const has = Object.fromEntries(bundles.map((one) => [one.name, one.appliedId]));
+    this.#has = this.#shared({ ...this.#has, ...has });
     this.#core
       .writeStore(row)
       .then(() => this.#link.send({ type: "statusAck", sequence }))

@@ -19,8 +19,8 @@ import {
 } from "../../rollout/rollout.ts";
 import { nextRevision, type Core } from "../core.ts";
 import { GENERATIONS_KEPT, ROUNDS_AT_ONCE } from "../limits.ts";
-import type { StoreRow } from "../state/stores.ts";
-import { toReport } from "../link/reports.ts";
+import { lookedAt, type StoreRow } from "../state/stores.ts";
+import { shortId, toReport } from "../link/reports.ts";
 import { bundleStatus } from "../status/bundle-status.ts";
 import { fromBitmap } from "./bitmap.ts";
 import { controlOf } from "./control.ts";
@@ -227,11 +227,13 @@ export class Rollouts {
     const known: Known[] = [];
     for (const store of stores.inNamespace(row.namespace)) {
       const before = cells.find(store.index, number);
-      const outcome: Outcome = (await generation?.outcomeFor(store)) ?? {
-        kind: "failed",
-        message: `generation ${record.generation} is not at this hub; apply its repository again`,
-      };
-      if (store.unlooked.delete(row.key) && store.unlooked.size === 0) store.connected?.tellDesired();
+      // Most are known: waiting for each would cost a turn of the queue for each.
+      const outcome: Outcome = generation?.known(store) ??
+        (await generation?.outcomeFor(store)) ?? {
+          kind: "failed",
+          message: `generation ${record.generation} is not at this hub; apply its repository again`,
+        };
+      if (lookedAt(store, row.key)) store.connected?.tellDesired();
       if (outcome.kind === "none") {
         if (before !== 0) this.#drop(row, store, before);
         row.released.delete(store.index);
@@ -254,7 +256,7 @@ export class Rollouts {
 
   /** No store has anything of it. */
   #looked(row: BundleRow): void {
-    for (const store of this.#core.stores.inNamespace(row.namespace)) store.unlooked.delete(row.key);
+    for (const store of this.#core.stores.inNamespace(row.namespace)) lookedAt(store, row.key);
   }
 
   #releasedOf(row: BundleRow, store: StoreRow): number {
@@ -321,7 +323,7 @@ export class Rollouts {
     cells.release(cell, { variant, generation, revision });
     const report = store.status.reports?.find((one) => one.bundle === row.name);
     if (report !== undefined) {
-      const isApplied = report.applied === deploymentId;
+      const isApplied = report.applied === shortId(deploymentId);
       cells.report(cell, toReport(report), isApplied ? variant : variants.numberOf(row.key, report.applied));
     }
     return !isSame;

@@ -7,6 +7,7 @@ import type { BundleFile, BundleOptions } from "../../compile/bundle.ts";
 import type { ChunkRef, DeployOptions } from "../../protocol/protocol.ts";
 import { CHUNK_CACHE_BYTES, RENDER_AGAIN_MS } from "../limits.ts";
 import type { Compiler } from "../ports.ts";
+import { shortId } from "../link/reports.ts";
 import { sha256Of, type Blobs } from "../sources/blobs.ts";
 
 /** What a bundle is for all clusters with equal options. */
@@ -47,6 +48,8 @@ export class Variants {
   readonly #rendering: Map<string, Promise<Variant>> = new Map();
   readonly #byNumber: Map<number, Variant> = new Map();
   readonly #numbers: Map<string, number> = new Map();
+  /** The first of those that differ only in how often they were forced. */
+  readonly #byId: Map<string, number> = new Map();
   readonly #packed: Map<string, Uint8Array> = new Map();
   #packedBytes = 0;
   #last = 0;
@@ -71,9 +74,7 @@ export class Variants {
 
   /** The variant of a bundle that an agent names; 0: none of ours. */
   numberOf(bundle: string, deploymentId: string): number {
-    for (const variant of this.#byNumber.values())
-      if (variant.bundle === bundle && variant.deploymentId === deploymentId) return variant.number;
-    return 0;
+    return this.#byId.get(`${bundle}\n${shortId(deploymentId)}`) ?? 0;
   }
 
   /** @throws StatusError that names the bundle and what to do */
@@ -129,6 +130,8 @@ export class Variants {
     const chunkNames = new Set(kept.chunks.map(({ sha256 }) => sha256));
     const variant = { ...kept, number, bundle: bundle.key, forceSyncGeneration, chunkNames };
     this.#byNumber.set(number, variant);
+    const id = `${bundle.key}\n${shortId(kept.deploymentId)}`;
+    if (!this.#byId.has(id)) this.#byId.set(id, number);
     return variant;
   }
 

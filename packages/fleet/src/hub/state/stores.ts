@@ -4,8 +4,12 @@ import type { ClusterFacts } from "../../compile/bundle.ts";
 import type { HubLink } from "../../protocol/protocol.ts";
 import type { ClusterKey } from "../ports.ts";
 import { sha256Of } from "../sources/blobs.ts";
+import { keySha256 } from "../register/keys.ts";
+import type { Shared } from "./shared.ts";
+import { shortSum } from "./short-sum.ts";
 
 export type ClusterStatus = NonNullable<Cluster["status"]>;
+export type KeptStatus = Pick<ClusterStatus, "conditions" | "agent" | "session" | "reports">;
 
 /** What the hub does with a connection besides answering it. */
 export type Connected = {
@@ -21,6 +25,8 @@ export type StoreRow = {
   readonly key: string;
   readonly cluster: ClusterKey;
   readonly uid: string;
+  /** What the store registered as; empty: it never did. */
+  readonly clientId: string;
   /** Dense, and used again when the store is gone. */
   readonly index: number;
   readonly createdMs: number;
@@ -30,22 +36,77 @@ export type StoreRow = {
   version: number;
   isRevoked: boolean;
   isPaused: boolean;
-  status: ClusterStatus;
+  /** SHA-256 of the store's public key (SPKI, DER), hex; empty: it never registered. */
+  keySha256: string;
+  /** Of the key's text: reading a key costs more than this. */
+  keySum: number;
+  /** What the next status is made of; what is made anew each time is not kept. */
+  status: KeptStatus;
+  /** Of the status as it was written last; 0: not by this hub. */
+  writtenSum: number;
+  writtenMs: number;
   heardSinceMs: number;
   /** Of the desired state; grows over restarts of the hub. */
   revision: number;
   /** Bundles that were not looked at since the row began: what the store has of them is not known to be gone. */
-  readonly unlooked: Set<string>;
+  unlooked: ReadonlySet<string>;
   /** Who knows less than this is told everything. */
   fullFrom: number;
   connected: Connected | undefined;
 };
+
+/** The key that a store proves itself with from now on. */
+export function setKey(row: StoreRow, publicKey: string): void {
+  const sum = shortSum(publicKey);
+  if (sum === row.keySum) return;
+  row.keySum = sum;
+  row.keySha256 = keySha256(publicKey);
+}
+
+/** Notes that a bundle was looked at; answers whether it was the last. */
+export function lookedAt(row: StoreRow, bundle: string): boolean {
+  if (!row.unlooked.has(bundle)) return false;
+  const left = [...row.unlooked].filter((one) => one !== bundle);
+  row.unlooked = left.length === 0 ? noBundles : new Set(left);
+  return left.length === 0;
+}
+
+/** What a status is made of, with what all stores have in common held once. */
+export function keptStatus(
+  { conditions, agent, session, reports }: ClusterStatus,
+  shared: Shared,
+): KeptStatus {
+  return {
+    ...(conditions === undefined ? {} : { conditions: conditions.map((one) => shared.tree(one)) }),
+    ...(agent === undefined
+      ? {}
+      : {
+          agent: {
+            ...agent,
+            ...shareTexts({ version: agent.version, kubernetes: agent.kubernetes }, shared),
+          },
+        }),
+    ...(session === undefined ? {} : { session: { ...session } }),
+    ...(reports === undefined ? {} : { reports: reports.map((one) => shared.tree(one)) }),
+  };
+}
+
+function shareTexts(
+  texts: Readonly<Record<string, string | undefined>>,
+  shared: Shared,
+): Record<string, string> {
+  const known = Object.entries(texts).filter((one): one is [string, string] => one[1] !== undefined);
+  return Object.fromEntries(known.map(([name, text]) => [name, shared.text(text)]));
+}
 
 /** Where the BundleDeployments of a store are shown; a name of at most 63 characters that no other store has. */
 export function deploymentNamespace({ namespace, name }: ClusterKey): string {
   const sum = sha256Of(new TextEncoder().encode(`${namespace}/${name}`)).slice(0, 12);
   return `cluster-${`${namespace}-${name}`.slice(0, 41).replace(/[^a-z0-9]+$/, "")}-${sum}`;
 }
+
+/** For rows that wait for nothing: they share it. */
+export const noBundles: ReadonlySet<string> = new Set();
 
 export const REVOKED_ANNOTATION = "fleet.cortado.dev/revoked";
 
@@ -57,6 +118,8 @@ export function isRevoked(cluster: Pick<Stored<Cluster>, "metadata">): boolean {
 export class Stores {
   readonly #byKey: Map<string, StoreRow> = new Map();
   readonly #byIndex: (StoreRow | undefined)[] = [];
+  /** No free index is lower. */
+  #lowest = 0;
 
   get size(): number {
     return this.#byKey.size;
@@ -70,6 +133,13 @@ export class Stores {
     return this.#byIndex[index];
   }
 
+  /** The store of a namespace that registered under this id. */
+  ofClient(namespace: string, clientId: string): StoreRow | undefined {
+    for (const row of this.#byKey.values())
+      if (row.clientId === clientId && row.cluster.namespace === namespace) return row;
+    return undefined;
+  }
+
   all(): Iterable<StoreRow> {
     return this.#byKey.values();
   }
@@ -81,9 +151,8 @@ export class Stores {
   /** The number that a store had, unless another has it; then the lowest free one. */
   indexFor(wanted: number | undefined): number {
     if (wanted !== undefined && wanted >= 0 && this.#byIndex[wanted] === undefined) return wanted;
-    let index = 0;
-    while (this.#byIndex[index] !== undefined) index += 1;
-    return index;
+    while (this.#byIndex[this.#lowest] !== undefined) this.#lowest += 1;
+    return this.#lowest;
   }
 
   put(row: StoreRow): void {
@@ -94,5 +163,6 @@ export class Stores {
   remove(row: StoreRow): void {
     this.#byKey.delete(row.key);
     this.#byIndex[row.index] = undefined;
+    this.#lowest = Math.min(this.#lowest, row.index);
   }
 }
