@@ -18,7 +18,7 @@ const aims = { fiftyS: 5, changeS: 15, kilobytes: 4, stormS: 60 } as const;
 /** The hub under stores: the shipped program in one process, light stores over mutual TLS in another. */
 export async function benchFleet({ stores }: { readonly stores: number }): Promise<readonly Section[]> {
   const sections = [await fifty()];
-  for (const count of [1_000, stores]) sections.push(await chain(count));
+  for (const count of [1_000, stores]) sections.push(await benchChain(count));
   return sections;
 }
 
@@ -51,7 +51,7 @@ const simulated = [
 ];
 
 /** A chain of so many stores with ten bundles each. */
-async function chain(count: number): Promise<Section> {
+export async function benchChain(count: number): Promise<Section> {
   await using bench = await Bench.start(perBundle);
   const figures: Figure[] = [];
   const add = (name: string, value: string, aim?: { readonly text: string; readonly ok: boolean }): void => {
