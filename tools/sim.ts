@@ -1,7 +1,13 @@
 // Runs simulations: npm run sim -- --seed 41 --stores 50 --minutes 10 [--seeds 5], or --world fleet --clusters 1000 --minutes 3 --kills 50
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
-import { simulate, simulateFleet, type FleetFault, type RoomFault, type Simulation } from "@cortado/simulator";
+import {
+  simulate,
+  simulateFleet,
+  type FleetFault,
+  type RoomFault,
+  type Simulation,
+} from "@cortado/simulator";
 
 const { values } = parseArgs({
   options: {
@@ -39,7 +45,9 @@ for (let seed = first; seed < first + wholeNumber(values.seeds); seed += 1) {
   console.log(`  BROKEN: ${sentence}\n  ${store} at ${atMs} ms: ${detail}\n  the last lines of the trace:`);
   for (const line of tail) console.log(`    ${line}`);
   const regressions = world === "fleet" ? "fleet-regressions.json" : "regressions.json";
-  console.log(`  again: npm run sim -- --seed ${seed} ${words}; add the seed to packages/simulator/src/${regressions}`);
+  console.log(
+    `  again: npm run sim -- --seed ${seed} ${words}; add the seed to packages/simulator/src/${regressions}`,
+  );
   process.exitCode = 1;
   break;
 }

@@ -96,6 +96,7 @@ async function storm(
   count: number,
   add: (name: string, value: string, aim?: { readonly text: string; readonly ok: boolean }) => void,
 ): Promise<void> {
+  await bench.disconnect();
   await bench.hub.kill();
   const bootMs = await bench.hub.boot();
   add("hub killed and back with all rows", inSeconds(bootMs));
@@ -116,7 +117,7 @@ async function storm(
   );
 }
 
-class Bench implements AsyncDisposable {
+export class Bench implements AsyncDisposable {
   readonly hub: HubProcess;
   readonly #folder: string;
   readonly #emptyBytes: number;
@@ -150,6 +151,10 @@ class Bench implements AsyncDisposable {
     return answer;
   }
 
+  async disconnect(): Promise<void> {
+    await this.#order({ do: "disconnect" });
+  }
+
   connect({ overMs = 0 }: { readonly overMs?: number } = {}): Promise<StoreAnswer> {
     return this.#order({ do: "connect", overMs, atOnce: 64 });
   }
@@ -159,7 +164,7 @@ class Bench implements AsyncDisposable {
     return (await client.list(bundles, { namespace, signal })).items;
   }
 
-  async install(stores: number, bundleCount: number) {
+  async install(stores: number, bundleCount: number): Promise<Installed> {
     const startMs = performance.now();
     const [madeAt, desiredAt] = [new Once(), new Once()];
     await this.hub.follow("bench", { paths: ["all"], targets: [{ name: "all", clusterSelector: {} }] });
@@ -255,6 +260,7 @@ class Bench implements AsyncDisposable {
 
   /** Kilobytes a store: of what is known of it, and of its connection. Of a hub that has just begun. */
   async memory(count: number): Promise<{ readonly rows: number; readonly connections: number }> {
+    await this.disconnect();
     await this.hub.kill();
     await this.hub.boot();
     await sleep(15_000);
@@ -274,6 +280,9 @@ class Bench implements AsyncDisposable {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }
+
+/** Milliseconds from the GitRepo on. */
+type Installed = { readonly madeMs: number; readonly desiredMs: number; readonly readyMs: number };
 
 /** The first time that something was so. */
 class Once {

@@ -1,9 +1,9 @@
 import { runCoffeeChain } from "./worlds/coffee-chain/coffee-chain.ts";
-import { runFleet, type FleetOptions } from "./worlds/fleet/fleet.ts";
+import { runFleet } from "./worlds/fleet/fleet.ts";
+import type { FleetOptions } from "./worlds/fleet/ports.ts";
 import type { RoomFault } from "./worlds/coffee-chain/ports.ts";
 
-export type { FleetOptions } from "./worlds/fleet/fleet.ts";
-export type { FleetFault } from "./worlds/fleet/ports.ts";
+export type { FleetFault, FleetOptions } from "./worlds/fleet/ports.ts";
 export type { RoomFault } from "./worlds/coffee-chain/ports.ts";
 
 export type SimulationOptions = {

@@ -15,6 +15,8 @@ export type StoreOrder =
 export type StoreAnswer = {
   readonly tookMs: number;
   readonly failures: number;
+  /** Connections that ended though nobody hung up. */
+  readonly drops: number;
   readonly connected: number;
   /** (store, bundle) pairs that are applied and acknowledged. */
   readonly acknowledged: number;
@@ -86,20 +88,36 @@ async function register(order: Extract<StoreOrder, { readonly do: "register" }>)
 async function call({ store, privateKey, certificate }: Known): Promise<void> {
   const door = openHubDoor({ url });
   const link = await door.dial({ certificate, privateKey }, { authority, signal: stop.signal });
-  void store.run(link).catch((error: unknown) => {
-    failures += 1;
-    firstFailure ||= String(error);
-  });
+  void store
+    .run(link)
+    .catch((error: unknown) => {
+      firstFailure ||= String(error);
+    })
+    .finally(() => again(store));
   // It is in when the hub has said welcome.
   for (let waited = 0; !store.isWelcome && waited < 60_000; waited += 10)
     await new Promise((resolve) => setTimeout(resolve, 10));
   if (!store.isWelcome) throw new Error(`${store.name} was not welcomed within a minute`);
 }
 
+/** A store whose connection ended comes back, as an agent does; but for when it was told to go. */
+function again(store: LightStore): void {
+  if (!isOpen) return;
+  drops += 1;
+  setTimeout(
+    () => {
+      const known = stores.get(store.name);
+      if (isOpen && known !== undefined && !store.isConnected) call(known).catch(() => again(store));
+    },
+    1_000 + (drops % 100) * 50,
+  );
+}
+
 async function connect({
   overMs,
   atOnce,
 }: Extract<StoreOrder, { readonly do: "connect" }>): Promise<readonly number[]> {
+  isOpen = true;
   const away = [...stores.values()].filter(({ store }) => !store.isConnected);
   if (overMs === 0) return await inParallel(away, atOnce, call);
   const startMs = performance.now();
@@ -114,6 +132,9 @@ async function connect({
   return latencies;
 }
 
+let isOpen = false;
+let drops = 0;
+
 async function act(order: StoreOrder): Promise<readonly number[]> {
   switch (order.do) {
     case "register":
@@ -121,6 +142,7 @@ async function act(order: StoreOrder): Promise<readonly number[]> {
     case "connect":
       return await connect(order);
     case "disconnect":
+      isOpen = false;
       await Promise.all([...stores.values()].map(({ store }) => store.hangUp()));
       return [];
     case "trouble":
@@ -140,6 +162,7 @@ process.on("message", (order: StoreOrder) => {
       const answer: StoreAnswer = {
         tookMs: performance.now() - startMs,
         failures,
+        drops,
         connected,
         acknowledged,
         latenciesMs,

@@ -76,7 +76,13 @@ export class RolloutChecker {
     const { generation, base, open, drawn } = rollout;
     if (!known.generations.has(generation)) {
       const versions = new Set(known.versions);
-      known.generations.set(generation, { versions, canaries: new Set(), bounds: [], open: 0, isComplete: false });
+      known.generations.set(generation, {
+        versions,
+        canaries: new Set(),
+        bounds: [],
+        open: 0,
+        isComplete: false,
+      });
       known.versions = [version];
     }
     const now = known.generations.get(generation) as Generation;

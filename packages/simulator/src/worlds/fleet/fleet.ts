@@ -8,22 +8,14 @@ import { SimulatedClock } from "../../clock.ts";
 import { Trace } from "../../trace.ts";
 import { HubLife } from "./hub.ts";
 import { CentralEvents } from "./journal.ts";
-import { OPENING_MS, REST_MS, SALE_EVERY_MS, WHOLE_EVERY, WRONG_CLOCK_EVERY } from "./limits.ts";
+import { OPENING_MS, REST_MS, SALE_EVERY_MS, SUMS_MS, WHOLE_EVERY, WRONG_CLOCK_EVERY } from "./limits.ts";
 import { Operator } from "./operator.ts";
-import type { FleetFault, FleetPorts } from "./ports.ts";
+import type { FleetOptions, FleetPorts } from "./ports.ts";
+import type { World } from "./world.ts";
 import { MemoryGit } from "./repository.ts";
 import { checkRest, whyNotAtRest } from "./rest.ts";
 import { FleetStore } from "./store.ts";
 import { Troubles } from "./troubles.ts";
-
-export type FleetOptions = {
-  readonly seed: number;
-  readonly clusters: number;
-  readonly minutes: number;
-  /** How often a hub, an agent or a store is killed or cut off. */
-  readonly kills: number;
-  readonly fault?: FleetFault;
-};
 
 export type FleetResult = {
   readonly traceHash: string;
@@ -31,20 +23,10 @@ export type FleetResult = {
   readonly broken: (Broken & { readonly sentence: string; readonly tail: readonly string[] }) | undefined;
 };
 
-/** What a run is made of. */
-export type World = FleetPorts & {
-  readonly options: FleetOptions;
-  readonly random: Random;
-  readonly git: MemoryGit;
-  readonly hub: HubLife;
-  readonly stores: readonly FleetStore[];
-  readonly operator: Operator;
-};
-
 /** Runs a hub and its stores for some minutes of held time under faults, and then lets them come to rest. */
 export async function runFleet(options: FleetOptions): Promise<FleetResult> {
   const world = makeWorld(options);
-  const { claims, clock, trace, operator, hub } = world;
+  const { claims, trace, operator, hub } = world;
   const failed = (error: unknown): void =>
     claims.fail("work", "world", error instanceof Error ? (error.stack ?? error.message) : String(error));
   const stop = new AbortController();
@@ -64,12 +46,15 @@ export async function runFleet(options: FleetOptions): Promise<FleetResult> {
     why = await settled(world, whyNotAtRest(world)).catch((error: unknown) => String(error));
   }
   claims.check(why === "", "converge", () => ({ store: "chain", detail: why }));
+  // Sums are written a moment after what they sum up.
+  await pass(world, SUMS_MS);
   if (claims.broken === undefined) await settled(world, checkRest(world)).catch(failed);
   const { broken } = claims;
   return {
     traceHash: trace.digest(),
     counts: trace.counts,
-    broken: broken === undefined ? undefined : { ...broken, sentence: sentences[broken.claim], tail: trace.tail },
+    broken:
+      broken === undefined ? undefined : { ...broken, sentence: sentences[broken.claim], tail: trace.tail },
   };
 }
 
@@ -83,7 +68,8 @@ async function settled<Result>({ clock }: World, work: Promise<Result>): Promise
 }
 
 async function pass({ clock, claims }: World, ms: number): Promise<void> {
-  for (let passedMs = 0; passedMs < ms && claims.broken === undefined; passedMs += 100) await clock.advance(100);
+  for (let passedMs = 0; passedMs < ms && claims.broken === undefined; passedMs += 100)
+    await clock.advance(100);
 }
 
 function makeWorld(options: FleetOptions): World {
@@ -95,7 +81,12 @@ function makeWorld(options: FleetOptions): World {
   const rollouts = new RolloutChecker(claims, versionOf);
   const ports: FleetPorts = { clock, trace, claims, rollouts, central: new CentralEvents({ clock, claims }) };
   const git = new MemoryGit(clock);
-  const hub = new HubLife({ ...ports, seed: random.integer(2 ** 32), git, losesEvents: fault === "events-lost" });
+  const hub = new HubLife({
+    ...ports,
+    seed: random.integer(2 ** 32),
+    git,
+    losesEvents: fault === "events-lost",
+  });
   const operator = new Operator({ ...ports, random: seededRandom(random.integer(2 ** 32)), git, hub });
   const stores = Array.from({ length: clusters }, (_, at) => {
     const name = `store-${String(at + 1).padStart(5, "0")}`;
@@ -103,7 +94,10 @@ function makeWorld(options: FleetOptions): World {
     const isWhole = at % WHOLE_EVERY === 1;
     const witness = witnessOf({ ...ports, name, operator });
     const token = (): string => operator.token;
-    return new FleetStore({ name, seed: random.integer(2 ** 32), isWhole, skewMs, token, witness }, { ...ports, hub });
+    return new FleetStore(
+      { name, seed: random.integer(2 ** 32), isWhole, skewMs, token, witness },
+      { ...ports, hub },
+    );
   });
   return { ...ports, options, random, git, hub, stores, operator };
 }
@@ -132,7 +126,10 @@ function witnessOf(ports: FleetPorts & { name: string; operator: Operator }) {
     if (now === undefined) {
       trace.note(store, "gone", name);
       const mayGo = name === "extra" && operator.extraMayGo;
-      claims.check(mayGo, "prune", () => ({ store, detail: `${plural} ${name} is gone, and no commit took it away` }));
+      claims.check(mayGo, "prune", () => ({
+        store,
+        detail: `${plural} ${name} is gone, and no commit took it away`,
+      }));
       return;
     }
     const version = textAt(now, "data", "version");

@@ -33,8 +33,15 @@ export type HubServices = {
   readonly wake: () => void;
 };
 
-type Issued = { readonly key: string; readonly cluster: { readonly namespace: string; readonly name: string } };
-type HubPorts = FleetPorts & { readonly seed: number; readonly git: MemoryGit; readonly losesEvents: boolean };
+type Issued = {
+  readonly key: string;
+  readonly cluster: { readonly namespace: string; readonly name: string };
+};
+type HubPorts = FleetPorts & {
+  readonly seed: number;
+  readonly git: MemoryGit;
+  readonly losesEvents: boolean;
+};
 
 /** The hub: what outlives its processes (disk, authority), and the process that runs now. */
 export class HubLife {
@@ -179,7 +186,13 @@ export class HubLife {
     return { client, hub, wake: () => void repositories.wake("https://git.example/chain.git") };
   }
 
-  #issue({ publicKey, cluster }: { readonly publicKey: string; readonly cluster: Issued["cluster"] }): string {
+  #issue({
+    publicKey,
+    cluster,
+  }: {
+    readonly publicKey: string;
+    readonly cluster: Issued["cluster"];
+  }): string {
     const certificate = `certificate ${this.#issued.size + 1}`;
     this.#issued.set(certificate, { key: publicKey, cluster });
     return certificate;

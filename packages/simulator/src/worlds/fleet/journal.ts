@@ -77,10 +77,16 @@ export class CentralEvents {
         this.#kept.set(store, kept);
         let last = 0;
         for (const { id, sequence } of events) {
-          this.#claims.check(sequence > last, "central", () => ({ store, detail: `${id} came out of order` }));
+          this.#claims.check(sequence > last, "central", () => ({
+            store,
+            detail: `${id} came out of order`,
+          }));
           last = sequence;
           const isSold = this.#sold.get(store)?.has(id) === true;
-          this.#claims.check(isSold, "central", () => ({ store, detail: `${id} came, and this store never had it` }));
+          this.#claims.check(isSold, "central", () => ({
+            store,
+            detail: `${id} came, and this store never had it`,
+          }));
           kept.add(id);
         }
         resolve(last);

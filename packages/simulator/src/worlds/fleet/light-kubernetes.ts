@@ -7,7 +7,11 @@ import { fromStatus, StatusError, toStatusError } from "@cortado/std/status";
 import { never, type Life } from "../../faults/files.ts";
 
 type Kind = { readonly kind: string; readonly namespaced: boolean; readonly root: string };
-type Told = { readonly type: "ADDED" | "MODIFIED" | "DELETED"; readonly plural: string; readonly object: Tree };
+type Told = {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED";
+  readonly plural: string;
+  readonly object: Tree;
+};
 
 /** Changes that a watch may start from. */
 const HISTORY_MAX = 400;
@@ -69,7 +73,10 @@ export class LightKubernetes {
   }
 
   /** Changes an object's data, as a bug or a hand would. */
-  set(where: { readonly plural: string; readonly namespace: string; readonly name: string }, data: Tree): void {
+  set(
+    where: { readonly plural: string; readonly namespace: string; readonly name: string },
+    data: Tree,
+  ): void {
     const old = this.#objects.get(keyOf(where.plural, where.namespace, where.name));
     if (old !== undefined) this.#put(where.plural, old, { ...old, data });
   }
@@ -91,7 +98,8 @@ export class LightKubernetes {
     if (method === "POST") return this.#create(plural, namespace, body as Tree);
     const key = keyOf(plural, namespace, name);
     const old = this.#objects.get(key);
-    if (method === "PATCH" && contentType.includes("apply")) return this.#apply({ plural, namespace, name }, body);
+    if (method === "PATCH" && contentType.includes("apply"))
+      return this.#apply({ plural, namespace, name }, body);
     if (old === undefined) throw new StatusError("NotFound", `${plural} "${name}" not found`);
     if (method === "GET") return old;
     if (method === "DELETE") return this.#delete(plural, old, body);
@@ -122,7 +130,11 @@ export class LightKubernetes {
     const kept = old === undefined ? {} : { status: old["status"], metadata: old["metadata"] };
     const meta = { ...treeAt(kept, "metadata"), ...(metadata as Tree) };
     const { status, ...wanted } = { ...kept, ...rest, metadata: meta } as Tree;
-    return this.#put(plural, old, withNamespace(status === undefined ? wanted : { ...wanted, status }, namespace));
+    return this.#put(
+      plural,
+      old,
+      withNamespace(status === undefined ? wanted : { ...wanted, status }, namespace),
+    );
   }
 
   #delete(plural: string, old: Tree, body: unknown): Tree {
@@ -144,7 +156,12 @@ export class LightKubernetes {
     const isOther = old === undefined || !sameTree(old["spec"], object["spec"]);
     const generation = Number(before["generation"] ?? 0) + (isOther ? 1 : 0);
     const uid = before["uid"] ?? uuidFrom(this.#random.bytes(16));
-    const metadata = { ...treeAt(object, "metadata"), uid, generation, resourceVersion: before["resourceVersion"] };
+    const metadata = {
+      ...treeAt(object, "metadata"),
+      uid,
+      generation,
+      resourceVersion: before["resourceVersion"],
+    };
     const now: Tree = copyTree({ ...object, metadata });
     if (old !== undefined && sameTree(old, now)) return old;
     this.#revision += 1;
@@ -157,11 +174,15 @@ export class LightKubernetes {
 
   #tell(told: Told): void {
     this.#history.push(told);
-    if (this.#history.length > HISTORY_MAX * 2) this.#forgotten += this.#history.splice(0, HISTORY_MAX).length;
+    if (this.#history.length > HISTORY_MAX * 2)
+      this.#forgotten += this.#history.splice(0, HISTORY_MAX).length;
     for (const wake of [...this.#sleepers]) wake();
   }
 
-  async *#watch({ path, query, signal }: TransportRequest, life: Life): AsyncGenerator<WatchEvent, void, void> {
+  async *#watch(
+    { path, query, signal }: TransportRequest,
+    life: Life,
+  ): AsyncGenerator<WatchEvent, void, void> {
     const { plural, namespace } = readPath(path);
     let at = Number(query["resourceVersion"] ?? 0);
     while (!signal.aborted) {
@@ -203,7 +224,8 @@ function readPath(path: string): { plural: string; namespace: string; name: stri
   const rest = path.replace(/^\/api\/v1\/|^\/apis\/apps\/v1\//, "");
   const [, namespace = "", inside = rest] = /^namespaces\/([^/]+)\/(.+)$/.exec(rest) ?? [];
   const [plural = "", name = "", sub] = inside.split("/");
-  if (kinds[plural] !== undefined && rest !== path) return { plural, namespace, name, isStatus: sub === "status" };
+  if (kinds[plural] !== undefined && rest !== path)
+    return { plural, namespace, name, isStatus: sub === "status" };
   throw new StatusError("NotFound", `the server could not find the requested resource ${path}`);
 }
 

@@ -24,3 +24,5 @@ export const REST_MS = 300_000;
 export const WHOLE_EVERY = 250;
 /** Clocks that are wrong: one in so many stores wakes in 1970 or in 2099. */
 export const WRONG_CLOCK_EVERY = 20;
+/** Sums of the hub may be behind what they sum up by this: twice its own STATUS_EVERY_MS, and a commit. */
+export const SUMS_MS = 3_000;

@@ -79,7 +79,9 @@ export class Operator {
       });
     };
     await made(client.create(namespaces, { metadata: { name: namespace } }, { signal }));
-    await made(client.create(clusterRegistrationTokens, { metadata: { name: "stores", namespace } }, { signal }));
+    await made(
+      client.create(clusterRegistrationTokens, { metadata: { name: "stores", namespace } }, { signal }),
+    );
     const targets = [{ name: "all", clusterSelector: {} }];
     const spec = { repo: repositoryUrl, branch: "main", targets };
     await made(client.create(gitRepos, { metadata: { name: "chain", namespace }, spec }, { signal }));
@@ -96,7 +98,9 @@ export class Operator {
   async release(signal: AbortSignal): Promise<void> {
     const { clock, random, git } = this.#ports;
     for (;;) {
-      await clock.sleep(RELEASE_EVERY_MS / 2 + random.integer(RELEASE_EVERY_MS), { signal }).catch(() => undefined);
+      await clock
+        .sleep(RELEASE_EVERY_MS / 2 + random.integer(RELEASE_EVERY_MS), { signal })
+        .catch(() => undefined);
       if (signal.aborted) return;
       if (random.integer(6) === 0) {
         git.isUp = false;

@@ -30,7 +30,12 @@ async function tell(client: Client, deployment: Stored<Deployment>, signal: Abor
   const { name, namespace = "", generation } = deployment.metadata;
   const isBad = deployment.spec?.template.spec?.containers[0]?.image?.includes("bad") === true;
   const available = isBad ? 0 : 1;
-  const status = { observedGeneration: generation, replicas: 1, updatedReplicas: 1, availableReplicas: available };
+  const status = {
+    observedGeneration: generation,
+    replicas: 1,
+    updatedReplicas: 1,
+    availableReplicas: available,
+  };
   const where = { name: name ?? "", namespace, subresource: "status", signal } as const;
   await client.patch(deployments, { ...where, type: "merge", body: { status } }).catch(() => undefined);
 }

@@ -22,6 +22,15 @@ export type FleetFault =
   /** A store applies a release that nobody let it have. */
   | "release-leaks";
 
+export type FleetOptions = {
+  readonly seed: number;
+  readonly clusters: number;
+  readonly minutes: number;
+  /** How often a hub, an agent or a store is killed or cut off. */
+  readonly kills: number;
+  readonly fault?: FleetFault;
+};
+
 /** A process: alive until it is not, and then nothing of it has any effect. */
 export class Process {
   alive = true;

@@ -2,7 +2,7 @@ import { bundles, clusters, gitRepos, type BundleSummary, type Cluster } from "@
 import { configMaps } from "@cortado/kinds/resources";
 import { hasReason } from "@cortado/std/status";
 import { namespace } from "./hub.ts";
-import type { World } from "./fleet.ts";
+import type { World } from "./world.ts";
 import type { FleetStore } from "./store.ts";
 
 const never = new AbortController().signal;
@@ -18,15 +18,21 @@ export async function whyNotAtRest(world: World): Promise<string> {
   if (client === undefined) return "the hub is not up";
   const { items } = await client.list(bundles, { namespace, signal: never });
   const names = items.map(({ metadata }) => metadata.name ?? "").toSorted();
-  if (names.join() !== operator.names.join()) return `bundles are ${names.join()}, not ${operator.names.join()}`;
+  if (names.join() !== operator.names.join())
+    return `bundles are ${names.join()}, not ${operator.names.join()}`;
   for (const { metadata, status } of items) {
     const { rollout, summary } = status ?? {};
-    if (rollout?.phase !== "Complete" || rollout.base !== rollout.generation || summary?.ready !== stores.length)
+    if (
+      rollout?.phase !== "Complete" ||
+      rollout.base !== rollout.generation ||
+      summary?.ready !== stores.length
+    )
       return `bundle ${metadata.name}: ${rollout?.phase} ${rollout?.message ?? ""}, ${summary?.ready ?? 0} of ${stores.length} ready`;
   }
   const rows = await client.list(clusters, { namespace, signal: never });
   for (const { metadata, status } of rows.items)
-    if (status?.display?.state !== "Ready") return `the hub says ${metadata.name} is ${status?.display?.state ?? "?"}`;
+    if (status?.display?.state !== "Ready")
+      return `the hub says ${metadata.name} is ${status?.display?.state ?? "?"}`;
   return "";
 }
 
@@ -50,12 +56,15 @@ async function storeTrouble(store: FleetStore, operator: World["operator"]): Pro
   }
   if (journal.size > 0) return `${journal.size} events wait`;
   for (const name of ["menu", "till"]) {
-    const has = await client.get(configMaps, { name, namespace: "shop", signal: never }).catch((error: unknown) => {
-      if (hasReason(error, "NotFound")) return undefined;
-      throw error;
-    });
+    const has = await client
+      .get(configMaps, { name, namespace: "shop", signal: never })
+      .catch((error: unknown) => {
+        if (hasReason(error, "NotFound")) return undefined;
+        throw error;
+      });
     const version = has?.data?.["version"];
-    if (version !== String(operator.version)) return `${name} is ${version ?? "not there"}, not ${operator.version}`;
+    if (version !== String(operator.version))
+      return `${name} is ${version ?? "not there"}, not ${operator.version}`;
   }
   return "";
 }
@@ -68,7 +77,10 @@ export async function checkRest(world: World): Promise<void> {
   const rows = await client.list(clusters, { namespace, signal: never });
   const byName = new Map(rows.items.map((row) => [row.metadata.name, row]));
   const isSame = byName.size === stores.length;
-  claims.check(isSame, "counts", () => ({ store: "hub", detail: `it has ${byName.size} rows of ${stores.length} stores` }));
+  claims.check(isSame, "counts", () => ({
+    store: "hub",
+    detail: `it has ${byName.size} rows of ${stores.length} stores`,
+  }));
   let ready = 0;
   for (const store of stores) {
     central.atRest(store.name);
@@ -83,10 +95,14 @@ export async function checkRest(world: World): Promise<void> {
   const repo = await client.get(gitRepos, { name: "chain", namespace, signal: never });
   const { readyClusters, display } = repo.status ?? {};
   const wanted = `${stores.length * operator.names.length}/${stores.length * operator.names.length}`;
-  claims.check(readyClusters === stores.length && display?.readyBundleDeployments === wanted, "counts", () => ({
-    store: "hub",
-    detail: `GitRepo counts ${readyClusters} clusters and ${display?.readyBundleDeployments}, not ${stores.length} and ${wanted}`,
-  }));
+  claims.check(
+    readyClusters === stores.length && display?.readyBundleDeployments === wanted,
+    "counts",
+    () => ({
+      store: "hub",
+      detail: `GitRepo counts ${readyClusters} clusters and ${display?.readyBundleDeployments}, not ${stores.length} and ${wanted}`,
+    }),
+  );
   trace.note("chain", "rest", `${hub.lives} lives of the hub`);
 }
 

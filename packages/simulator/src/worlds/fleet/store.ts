@@ -156,7 +156,8 @@ export class FleetStore {
     machine.atEnd(() => stop.abort(new Error("the power is off")));
     const informer = startInformer(client, configMaps, { clock, log: silentLog, signal: stop.signal });
     informer.subscribe(({ old, now }) => {
-      if (machine.alive) this.#options.witness("configmaps", old as Tree | undefined, now as Tree | undefined);
+      if (machine.alive)
+        this.#options.witness("configmaps", old as Tree | undefined, now as Tree | undefined);
     });
   }
 
@@ -172,7 +173,9 @@ export class FleetStore {
     const clock = mortalClock(worldClock, machine);
     this.#disk = copyOf(this.#disk);
     this.#disk.beforeCommit = async () => {
-      await new Promise<void>((resolve) => void worldClock.after(1 + this.#random.integer(COMMIT_MS_MAX), resolve));
+      await new Promise<void>(
+        (resolve) => void worldClock.after(1 + this.#random.integer(COMMIT_MS_MAX), resolve),
+      );
       if (!machine.alive) return never();
     };
     const server = await createApiServer({

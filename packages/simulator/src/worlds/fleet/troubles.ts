@@ -1,5 +1,5 @@
 import { seededRandom, type Random } from "@cortado/std/random";
-import type { World } from "./fleet.ts";
+import type { World } from "./world.ts";
 import { DARK_MS_MAX, HUB_DARK_MS_MAX, OPENING_MS } from "./limits.ts";
 
 /** Kills, power cuts and broken lines, at moments of their own. */

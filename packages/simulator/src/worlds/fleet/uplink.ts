@@ -33,7 +33,11 @@ export function newCall(line: Line): Call {
   };
 }
 
-function endOf<In, Out>(inbox: Pipe<In | Uint8Array>, outbox: Pipe<Out | Uint8Array>, end: () => void): Link<In, Out> {
+function endOf<In, Out>(
+  inbox: Pipe<In | Uint8Array>,
+  outbox: Pipe<Out | Uint8Array>,
+  end: () => void,
+): Link<In, Out> {
   return {
     send: (message) => outbox.put(JSON.parse(JSON.stringify(message)) as Out),
     sendBytes: (bytes) => outbox.put(Uint8Array.from(bytes)),
@@ -61,7 +65,8 @@ class Pipe<Item> {
   }
 
   put(item: Item): Promise<void> {
-    if (this.#isEnding) return Promise.reject(new StatusError("ServiceUnavailable", "the connection has ended"));
+    if (this.#isEnding)
+      return Promise.reject(new StatusError("ServiceUnavailable", "the connection has ended"));
     this.#later(() => this.#items.push(item));
     return Promise.resolve();
   }
