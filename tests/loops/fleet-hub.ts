@@ -155,8 +155,9 @@ export class ScriptedHub implements HubDoor {
   async #serve(link: say.HubLink): Promise<void> {
     for await (const message of link.messages()) {
       this.heard.push(message);
-      if (!(message instanceof Uint8Array) && !this.isDeaf)
-        await this.#answer(link, message).catch(() => undefined);
+      if (message instanceof Uint8Array) {
+        if (decodeFrame(message).kind === "beat" && !this.isDeaf) await link.sendBytes(message);
+      } else if (!this.isDeaf) await this.#answer(link, message).catch(() => undefined);
     }
     if (this.link === link) this.link = undefined;
   }

@@ -1,5 +1,5 @@
 import type { AgentLink, BundleReport, Desired, FromHub } from "@cortado/fleet/protocol";
-import { decodeFrame } from "@cortado/fleet/protocol/frames";
+import { decodeFrame, encodeFrame } from "@cortado/fleet/protocol/frames";
 
 /** Reports of one moment are one message, as the agent's are (its STATUS_DELAY_MS). */
 const STATUS_DELAY_MS = 250;
@@ -95,7 +95,7 @@ export class LightStore {
       case "welcome":
         this.#session = message.session;
         this.#isWelcome = true;
-        this.#beat = setInterval(() => this.#say({ type: "ping" }), message.heartbeatMs);
+        this.#beat = setInterval(() => this.#beatOnce(), message.heartbeatMs);
         this.#say({ type: "ping" });
         if (this.#waiting.size > 0) this.#later();
         return this.#events.connected();
@@ -184,6 +184,10 @@ export class LightStore {
     this.#sending = undefined;
     for (const _report of reports) this.#events.acknowledged();
     if (this.#waiting.size > 0) this.#later();
+  }
+
+  #beatOnce(): void {
+    void this.#link?.sendBytes(encodeFrame({ kind: "beat" })).catch(() => undefined);
   }
 
   #say(message: Parameters<AgentLink["send"]>[0]): void {

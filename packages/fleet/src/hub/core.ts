@@ -19,8 +19,11 @@ export type Core = {
   /** Asks for a look at a bundle's rollout. */
   readonly lookAtBundle: (key: string, afterMs: number) => void;
   /** Asks for a write of a store's status; resolves when it is durable. */
-  readonly writeStore: (row: StoreRow, options?: { readonly isUrgent?: boolean }) => Promise<void>;
+  readonly writeStore: (row: StoreRow, options?: WriteOptions) => Promise<void>;
 };
+
+/** `isUrgent`: now. `isLazy`: the store is about to say more, and one write is enough for both. */
+export type WriteOptions = { readonly isUrgent?: boolean; readonly isLazy?: boolean };
 
 /** Bundles as dense numbers. */
 export class BundleIndex {

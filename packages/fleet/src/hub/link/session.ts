@@ -1,6 +1,6 @@
 import { clusters } from "@cortado/kinds/fleet";
 import { messageOf, StatusError, toStatusError } from "@cortado/std/status";
-import { encodeFrame } from "../../protocol/frames.ts";
+import { decodeFrame, encodeFrame } from "../../protocol/frames.ts";
 import {
   PROTOCOL,
   type DesiredBundle,
@@ -72,8 +72,10 @@ class Session implements AsyncDisposable {
     for await (const message of this.#link.messages()) {
       if (this.#core.stores.get(row.key) !== row)
         throw new StatusError("Forbidden", `cluster ${row.key} was deleted; register the store again`);
-      if (message instanceof Uint8Array)
-        throw new StatusError("BadRequest", "no stream is open that these bytes could belong to");
+      if (message instanceof Uint8Array) {
+        await this.#takeBytes(row, message);
+        continue;
+      }
       if (this.#row === undefined) {
         if (message.type !== "hello")
           throw new StatusError("BadRequest", `the first message is a hello, not ${message.type}`);
@@ -118,7 +120,7 @@ class Session implements AsyncDisposable {
       await this.#link.send({ type: "sleep", ms: options.sleepMs });
       return false;
     }
-    const session = await this.#turnWord(row, hello.session);
+    const session = await this.#turnWord(row, hello);
     await row.connected?.refuse("Conflict", "another connection of this store took over");
     this.#row = row;
     this.#told = hello.after;
@@ -134,19 +136,10 @@ class Session implements AsyncDisposable {
       },
     };
     row.connected = this.#connected;
-    row.heardSinceMs = this.#core.ports.clock.nowMs();
-    row.status = {
-      ...row.status,
-      agent: {
-        ...row.status.agent,
-        version: hello.versions.agent,
-        kubernetes: hello.versions.kubernetes,
-      },
-    };
     this.#hear(row);
     const { heartbeatMs } = options;
     await this.#link.send({ type: "welcome", session, cluster: row.cluster, heartbeatMs });
-    void this.#core.writeStore(row).catch(() => undefined);
+    void this.#core.writeStore(row, { isLazy: true }).catch(() => undefined);
     this.#tell(row);
     return true;
   }
@@ -157,7 +150,7 @@ class Session implements AsyncDisposable {
   }
 
   /** The word of the next connection, kept before it is told. @throws StatusError "Conflict" for a store that was copied */
-  async #turnWord(row: StoreRow, word: string): Promise<string> {
+  async #turnWord(row: StoreRow, { session: word, versions }: Hello): Promise<string> {
     const { confirmed = "", offered = "", sequence = 0 } = row.status.session ?? {};
     const isFirst = confirmed === "" && offered === "";
     const { random, clock } = this.#core.ports;
@@ -171,7 +164,11 @@ class Session implements AsyncDisposable {
     }
     const next = Buffer.from(random.bytes(16)).toString("hex");
     const kept = word === offered ? offered : confirmed;
-    row.status = { ...row.status, session: { confirmed: kept, offered: next, sequence } };
+    const agent = { ...row.status.agent, version: versions.agent, kubernetes: versions.kubernetes };
+    row.status = { ...row.status, agent, session: { confirmed: kept, offered: next, sequence } };
+    row.heardSinceMs = clock.nowMs();
+    // It is the right one: that it is heard goes along.
+    this.#hear(row);
     await this.#core.writeStore(row, { isUrgent: true });
     return next;
   }
@@ -203,6 +200,13 @@ class Session implements AsyncDisposable {
         // A newer agent may say more than we know.
         return this.#core.ports.log.warn("message of a store is not understood", { cluster: row.key });
     }
+  }
+
+  async #takeBytes(row: StoreRow, bytes: Uint8Array): Promise<void> {
+    if (this.#row === undefined || decodeFrame(bytes).kind !== "beat")
+      throw new StatusError("BadRequest", "no stream is open that these bytes could belong to");
+    this.#hear(row);
+    await this.#link.sendBytes(bytes);
   }
 
   #tell(row: StoreRow): void {

@@ -18,7 +18,7 @@ import {
   type RolloutStore,
 } from "../../rollout/rollout.ts";
 import { nextRevision, type Core } from "../core.ts";
-import { GENERATIONS_KEPT, ROUNDS_AT_ONCE } from "../limits.ts";
+import { GENERATIONS_KEPT, ROLLOUT_PACE, ROLLOUT_PACE_MS_MAX, ROUNDS_AT_ONCE } from "../limits.ts";
 import { lookedAt, type StoreRow } from "../state/stores.ts";
 import { shortId, toReport } from "../link/reports.ts";
 import { bundleStatus } from "../status/bundle-status.ts";
@@ -55,6 +55,8 @@ export class Rollouts {
   readonly #informer: Informer<Bundle>;
   readonly #loop: Loop;
   readonly #rows: Map<string, BundleRow> = new Map();
+  /** How long the last look at each bundle's stores took. */
+  readonly #tookMs: Map<string, number> = new Map();
 
   constructor(
     core: Core,
@@ -83,7 +85,14 @@ export class Rollouts {
 
   look(key: string, afterMs: number): void {
     if (afterMs <= 0) this.#loop.add(key);
-    else this.#loop.addAfter(key, afterMs);
+    else this.#loop.addAfter(key, Math.max(afterMs, this.#paceMs));
+  }
+
+  /** Rounds over many stores leave most of the time to what the stores say. */
+  get #paceMs(): number {
+    let sumMs = 0;
+    for (const tookMs of this.#tookMs.values()) sumMs += tookMs;
+    return Math.min(ROLLOUT_PACE_MS_MAX, sumMs * ROLLOUT_PACE);
   }
 
   /** Resolves when no bundle waits to be looked at. */
@@ -121,6 +130,7 @@ export class Rollouts {
       await this.#write(row, bundle, { plan: undefined, problem });
       return done;
     }
+    const startMs = this.#core.ports.clock.monotonicMs();
     const stores = await this.#stores(row, row.record);
     row.isLooked = true;
     const { problem: wrong } = controlOf(bundle);
@@ -128,10 +138,12 @@ export class Rollouts {
     const why = problem ?? wrong ?? planned.problem;
     const { plan } = planned;
     if (plan !== undefined) this.#take(row, plan, stores);
+    this.#tookMs.set(key, this.#core.ports.clock.monotonicMs() - startMs);
     await this.#write(row, bundle, { plan, problem: why });
-    for (const store of stores) await this.#release(row, store);
+    const behind = stores.filter((store) => !this.#isSettled(row, store));
+    for (const store of behind) await this.#release(row, store);
     // The states are others now.
-    await this.#write(row, bundle, { plan, problem: why });
+    if (behind.length > 0) await this.#write(row, bundle, { plan, problem: why });
     if (plan?.lookAgainAtMs === undefined) return done;
     return again(Math.max(1, plan.lookAgainAtMs - this.#core.ports.clock.nowMs()));
   }
@@ -246,8 +258,8 @@ export class Rollouts {
       );
       if (before === 0) {
         if (row.written !== "") row.newcomers.add(store.key);
-        await this.#settle(row, { row: store, cell, outcome });
-        void this.#core.writeStore(store).catch(() => undefined);
+        if (await this.#settle(row, { row: store, cell, outcome })) store.connected?.tellDesired();
+        void this.#core.writeStore(store, { isLazy: true }).catch(() => undefined);
       }
       known.push({ row: store, cell, outcome });
     }
@@ -303,7 +315,17 @@ export class Rollouts {
     const isChanged = await this.#settle(row, known);
     if (!isChanged) return;
     known.row.connected?.tellDesired();
-    void this.#core.writeStore(known.row).catch(() => undefined);
+    void this.#core.writeStore(known.row, { isLazy: true }).catch(() => undefined);
+  }
+
+  /** Whether a cell has what its store may run, as far as that is told without waiting. */
+  #isSettled(row: BundleRow, { row: store, cell, outcome }: Known): boolean {
+    const generation = this.#releasedOf(row, store);
+    if (generation === 0) return true;
+    const isNewest = generation === row.record?.generation;
+    const wanted = isNewest ? outcome : row.opened.get(generation)?.known(store);
+    if (wanted?.kind !== "variant") return isNewest;
+    return this.#core.cells.isReleased(cell, { variant: wanted.variant.number, generation });
   }
 
   /** Lets a cell have what its store may run; what cannot be told now leaves it as it is. Answers whether it changed. */
@@ -350,6 +372,7 @@ export class Rollouts {
       if (store !== undefined) this.#drop(row, store, cell);
     }
     index.remove(row.key);
+    this.#tookMs.delete(row.key);
     this.#rows.delete(row.key);
   }
 

@@ -51,6 +51,8 @@ export class Variants {
   /** The first of those that differ only in how often they were forced. */
   readonly #byId: Map<string, number> = new Map();
   readonly #packed: Map<string, Uint8Array> = new Map();
+  /** Being read: ten thousand stores that want a chunk at once are one reader of the disk. */
+  readonly #packing: Map<string, Promise<Uint8Array>> = new Map();
   #packedBytes = 0;
   #last = 0;
   #renders = 0;
@@ -137,8 +139,14 @@ export class Variants {
 
   /** A chunk as it goes over the wire. @throws StatusError "NotFound" or "InternalError" as Blobs does */
   async packed(sha256: string): Promise<Uint8Array> {
-    const known = this.#packed.get(sha256);
+    const known = this.#packed.get(sha256) ?? this.#packing.get(sha256);
     if (known !== undefined) return known;
+    const work = this.#pack(sha256).finally(() => this.#packing.delete(sha256));
+    this.#packing.set(sha256, work);
+    return work;
+  }
+
+  async #pack(sha256: string): Promise<Uint8Array> {
     const gzip = gzipSync(await this.#ports.blobs.get(sha256));
     this.#packed.set(sha256, gzip);
     this.#packedBytes += gzip.byteLength;

@@ -118,6 +118,7 @@ export function isRevoked(cluster: Pick<Stored<Cluster>, "metadata">): boolean {
 export class Stores {
   readonly #byKey: Map<string, StoreRow> = new Map();
   readonly #byIndex: (StoreRow | undefined)[] = [];
+  readonly #inOrder: Map<string, readonly StoreRow[]> = new Map();
   /** No free index is lower. */
   #lowest = 0;
 
@@ -144,8 +145,14 @@ export class Stores {
     return this.#byKey.values();
   }
 
+  /** By key, as rollouts want them; the list is made anew only when a store came or went. */
   inNamespace(namespace: string): readonly StoreRow[] {
-    return [...this.#byKey.values()].filter((row) => row.cluster.namespace === namespace);
+    const known = this.#inOrder.get(namespace);
+    if (known !== undefined) return known;
+    const rows = [...this.#byKey.values()].filter((row) => row.cluster.namespace === namespace);
+    rows.sort((one, other) => (one.key < other.key ? -1 : 1));
+    this.#inOrder.set(namespace, rows);
+    return rows;
   }
 
   /** The number that a store had, unless another has it; then the lowest free one. */
@@ -157,11 +164,13 @@ export class Stores {
 
   put(row: StoreRow): void {
     this.#byKey.set(row.key, row);
+    this.#inOrder.delete(row.cluster.namespace);
     this.#byIndex[row.index] = row;
   }
 
   remove(row: StoreRow): void {
     this.#byKey.delete(row.key);
+    this.#inOrder.delete(row.cluster.namespace);
     this.#byIndex[row.index] = undefined;
     this.#lowest = Math.min(this.#lowest, row.index);
   }

@@ -3,7 +3,7 @@ import { clusters } from "@cortado/kinds/fleet";
 import { toTime } from "@cortado/std/clock";
 import { newMetrics } from "@cortado/std/metrics";
 import { hasReason } from "@cortado/std/status";
-import type { Core } from "../core.ts";
+import type { Core, WriteOptions } from "../core.ts";
 import { ROUNDS_AT_ONCE, STATUS_EVERY_MS, STATUS_GATHER_MS } from "../limits.ts";
 import { deploymentNamespace, keptStatus, type ClusterStatus, type StoreRow } from "../state/stores.ts";
 import { shortSum } from "../state/short-sum.ts";
@@ -34,11 +34,12 @@ export class StoreStatus {
     });
   }
 
-  write(row: StoreRow, { isUrgent = false }: { readonly isUrgent?: boolean } = {}): Promise<void> {
+  write(row: StoreRow, { isUrgent = false, isLazy = false }: WriteOptions = {}): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#waiters.set(row.key, [...(this.#waiters.get(row.key) ?? []), { resolve, reject }]);
     const sinceMs = this.#core.ports.clock.monotonicMs() - row.writtenMs;
     if (isUrgent) this.#loop.add(row.key);
+    else if (isLazy) this.#loop.addAfter(row.key, STATUS_EVERY_MS);
     else this.#loop.addAfter(row.key, Math.max(STATUS_GATHER_MS, STATUS_EVERY_MS - sinceMs));
     return promise;
   }
