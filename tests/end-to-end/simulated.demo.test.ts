@@ -20,8 +20,11 @@ test(
   { skip },
   async () => {
     assert.match(world.said.split("\n")[0] ?? "", /simulated/);
-    const { ready, runtime } = world.file;
-    assert.deepEqual({ ready, runtime }, { ready: true, runtime: "simulated" });
+    const { ready, runtime, stores } = world.file;
+    assert.deepEqual(
+      { ready, runtime, names: stores.map(({ name }) => name) },
+      { ready: true, runtime: "simulated", names: ["store-042", "store-104"] },
+    );
     assert.equal(world.store.shop, null, "what does not serve has no URL");
     assert.match(
       await world.mustKubectl(

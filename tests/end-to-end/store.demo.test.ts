@@ -30,9 +30,13 @@ after(() => world.end());
 test("demo.json says what is where, and only its owner may read it", { skip }, () => {
   const { ready, runtime, hub, stores } = world.file;
   assert.deepEqual(
-    { ready, runtime, hub, names: stores.map(({ name }) => name) },
-    { ready: true, runtime: "containerd", hub: null, names: ["store-042"] },
+    { ready, runtime, names: stores.map(({ name }) => name) },
+    { ready: true, runtime: "containerd", names: ["store-042", "store-104"] },
   );
+  assert.ok(hub.kubeconfig.startsWith("/") && existsSync(hub.kubeconfig));
+  assert.match(hub.url, /^https:\/\/admin:[\w-]+@127\.0\.0\.1:\d+$/);
+  assert.match(hub.git, /^http:\/\/admin:[\w-]+@127\.0\.0\.1:\d+\/.*[^/]$/);
+  assert.match(readFileSync(`/proc/${hub.pid}/cmdline`, "utf8"), /cortado\.cjs\0hub/);
   const { kubeconfig, mqtt, gateway, shop, pid, uplink } = world.store;
   assert.ok(kubeconfig.startsWith("/") && existsSync(kubeconfig));
   assert.match(mqtt, /^mqtt:\/\/127\.0\.0\.1:\d+$/);

@@ -480,3 +480,35 @@ test(
     assert.ok(deaths > 10, `only ${deaths} places to die`);
   },
 );
+
+test("a line that is back is used at once: what hung is dialled anew, and the rest of a back-off is not waited for", async () => {
+  await using world = await LoopWorld.start({ nodes: 0 });
+  const hub = new ScriptedHub();
+  const lines = new Set<() => void>();
+  const line = {
+    subscribe(cameBack: () => void): Disposable {
+      lines.add(cameBack);
+      return { [Symbol.dispose]: () => void lines.delete(cameBack) };
+    },
+  };
+  const isBack = (): void => {
+    for (const cameBack of lines) cameBack();
+  };
+  await hub.want([{ objects: [configMap("one")] }]);
+  await using agent = agentOf(world, hub, { line });
+  await reportOf(world, hub, { state: "Ready" });
+
+  hub.isDeaf = true;
+  const before = hub.dials;
+  isBack();
+  await world.until("a new call", () => Promise.resolve(hub.dials > before), 2_000);
+  await world.until("connected", () => Promise.resolve(agent.state.isConnected), 2_000);
+
+  hub.isUp = false;
+  await hub.hangUp();
+  await world.until("not connected", () => Promise.resolve(!agent.state.isConnected));
+  await world.clock.advance(20 * 60_000);
+  hub.isUp = true;
+  isBack();
+  await world.until("connected without a wait", () => Promise.resolve(agent.state.isConnected), 5_000);
+});

@@ -17,14 +17,16 @@ export type DemoRoles = {
 const words: readonly { readonly action: DemoAction; readonly help: string }[] = [
   { action: "unplug", help: "Cuts a store's uplink" },
   { action: "plug", help: "Restores a store's uplink" },
-  { action: "kill", help: "Ends a store's process with kill -9; its containers run on" },
+  { action: "kill", help: "Ends the process of a store or the hub with kill -9; containers run on" },
   { action: "cut-power", help: "Ends all of a store at once, as a pulled plug does" },
-  { action: "boot", help: "Starts whatever of a store is missing, and waits until it answers" },
+  { action: "boot", help: "Starts whatever of a store or the hub is missing, and waits until it answers" },
 ];
 
-/** `cortado demo`: a store on this machine, and what may happen to it. */
+/** `cortado demo`: a hub and stores on this machine, and what may happen to them. */
 export function demoCommand(roles: DemoRoles): Command {
-  const demo = new Command("demo").description("Runs stores on this machine, and breaks them on purpose.");
+  const demo = new Command("demo").description(
+    "Runs a hub and stores on this machine, and breaks them on purpose.",
+  );
   const start = new Command("start")
     .description("Brings the demo up in the foreground; Ctrl-C ends it and keeps the data")
     .option("--folder <path>", "Where state and data are kept", roles.demoFolder)
@@ -35,7 +37,7 @@ export function demoCommand(roles: DemoRoles): Command {
   for (const { action, help } of words) {
     const command = new Command(action)
       .description(help)
-      .argument("<store>", "such as store-042")
+      .argument("<store>", "such as store-042, or hub")
       .option("--folder <path>", "The demo's folder", roles.demoFolder);
     command.action((store: string) =>
       roles.askDemo(command.opts<{ folder: string }>().folder, action, store),

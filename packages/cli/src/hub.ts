@@ -6,6 +6,8 @@ export type HubWords = {
   readonly httpsListenPort: string;
   readonly tlsSan: readonly string[];
   readonly writeKubeconfig: string;
+  /** What the kubeconfig says the server is; absent: this machine. */
+  readonly kubeconfigServer?: string;
   /** As stores reach it; absent: by this machine's name. */
   readonly url?: string;
   readonly localSocketDir?: string;
@@ -36,6 +38,7 @@ export function hubCommand(roles: HubRoles): Command {
       [] as string[],
     )
     .option("--write-kubeconfig <file>", "Where the kubeconfig goes", "/etc/cortado/hub.yaml")
+    .option("--kubeconfig-server <url>", "What the kubeconfig says the server is")
     .option("--url <url>", "How stores reach it, as https://hub.example:6443")
     .option("--local-socket-dir <folder>", "Folder for Unix sockets that this machine reaches it by")
     .option("--seed-repository <folder>", "Files of the first commit of its own repository, coffee-shop.git")

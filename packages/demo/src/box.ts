@@ -61,6 +61,7 @@ export class Box implements Store {
 
   async boot(): Promise<void> {
     await this.#ensureNetwork();
+    await this.#dropInbound();
     const init = await this.#ensureInit();
     if ((await this.pid()) !== undefined) return;
     const enter = [
@@ -83,8 +84,7 @@ export class Box implements Store {
 
   async kill(): Promise<void> {
     const pid = await this.pid();
-    if (pid === undefined)
-      throw new StatusError("Conflict", `store ${this.name} is not running; boot it first`);
+    if (pid === undefined) throw new StatusError("Conflict", `${this.name} is not running; boot it first`);
     killNow(pid);
     await gone(pid);
   }
@@ -153,6 +153,19 @@ export class Box implements Store {
     await run("ip", "-n", this.#namespace, "address", "add", `${WAN_PREFIX}.${host}/24`, "dev", "up0");
     await run("ip", "-n", this.#namespace, "link", "set", "up0", "up");
     await this.#addRoute();
+  }
+
+  /** A store needs no open port: what comes in by the uplink and was not asked for is dropped. */
+  async #dropInbound(): Promise<void> {
+    const chain = "inet cortado_uplink inbound";
+    const rules = [
+      "add table inet cortado_uplink",
+      // After connection tracking (-200), before any rewriting of addresses (-100).
+      `add chain ${chain} { type filter hook prerouting priority -150; }`,
+      `flush chain ${chain}`,
+      `add rule ${chain} iifname "up0" ct state != { established, related } drop`,
+    ].join("\n");
+    await run("nsenter", `--net=/run/netns/${this.#namespace}`, "nft", rules);
   }
 
   async #addRoute(): Promise<void> {

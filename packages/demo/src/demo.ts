@@ -1,13 +1,16 @@
+import assert from "node:assert/strict";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { messageOf, StatusError } from "@cortado/std/status";
 import { Box, cgroupOf, type Store } from "./box.ts";
-import { removeCgroup } from "./cgroups.ts";
-import { childOf, killNow, startTimeOf, waitFor } from "./command.ts";
-import { askDemo, serveControl, type Action } from "./control.ts";
+import { killNow, startTimeOf, waitFor } from "./command.ts";
+import { serveControl, type Action } from "./control.ts";
 import { freePorts, openDoor } from "./doors.ts";
-import { ACQUIRER_PORT, BOOT_MS_MAX, LOOK_MS, READY_MS_MAX, STOP_MS_MAX, WAN_PREFIX } from "./limits.ts";
-import { PlainStore } from "./plain-store.ts";
+import { greeting } from "./greeting.ts";
+import { DemoHub, HUB, type HubPlan } from "./hub.ts";
+import { ACQUIRER_PORT, BOOT_MS_MAX, LOOK_MS, READY_MS_MAX, WAN_PREFIX } from "./limits.ts";
+import { PlainProcess } from "./plain-process.ts";
 import { allPodsReady, answers, answersReady } from "./questions.ts";
 import {
   readState,
@@ -17,7 +20,10 @@ import {
   type StoreEntry,
   type StorePorts,
 } from "./state.ts";
-import { removeNamespaces, startWan } from "./wan.ts";
+import { endStore, removeLeftovers, sweep } from "./sweep.ts";
+import { startWan } from "./wan.ts";
+
+export type { HubPlan } from "./hub.ts";
 
 /** What `cortado server` is told for one store of the demo. */
 export type StorePlan = {
@@ -31,6 +37,8 @@ export type StorePlan = {
   readonly runtime: "containerd" | "simulated";
   readonly cgroup: string;
   readonly acquirerUrl: string;
+  /** As the store reaches the hub. */
+  readonly hubUrl: string;
 };
 
 export type DemoOptions = {
@@ -41,7 +49,9 @@ export type DemoOptions = {
   /** Said when the runtime is simulated. */
   readonly because?: string;
   readonly stores: readonly string[];
-  readonly serverCommand: (plan: StorePlan) => readonly string[];
+  /** `token` is what the hub's ClusterRegistrationToken gave. */
+  readonly serverCommand: (plan: StorePlan, token: string) => readonly string[];
+  readonly hubCommand: (plan: HubPlan) => readonly string[];
   readonly acquirerCommand: (options: { readonly host: string; readonly port: number }) => readonly string[];
   /** Called before a store's first boot of this run: puts images and manifests into its data folder. */
   readonly furnish: (plan: StorePlan) => Promise<void>;
@@ -57,6 +67,8 @@ type Running = {
   readonly plan: StorePlan;
   readonly ports: StorePorts;
   uplink: "up" | "down";
+  /** On the simulated runtime: the open door to the hub. */
+  door: AsyncDisposable | undefined;
 };
 
 /** Brings a demo up, keeps `demo.json` true while it runs, and ends it when the signal aborts. */
@@ -75,41 +87,13 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   }
 }
 
-/** Removes all of an earlier demo of this folder but its data. @throws StatusError "Conflict" when it still runs */
-export async function sweep(
-  options: Pick<DemoOptions, "folder" | "socketsRoot">,
-  state: DemoState,
-): Promise<void> {
-  const sockets = join(options.socketsRoot, `cortado-${state.id}`);
-  const alive = await askDemo(join(sockets, "control.sock"), "ping").then(
-    () => true,
-    () => false,
-  );
-  if (alive)
-    throw new StatusError("Conflict", `a demo already runs in ${options.folder}; end it with Ctrl-C first`);
-  await removeLeftovers(state, sockets);
-  await rm(join(options.folder, "demo.json"), { force: true });
-}
-
-async function removeLeftovers(state: DemoState, sockets: string): Promise<void> {
-  for (const { pid, startTime } of state.processes) if ((await startTimeOf(pid)) === startTime) killNow(pid);
-  await removeNamespaces(state.id);
-  const emptied = async (): Promise<true | undefined> => {
-    await removeCgroup(cgroupOf(state.id));
-    return true;
-  };
-  // A killed process leaves its cgroup a moment later.
-  for (let round = 0; round < 10; round += 1)
-    await emptied().then(() => new Promise((resolve) => setTimeout(resolve, 20)));
-  await rm(sockets, { recursive: true, force: true });
-}
-
 class Demo {
   readonly #options: DemoOptions;
   readonly #state: DemoState;
   readonly #stores: Running[] = [];
   readonly #open = new AsyncDisposableStack();
   readonly #sockets: string;
+  #hub: DemoHub | undefined;
   #acquirer: number | undefined;
   #isReady = false;
   #everReady = false;
@@ -130,19 +114,27 @@ class Demo {
       say(`The runtime is simulated: ${this.#options.because ?? "asked for"}. Containers are not real.`);
     await mkdir(join(folder, "logs"), { recursive: true, mode: 0o700 });
     await mkdir(this.#sockets, { mode: 0o700 });
+    const hub = await this.#prepareHub();
     await this.#save();
     this.#open.use(
       await serveControl(join(this.#sockets, "control.sock"), (action, store) => this.#act(action, store)),
     );
     if (runtime === "containerd") await this.#startWan();
-    for (const [at, name] of stores.entries()) this.#stores.push(await this.#prepare(name, at + 2));
-    await Promise.all(this.#stores.map((running) => this.#bring(running)));
+    await hub.bring(this.#open);
+    await this.#save();
+    // Stores that have joined need no hub to boot, and a token that is known was the hub's own.
+    const serving = hub.untilServing(this.#options.signal);
+    if (this.#state.hubToken === undefined) await serving;
+    if (this.#options.signal.aborted) return;
+    this.#state.hubToken ??= await hub.token();
+    for (const [at, name] of stores.entries()) this.#stores.push(await this.#prepare(name, at + 2, hub));
+    await Promise.all([serving, ...this.#stores.map((running) => this.#bring(running))]);
     const isReady = async (): Promise<true | undefined> => {
       await this.#look();
       return this.#isReady || this.#options.signal.aborted ? true : undefined;
     };
     await waitFor("the shop", isReady, { withinMs: READY_MS_MAX, everyMs: LOOK_MS });
-    if (!this.#options.signal.aborted) this.#greet();
+    if (!this.#options.signal.aborted) for (const line of greeting(await this.#describe())) say(line);
   }
 
   /** Returns when the demo is to end. */
@@ -150,14 +142,7 @@ class Demo {
     const { signal } = this.#options;
     while (!signal.aborted) {
       await this.#look();
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, LOOK_MS);
-        const wake = (): void => {
-          clearTimeout(timer);
-          resolve();
-        };
-        signal.addEventListener("abort", wake, { once: true });
-      });
+      await setTimeout(LOOK_MS, undefined, { signal }).catch(() => undefined);
     }
   }
 
@@ -168,7 +153,9 @@ class Demo {
       say(`demo.json could not be removed: ${messageOf(error)}`),
     );
     await this.#open.disposeAsync();
-    await Promise.all(this.#stores.map(({ store }) => endStore(store)));
+    for (const { door } of this.#stores) await door?.[Symbol.asyncDispose]();
+    const ending = [...this.#stores.map(({ store }) => store), this.#hub?.process];
+    await Promise.all(ending.map((one) => one && endStore(one)));
     if (this.#acquirer !== undefined) killNow(this.#acquirer);
     await removeLeftovers(this.#state, this.#sockets);
     this.#state.processes.splice(0);
@@ -189,11 +176,28 @@ class Demo {
     await this.#save();
   }
 
-  async #prepare(name: string, host: number): Promise<Running> {
+  async #prepareHub(): Promise<DemoHub> {
+    const { folder, runtime, hubCommand: command } = this.#options;
+    const [api = 0, plain = 0] = await freePorts(2);
+    const ports = (this.#state.hubPorts ??= { api, plain });
+    this.#hub = new DemoHub({
+      folder,
+      sockets: this.#sockets,
+      demoId: this.#state.id,
+      runtime,
+      ports,
+      command,
+    });
+    return this.#hub;
+  }
+
+  async #prepare(name: string, host: number, hub: DemoHub): Promise<Running> {
     const { folder, runtime, serverCommand } = this.#options;
     const [api = 0, mqtt = 0, gateway = 0, shop = 0] = await freePorts(4);
     const ports = (this.#state.ports[name] ??= { api, mqtt, gateway, shop });
     const uplink = (this.#state.uplinks[name] ??= "up");
+    const [uplinkPort = 0] = runtime === "simulated" ? await freePorts(1) : [];
+    const uplinks = (this.#state.uplinkPorts ??= {});
     const plan: StorePlan = {
       name,
       dataDir: join(folder, "stores", name, "data"),
@@ -203,17 +207,19 @@ class Demo {
       runtime,
       cgroup: `/${cgroupOf(this.#state.id)}/${name}`,
       acquirerUrl: `http://${WAN_PREFIX}.1:${ACQUIRER_PORT}`,
+      hubUrl: runtime === "containerd" ? hub.plan.url : `https://127.0.0.1:${(uplinks[name] ??= uplinkPort)}`,
     };
-    const command = serverCommand(plan);
+    const command = serverCommand(plan, this.#state.hubToken ?? "");
     const logFile = join(folder, "logs", `${name}.log`);
     const store =
       runtime === "containerd"
         ? new Box({ name, demoId: this.#state.id, host, command, logFile })
-        : new PlainStore({ name, command, logFile });
-    return { store, plan, ports, uplink };
+        : new PlainProcess({ name, command, logFile });
+    return { store, plan, ports, uplink, door: undefined };
   }
 
-  async #bring({ store, plan, ports, uplink }: Running): Promise<void> {
+  async #bring(running: Running): Promise<void> {
+    const { store, plan, ports, uplink } = running;
     await mkdir(plan.dataDir, { recursive: true, mode: 0o700 });
     await mkdir(plan.socketDir, { recursive: true, mode: 0o700 });
     await this.#options.furnish(plan);
@@ -221,8 +227,22 @@ class Demo {
       this.#open.use(await openDoor({ port, socket: join(plan.socketDir, `${name}.sock`) }));
     await store.boot();
     await this.#save();
-    if (uplink === "down") await store.setUplink("down");
+    await this.#setUplink(running, uplink);
     await this.#untilServing(plan);
+  }
+
+  async #setUplink(running: Running, state: "up" | "down"): Promise<void> {
+    running.uplink = state;
+    this.#state.uplinks[running.store.name] = state;
+    if (running.plan.runtime === "containerd") return await running.store.setUplink(state);
+    const door = running.door;
+    running.door = undefined;
+    await door?.[Symbol.asyncDispose]();
+    if (state === "down" || this.#hub === undefined) return;
+    running.door = await openDoor({
+      port: Number(new URL(running.plan.hubUrl).port),
+      socket: join(this.#hub.plan.socketDir, "api.sock"),
+    });
   }
 
   async #untilServing(plan: StorePlan): Promise<void> {
@@ -239,6 +259,24 @@ class Demo {
   }
 
   async #act(action: Action, name: string): Promise<void> {
+    if (name === HUB && this.#hub !== undefined) await this.#actOnHub(action, this.#hub);
+    else await this.#actOnStore(action, name);
+    await this.#save();
+    await this.#look();
+  }
+
+  async #actOnHub(action: Action, hub: DemoHub): Promise<void> {
+    if (action === "unplug" || action === "plug")
+      throw new StatusError("BadRequest", `the hub has no uplink; ${action} a store`);
+    if (action === "kill") await hub.process.kill();
+    else if (action === "cut-power") await hub.process.cutPower();
+    else {
+      await hub.process.boot();
+      await hub.untilServing(this.#options.signal);
+    }
+  }
+
+  async #actOnStore(action: Action, name: string): Promise<void> {
     const running = this.#stores.find(({ store }) => store.name === name);
     if (running === undefined) {
       const known = this.#stores.map(({ store }) => store.name).join(", ");
@@ -248,20 +286,15 @@ class Demo {
       );
     }
     const { store, plan } = running;
-    if (action === "unplug" || action === "plug") {
-      const state = action === "plug" ? "up" : "down";
-      await store.setUplink(state);
-      running.uplink = state;
-      this.#state.uplinks[name] = state;
-    } else if (action === "kill") await store.kill();
+    if (action === "unplug" || action === "plug")
+      await this.#setUplink(running, action === "plug" ? "up" : "down");
+    else if (action === "kill") await store.kill();
     else if (action === "cut-power") await store.cutPower();
     else {
       await store.boot();
       if (running.uplink === "down") await store.setUplink("down");
       await this.#untilServing(plan);
     }
-    await this.#save();
-    await this.#look();
   }
 
   /** One look after the other: two at once would write one file, and an older state could come last. */
@@ -272,12 +305,10 @@ class Demo {
 
   /** Looks how things are and writes `demo.json` when something changed. */
   async #lookNow(): Promise<void> {
-    const { folder, runtime, status, say } = this.#options;
-    const states = await Promise.all(this.#stores.map((running) => this.#entry(running)));
-    this.#isReady = states.every(({ sells }) => sells);
-    this.#everReady ||= this.#isReady;
-    const stores = states.map(({ entry }) => entry);
-    const file: DemoFile = { ready: this.#isReady, runtime, hub: null, stores };
+    const { folder, status, say } = this.#options;
+    const file = await this.#describe();
+    this.#isReady = file.ready;
+    this.#everReady ||= file.ready;
     const text = JSON.stringify(file);
     if (this.#everReady && text !== this.#written && !this.#options.signal.aborted) {
       // The stores' disk is ours too: one that is full or read-only must not end what still sells.
@@ -287,10 +318,33 @@ class Demo {
         say(`demo.json is not up to date: ${problem}; it is written again when the disk allows it`);
       this.#problem = problem;
     }
-    const parts = stores.map(
-      ({ name, pid, uplink }) => `${name}: ${pid === null ? "dead" : `pid ${pid}`}, uplink ${uplink}`,
-    );
+    const life = (pid: number | null): string => (pid === null ? "dead" : `pid ${pid}`);
+    const parts = [
+      `hub: ${life(file.hub.pid)}`,
+      ...file.stores.map(({ name, pid, uplink }) => `${name}: ${life(pid)}, uplink ${uplink}`),
+    ];
     status(`${this.#isReady ? "selling" : "not selling"} | ${parts.join(" | ")}`);
+  }
+
+  async #describe(): Promise<DemoFile> {
+    const hub = this.#hub;
+    assert(hub !== undefined, "a demo that is looked at has a hub");
+    const states = await Promise.all(this.#stores.map((running) => this.#entry(running)));
+    return {
+      ready: states.every(({ sells }) => sells) && (await this.#isSteered(hub)),
+      runtime: this.#options.runtime,
+      hub: await hub.entry(),
+      stores: states.map(({ entry }) => entry),
+    };
+  }
+
+  /** Before the first time, a store may sell while its functions are still on their way. */
+  async #isSteered(hub: DemoHub): Promise<boolean> {
+    if (this.#state.wasSteered === true) return true;
+    if (!(await hub.hasSteered(this.#options.stores))) return false;
+    this.#state.wasSteered = true;
+    await this.#save();
+    return true;
   }
 
   async #entry({
@@ -323,9 +377,11 @@ class Demo {
   }
 
   async #saveNow(): Promise<void> {
-    const pids = [...this.#stores.flatMap(({ store }) => store.processes()), this.#acquirer].filter(
-      (pid) => pid !== undefined,
-    );
+    const pids = [
+      ...this.#stores.flatMap(({ store }) => store.processes()),
+      ...(this.#hub?.process.processes() ?? []),
+      this.#acquirer,
+    ].filter((pid) => pid !== undefined);
     this.#state.processes.splice(0);
     for (const pid of pids) {
       const startTime = await startTimeOf(pid);
@@ -335,40 +391,5 @@ class Demo {
     await replaceFile(join(this.#options.folder, "state.json"), this.#state).catch((error: unknown) =>
       this.#options.say(`state.json is not up to date: ${messageOf(error)}`),
     );
-  }
-
-  #greet(): void {
-    const { say } = this.#options;
-    for (const { store, plan, ports } of this.#stores) {
-      const shop = `http://127.0.0.1:${ports.shop}`;
-      say(`Store ${store.name} sells.`);
-      if (plan.runtime === "containerd") say(`  shop        ${shop}   (barista: ${shop}/barista)`);
-      say(`  functions   http://127.0.0.1:${ports.gateway}`);
-      say(`  mqtt        mqtt://127.0.0.1:${ports.mqtt}`);
-      say(`  kubeconfig  ${plan.kubeconfig}`);
-      say("Try:");
-      say(`  kubectl --kubeconfig ${plan.kubeconfig} get pods -A`);
-      const order =
-        '{"id":"\'$(cat /proc/sys/kernel/random/uuid)\'","items":[{"sku":"latte","quantity":1}],"payment":{"method":"card","token":"tok_visa"}}';
-      if (plan.runtime === "containerd")
-        say(`  curl -i ${shop}/api/orders -H 'content-type: application/json' -d '${order}'`);
-      const reading = '{"temp": 97.4, "unit": "F"}';
-      say(`  mosquitto_pub -L mqtt://127.0.0.1:${ports.mqtt}//store104/fridge/temp -m '${reading}' -q 1`);
-      say(`  then: kubectl --kubeconfig ${plan.kubeconfig} get alerts -A`);
-    }
-    say("Ctrl-C ends it; the data stays.");
-  }
-}
-
-async function endStore(store: Store): Promise<void> {
-  await store.stop();
-  const stopped = async (): Promise<true | undefined> =>
-    (await store.pid()) === undefined ? true : undefined;
-  await waitFor(store.name, stopped, { withinMs: STOP_MS_MAX, everyMs: 50 }).catch(() => undefined);
-  await store.cutPower();
-  for (const pid of store.processes()) {
-    const child = await childOf(pid);
-    if (child !== undefined) killNow(child);
-    killNow(pid);
   }
 }

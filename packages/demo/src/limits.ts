@@ -10,5 +10,9 @@ export const START_WITHIN_MS = 20_000;
 export const READY_MS_MAX = 170_000;
 /** The wide area: carrier-grade NAT's addresses (RFC 6598), which no store's LAN uses. */
 export const WAN_PREFIX = "100.64.0";
+/** Where the hub listens in the wide area, as K3s does. */
+export const HUB_PORT = 6443;
+/** How long the hub may take to make a registration token. */
+export const TOKEN_MS_MAX = 10_000;
 /** Where the acquirer listens in the wide area. */
 export const ACQUIRER_PORT = 9090;

@@ -2,6 +2,9 @@ import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { StatusError } from "@cortado/std/status";
 
+/** Ports on 127.0.0.1 that the hub is reached by: its API under TLS, and plain HTTP with a password. */
+export type HubPorts = { readonly api: number; readonly plain: number };
+
 /** Ports on 127.0.0.1 that a store is reached by; picked free at the first start and kept. */
 export type StorePorts = {
   readonly api: number;
@@ -18,6 +21,14 @@ export type DemoState = {
   readonly format: 1;
   readonly id: string;
   readonly ports: Record<string, StorePorts>;
+  /** Absent in a folder of before there was a hub. */
+  hubPorts?: HubPorts;
+  /** What a store of the simulated runtime reaches the hub by; that it is open is its uplink. */
+  uplinkPorts?: Record<string, number>;
+  /** What stores join with; known once the hub has been up. */
+  hubToken?: string;
+  /** Every store had all that the hub wants of it once: from then on it sells with no hub. */
+  wasSteered?: boolean;
   readonly uplinks: Record<string, "up" | "down">;
   readonly processes: RecordedProcess[];
 };
@@ -32,11 +43,19 @@ export type StoreEntry = {
   readonly uplink: "up" | "down";
 };
 
+export type HubEntry = {
+  readonly kubeconfig: string;
+  readonly url: string;
+  readonly dashboard: string | null;
+  readonly git: string;
+  readonly pid: number | null;
+};
+
 /** What scripts read: `.cortado/demo.json`. */
 export type DemoFile = {
   readonly ready: boolean;
   readonly runtime: "containerd" | "simulated";
-  readonly hub: null;
+  readonly hub: HubEntry;
   readonly stores: readonly StoreEntry[];
 };
 

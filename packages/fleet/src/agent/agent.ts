@@ -92,7 +92,7 @@ class RunningAgent implements Agent {
   /** Tries until it is done or the agent stops. `succeeded` says that a failure from now on is a first one. */
   async #insist(step: (succeeded: () => void) => Promise<void>): Promise<void> {
     const { signal } = this.#stop;
-    const { clock, random, log } = this.#ports;
+    const { random, log } = this.#ports;
     for (let failures = 0; !signal.aborted;) {
       try {
         await step(() => {
@@ -105,14 +105,27 @@ class RunningAgent implements Agent {
         log.warn("agent tries again", { failures, error });
         const waitMs = backoffMs(failures, { firstMs: DIAL_FIRST_MS, maxMs: DIAL_MAX_MS, random });
         failures += 1;
-        await clock.sleep(waitMs, { signal }).catch(() => undefined);
+        if (await this.#rest(waitMs)) failures = 0;
       }
     }
   }
 
+  /** Sleeps until the time is over or the line is back; true for the latter. */
+  async #rest(waitMs: number): Promise<boolean> {
+    const { clock, line } = this.#ports;
+    const back = new AbortController();
+    using _watching = line?.subscribe(() => back.abort(new Error("the line is back")));
+    const signal = AbortSignal.any([this.#stop.signal, back.signal]);
+    await clock.sleep(waitMs, { signal }).catch(() => undefined);
+    return back.signal.aborted;
+  }
+
   async #connect(events: EventSender | undefined, welcomed: () => void) {
-    const { signal } = this.#stop;
     const [ports, identity, outbox] = [this.#ports, this.#identity, this.#outbox];
+    // A line that comes back has lost what was under way; waiting for TCP to notice takes longer than a new call.
+    const lost = new AbortController();
+    using _watching = ports.line?.subscribe(() => lost.abort(new Error("the line was gone")));
+    const signal = AbortSignal.any([this.#stop.signal, lost.signal]);
     if (identity === undefined || outbox === undefined) throw new Error("the agent has no identity yet");
     const trust = await ensureCertificate({ options: this.#options, ports, identity, signal });
     const { certificate, privateKey } = identity.current;

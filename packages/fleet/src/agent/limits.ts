@@ -18,6 +18,8 @@ export const WANT_MAX = 1_000;
 export const WANT_AFTER_MS = 2_000;
 /** First and longest wait before the hub is dialled again; half of each is drawn, so that a thousand stores do not come at once. */
 export const DIAL_FIRST_MS = 500;
+/** How often the machine's addresses are looked at. */
+export const LINE_LOOK_MS = 1_000;
 export const DIAL_MAX_MS = 60_000;
 /** How long a dial and a hello may take: a satellite link needs seconds, a hub in a morning storm more. */
 export const WELCOME_MS_MAX = 30_000;

@@ -76,6 +76,12 @@ export interface JournalPort {
   subscribe?(listener: () => void): Disposable;
 }
 
+/** The machine's own line. */
+export interface Line {
+  /** Calls when it is there again: what hangs on the old one is dialled anew at once, without the rest of a back-off. */
+  subscribe(cameBack: () => void): Disposable;
+}
+
 export type AgentPorts = {
   /** Of the cluster that is served: any Kubernetes. */
   readonly client: Client;
@@ -85,6 +91,8 @@ export type AgentPorts = {
   readonly keys: Keys;
   readonly chunks: ChunkStore;
   readonly journal?: JournalPort;
+  /** Absent: a broken connection is found by silence, and tried again by the back-off alone. */
+  readonly line?: Line;
   /** Opens a way into the store's API for a stream of the hub; absent: the hub's streams are closed at once. */
   readonly openStream?: (stream: number) => Promise<Connection>;
   readonly clock: Clock;

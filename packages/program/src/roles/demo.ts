@@ -4,8 +4,9 @@ import { existsSync } from "node:fs";
 import { copyFile, cp, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { runDemo, sweep, type StorePlan } from "@cortado/demo";
+import { runDemo, type HubPlan, type StorePlan } from "@cortado/demo";
 import { readState } from "@cortado/demo/state";
+import { sweep } from "@cortado/demo/sweep";
 import { writeText } from "../standard-output.ts";
 
 /** Short, as a Unix socket's path has at most 108 bytes. */
@@ -28,8 +29,12 @@ export async function runDemoHere({ folder: given, fresh, simulated }: DemoWords
     socketsRoot,
     runtime: missing === undefined ? "containerd" : "simulated",
     ...(missing === undefined ? {} : { because: missing }),
-    stores: ["store-042"],
-    serverCommand: (plan) => [process.execPath, ...nodeFlags, script, "server", ...serverWords(plan)],
+    stores: ["store-042", "store-104"],
+    serverCommand: (plan, token) => [
+      ...[process.execPath, ...nodeFlags, script],
+      ...["server", ...serverWords(plan, token)],
+    ],
+    hubCommand: (plan) => [process.execPath, script, "hub", ...hubWords(plan, bundle)],
     acquirerCommand: ({ host, port }) => [process.execPath, join(bundle, "acquirer.cjs"), host, String(port)],
     furnish: (plan) => furnish(plan, bundle),
     newId: () => randomBytes(3).toString("hex"),
@@ -46,7 +51,7 @@ export async function runDemoHere({ folder: given, fresh, simulated }: DemoWords
  */
 const nodeFlags = ["--max-semi-space-size=1", "--optimize-for-size"];
 
-function serverWords(plan: StorePlan): readonly string[] {
+function serverWords(plan: StorePlan, token: string): readonly string[] {
   const words: Readonly<Record<string, string>> = {
     "data-dir": plan.dataDir,
     "node-name": plan.name,
@@ -57,8 +62,33 @@ function serverWords(plan: StorePlan): readonly string[] {
     runtime: plan.runtime,
     "resolv-conf": "/dev/null",
     "node-label": "location=edge",
+    hub: plan.hubUrl,
+    "hub-token": token,
     ...(plan.runtime === "simulated" ? { "https-listen-port": "0", "node-ip": "127.0.0.1" } : {}),
   };
+  return commandLine(words);
+}
+
+function hubWords(plan: HubPlan, bundle: string): readonly string[] {
+  const words: Readonly<Record<string, string>> = {
+    "data-dir": plan.dataDir,
+    "bind-address": plan.listen.address,
+    "https-listen-port": String(plan.listen.port),
+    url: plan.url,
+    "write-kubeconfig": plan.kubeconfig,
+    "kubeconfig-server": plan.apiUrl,
+    "local-socket-dir": plan.socketDir,
+    "seed-repository": join(bundle, "repository"),
+    ...Object.fromEntries(
+      ["helm", "kubectl"]
+        .map((name) => [name, join(bundle, "bin", name)] as const)
+        .filter(([, path]) => existsSync(path)),
+    ),
+  };
+  return commandLine(words);
+}
+
+function commandLine(words: Readonly<Record<string, string>>): readonly string[] {
   return Object.entries(words).flatMap(([name, value]) => [`--${name}`, value]);
 }
 
@@ -86,7 +116,7 @@ async function copyNew(from: string, to: string): Promise<void> {
 async function forget(folder: string): Promise<void> {
   const state = await readState(folder).catch(() => undefined);
   if (state !== undefined) await sweep({ folder, socketsRoot }, state);
-  for (const name of ["stores", "logs", "state.json", "demo.json"])
+  for (const name of ["stores", "hub", "logs", "state.json", "demo.json"])
     await rm(join(folder, name), { recursive: true, force: true });
 }
 

@@ -6,6 +6,7 @@ import { startAgent } from "@cortado/fleet/agent";
 import { openChunkFolder } from "@cortado/fleet/agent/chunk-folder";
 import { openHubDoor } from "@cortado/fleet/agent/node/hub-door";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
+import { machineLine } from "@cortado/fleet/agent/node/line";
 import type { Agent } from "@cortado/fleet/agent/ports";
 import type { Log } from "@cortado/std/log";
 import { systemClock } from "@cortado/std/node/clock";
@@ -39,6 +40,7 @@ export async function startFleetAgent(words: FleetAgentWords, log: Log): Promise
       },
       hub: openHubDoor({ url: hub, ...(proxy === undefined ? {} : { proxy }) }),
       keys: machineKeys,
+      line: machineLine(systemClock),
       chunks: await openChunkFolder({ files: systemFiles, folder: dataDir }),
       clock: systemClock,
       random: systemRandom,

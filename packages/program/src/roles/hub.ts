@@ -7,12 +7,11 @@ import type { PasswordReader } from "@cortado/apiserver/front/identity";
 import type { HubWords } from "@cortado/cli/hub";
 import type { Certificates } from "@cortado/cluster/certificates";
 import type { Client } from "@cortado/client";
-import { newLoopMetrics } from "@cortado/client/loop";
+import { newLoopMetrics, type LoopMetrics } from "@cortado/client/loop";
 import { compile } from "@cortado/fleet/compile";
 import { newStockRenderer } from "@cortado/fleet/compile/node";
 import { systemGit } from "@cortado/fleet/git/node";
 import { followRepositories, type Repositories } from "@cortado/fleet/git/repositories";
-import { GitServer } from "@cortado/fleet/git/server";
 import { newHub, type HubParts, type RunningHub } from "@cortado/fleet/hub";
 import { newCompiler } from "@cortado/fleet/compile/compiler";
 import { planRollout } from "@cortado/fleet/rollout";
@@ -32,33 +31,25 @@ import { onPath } from "./fleet.ts";
 import { startPart } from "./lifetime.ts";
 import { clientOf } from "./clients.ts";
 import { startLoops } from "./server.ts";
+import { dashboardRoutes } from "./hub-dashboard.ts";
+import { gitReader, gitRoute, startGit } from "./hub-repository.ts";
 import { webhookRoute } from "./hub-webhook.ts";
 
-/** The repository that a hub serves itself. */
-const OWN_REPOSITORY = "coffee-shop.git";
 /** Where Clusters are, unless a registration token says otherwise. */
 const NAMESPACE = "fleet-default";
 
 /** A hub in one process: the API server with the fleet kinds and loops, Git, and the doors of stores. */
 export async function startHubServer(words: HubWords): Promise<AsyncDisposable> {
   const config = toHubConfig(words);
-  const log = jsonLog({
-    level: config.logLevel,
-    clock: systemClock,
-    write: (line) => writeText(1, `${line}\n`),
-  });
-  const ports: Ports = {
-    clock: systemClock,
-    random: systemRandom,
-    files: systemFiles,
-    log,
-    metrics: newMetrics(),
-  };
+  const write = (line: string): void => writeText(1, `${line}\n`);
+  const log = jsonLog({ level: config.logLevel, clock: systemClock, write });
+  const metrics = newMetrics();
+  const ports: Ports = { clock: systemClock, random: systemRandom, files: systemFiles, log, metrics };
   await using stack = new AsyncDisposableStack();
   const stop = new AbortController();
   const { signal } = stop;
   await mkdir(join(config.dataDir, "server"), { recursive: true, mode: 0o700 });
-  const password = await ownSecret(join(config.dataDir, "server", "hub-password"), ports);
+  const { readPassword, gitPassword } = await readPasswords(config, ports);
   const routes: FrontRoute[] = [];
   const hubParts = newHub();
   let isUp = false;
@@ -67,7 +58,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
     definitions: fleetDefinitions,
     views: hubParts.views,
     routes,
-    readPassword: adminBy(password),
+    readPassword,
     ...(words.localSocketDir === undefined ? {} : { plainSocket: join(words.localSocketDir, "hub.sock") }),
   });
   stack.defer(() => stop.abort(new Error("the hub stops")));
@@ -81,7 +72,34 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
     log,
     start: () => startFleet({ hubParts, words, config, ports, certificates, client, url }),
   });
-  const repositories = followRepositories({
+  const repositories = startRepositories({ hub, words, config, ports, client, loopMetrics, signal });
+  const authority = certificates.serverCa;
+  const git = await startGit({
+    seed: words.seedRepository,
+    folder: join(config.dataDir, "git", "repositories"),
+    ports,
+    repositories,
+    own: { client, url, namespace: NAMESPACE, password: gitPassword, authority, signal },
+  });
+  routes.push(...hubRoutes(hub), gitRoute(git), webhookRoute({ client, repositories, log, signal }));
+  routes.push(...(await dashboardRoutes()));
+  isUp = true;
+  log.info("hub is up", { url });
+  return stack.move();
+}
+
+/** Follows GitRepos by the system's git. */
+function startRepositories(options: {
+  readonly hub: RunningHub;
+  readonly words: HubWords;
+  readonly config: ServerConfig;
+  readonly ports: Ports;
+  readonly client: Client;
+  readonly loopMetrics: LoopMetrics;
+  readonly signal: AbortSignal;
+}): Repositories {
+  const { hub, words, config, ports, client, loopMetrics, signal } = options;
+  return followRepositories({
     ...ports,
     client,
     git: systemGit({ folder: join(config.dataDir, "git", "cache"), path: process.env["PATH"] ?? "/usr/bin" }),
@@ -91,11 +109,6 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
     signal,
     isStrict: words.fleetStrict,
   });
-  const git = await startGit({ words, config, ports, repositories, url, signal });
-  routes.push(...hubRoutes(hub), gitRoute(git), webhookRoute({ client, repositories, log, signal }));
-  isUp = true;
-  log.info("hub is up", { url });
-  return stack.move();
 }
 
 /** The hub's loops and the doors of stores, with the stock programs that render. */
@@ -150,6 +163,7 @@ function toHubConfig(words: HubWords): ServerConfig {
       "tls-san": [...words.tlsSan, ...host, hostname()],
       "write-kubeconfig": words.writeKubeconfig,
       "node-name": "hub",
+      ...(words.kubeconfigServer === undefined ? {} : { "kubeconfig-server": words.kubeconfigServer }),
       ...(words.localSocketDir === undefined ? {} : { "local-socket-dir": words.localSocketDir }),
     },
     hostname(),
@@ -162,16 +176,33 @@ function secondsOf(text: string): number {
   throw new StatusError("BadRequest", `--offline-after ${JSON.stringify(text)} is not a number of seconds`);
 }
 
-/** The one who runs the hub: user `admin`. */
-function adminBy(password: string): PasswordReader {
+type Account = { readonly name: string; readonly password: string; readonly groups: readonly string[] };
+
+/** Who may come with a password: the one who runs the hub, and its own Git. */
+async function readPasswords(
+  config: ServerConfig,
+  ports: Ports,
+): Promise<{ readonly readPassword: PasswordReader; readonly gitPassword: string }> {
+  const secret = (name: string): Promise<string> => ownSecret(join(config.dataDir, "server", name), ports);
+  const gitPassword = await secret("git-password");
+  const admin = {
+    name: "admin",
+    password: await secret("hub-password"),
+    groups: ["system:masters"],
+  };
+  return { gitPassword, readPassword: passwordsOf([admin, { ...gitReader, password: gitPassword }]) };
+}
+
+function passwordsOf(accounts: readonly Account[]): PasswordReader {
   const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  const wanted = digest(password);
-  return (name, given) =>
-    Promise.resolve(
-      name === "admin" && timingSafeEqual(digest(given), wanted)
-        ? { name, groups: ["system:masters", "system:authenticated"] }
-        : undefined,
+  const known = accounts.map(({ password, ...account }) => ({ ...account, wanted: digest(password) }));
+  return (name, given) => {
+    const account = known.find((one) => one.name === name);
+    const isRight = account !== undefined && timingSafeEqual(digest(given), account.wanted);
+    return Promise.resolve(
+      isRight ? { name, groups: [...account.groups, "system:authenticated"] } : undefined,
     );
+  };
 }
 
 async function ensureNamespaces(client: Client, signal: AbortSignal): Promise<void> {
@@ -196,45 +227,4 @@ function hubRoutes(hub: RunningHub): readonly FrontRoute[] {
       upgrade: ({ request, socket, head }) => hub.upgrade(request, socket, Buffer.from(head)),
     },
   ];
-}
-
-async function startGit(options: {
-  readonly words: HubWords;
-  readonly config: ServerConfig;
-  readonly ports: Ports;
-  readonly repositories: Repositories;
-  readonly url: string;
-  readonly signal: AbortSignal;
-}): Promise<GitServer> {
-  const { words, config, ports, repositories, url, signal } = options;
-  const git = new GitServer({
-    folder: join(config.dataDir, "git", "repositories"),
-    path: process.env["PATH"] ?? "/usr/bin",
-    log: ports.log,
-    pushed: (repository) => void repositories.wake(`${url}/git/${repository}`),
-  });
-  if (words.seedRepository !== undefined)
-    await git.seed({
-      repository: OWN_REPOSITORY,
-      from: words.seedRepository,
-      message: "The coffee shop",
-      signal,
-    });
-  return git;
-}
-
-/** `/git/NAME.git`, for the one who runs the hub. */
-function gitRoute(git: GitServer): FrontRoute {
-  return {
-    path: "/git/",
-    handle(request, { user }) {
-      if (user.groups.includes("system:masters"))
-        return git.handle(request, { path: request.path.slice("/git".length), user: user.name });
-      return Promise.resolve({
-        status: 401,
-        headers: { "www-authenticate": 'Basic realm="cortado hub"' },
-        body: "say who you are\n",
-      });
-    },
-  };
 }

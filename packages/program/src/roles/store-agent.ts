@@ -4,6 +4,7 @@ import { startAgent } from "@cortado/fleet/agent";
 import { openChunkFolder } from "@cortado/fleet/agent/chunk-folder";
 import { openHubDoor } from "@cortado/fleet/agent/node/hub-door";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
+import { machineLine } from "@cortado/fleet/agent/node/line";
 import { version } from "../version.ts";
 import { clientOf } from "./clients.ts";
 import { startPart } from "./lifetime.ts";
@@ -36,6 +37,7 @@ export async function startStoreAgent(
             ),
           hub: openHubDoor({ url: hub, ...(proxy === undefined ? {} : { proxy }) }),
           keys: machineKeys,
+          line: machineLine(clock),
           chunks,
           clock,
           random,

@@ -26,7 +26,23 @@ export class GitServer {
     this.#options = options;
   }
 
-  /** Makes `NAME.git` with HEAD `main` if it is not there, its first commit the files of a folder. */
+  /** Whether `NAME.git` has its first commit. */
+  has(repository: string, signal: AbortSignal): Promise<boolean> {
+    const { folder, path } = this.#options;
+    const head = [
+      `--git-dir=${join(folder, repository)}`,
+      "rev-parse",
+      "--verify",
+      "--quiet",
+      "refs/heads/main",
+    ];
+    return runGit({ words: head, env: gitEnvironment("/nonexistent", path), bytesMax: 1 << 20, signal }).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Makes `NAME.git` with HEAD `main`, its first commit the files of a folder; one that has a commit stays as it is. */
   async seed(options: {
     readonly repository: string;
     readonly from: string;
@@ -61,17 +77,7 @@ export class GitServer {
         ["core.fsync", "all"],
       ] as const)
         await git(`--git-dir=${at}`, "config", key, value);
-      const isThere = await git(
-        `--git-dir=${at}`,
-        "rev-parse",
-        "--verify",
-        "--quiet",
-        "refs/heads/main",
-      ).then(
-        () => true,
-        () => false,
-      );
-      if (isThere) return;
+      if (await this.has(repository, signal)) return;
       await git(`--git-dir=${at}`, `--work-tree=${from}`, "add", "--all", "--force", ".");
       const tree = await git(`--git-dir=${at}`, "write-tree");
       const commit = await git(`--git-dir=${at}`, "commit-tree", tree, "-m", message);

@@ -4,8 +4,8 @@ import { StatusError } from "@cortado/std/status";
 import { gone, type Store } from "./box.ts";
 import { killNow, startTimeOf } from "./command.ts";
 
-/** A store as a plain process on the simulated runtime: where there is no root or no containerd. */
-export class PlainStore implements Store {
+/** A plain process of ours: the hub, and a store on the simulated runtime, where there is no root or no containerd. */
+export class PlainProcess implements Store {
   readonly name: string;
   readonly #options: { readonly command: readonly string[]; readonly logFile: string };
   #server: number | undefined;
@@ -31,8 +31,7 @@ export class PlainStore implements Store {
 
   async kill(): Promise<void> {
     const pid = await this.pid();
-    if (pid === undefined)
-      throw new StatusError("Conflict", `store ${this.name} is not running; boot it first`);
+    if (pid === undefined) throw new StatusError("Conflict", `${this.name} is not running; boot it first`);
     killNow(pid);
     await gone(pid);
   }
@@ -43,7 +42,7 @@ export class PlainStore implements Store {
     this.#server = undefined;
   }
 
-  /** A plain process has no uplink of its own to cut; the demo's record of it is all there is. */
+  /** A plain process has no uplink of its own to cut: the door to the hub is the demo's. */
   setUplink(): Promise<void> {
     return Promise.resolve();
   }
