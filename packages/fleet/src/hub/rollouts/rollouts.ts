@@ -7,7 +7,7 @@ import {
   type Outcome as LoopOutcome,
 } from "@cortado/client/loop";
 import type { Informer } from "@cortado/client/informer";
-import { bundles, type Bundle, type BundleRollout } from "@cortado/kinds/fleet";
+import { bundles, type Bundle } from "@cortado/kinds/fleet";
 import { newMetrics } from "@cortado/std/metrics";
 import { hasReason, messageOf } from "@cortado/std/status";
 import type { RolloutStrategy } from "../../compile/bundle.ts";
@@ -18,35 +18,16 @@ import {
   type RolloutStore,
 } from "../../rollout/rollout.ts";
 import { nextRevision, type Core } from "../core.ts";
-import { GENERATIONS_KEPT, ROLLOUT_PACE, ROLLOUT_PACE_MS_MAX, ROUNDS_AT_ONCE } from "../limits.ts";
+import { GENERATIONS_KEPT, ROUNDS_AT_ONCE } from "../limits.ts";
 import { lookedAt, type StoreRow } from "../state/stores.ts";
 import { shortId, toReport } from "../link/reports.ts";
 import { bundleStatus } from "../status/bundle-status.ts";
 import { fromBitmap } from "./bitmap.ts";
 import { controlOf } from "./control.ts";
+import { Pace } from "./pace.ts";
 import { keyOfBundle, recordOf, rolloutOf } from "./record.ts";
+import type { BundleRow, Known } from "./rows.ts";
 import { Generation, keepSource, sumOf, type GenerationParts, type Outcome } from "./generations.ts";
-
-type Entry = BundleRollout["generations"][number];
-
-type BundleRow = {
-  readonly key: string;
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
-  record: RolloutRecord | undefined;
-  entries: Entry[];
-  readonly opened: Map<number, Generation>;
-  /** By store index; a store that is not here may run the base. */
-  released: Map<number, number>;
-  /** Stores that came after the generation began. */
-  readonly newcomers: Set<string>;
-  written: string;
-  /** Its stores are known: who is not among them does not have it. */
-  isLooked: boolean;
-};
-
-type Known = { readonly row: StoreRow; readonly cell: number; readonly outcome: Outcome };
 
 /** Brings bundles to stores: follows what is wanted, asks the plan who may have it, keeps that, and only then tells them. */
 export class Rollouts {
@@ -55,8 +36,7 @@ export class Rollouts {
   readonly #informer: Informer<Bundle>;
   readonly #loop: Loop;
   readonly #rows: Map<string, BundleRow> = new Map();
-  /** How long the last look at each bundle's stores took. */
-  readonly #tookMs: Map<string, number> = new Map();
+  readonly #pace: Pace = new Pace();
 
   constructor(
     core: Core,
@@ -85,14 +65,7 @@ export class Rollouts {
 
   look(key: string, afterMs: number): void {
     if (afterMs <= 0) this.#loop.add(key);
-    else this.#loop.addAfter(key, Math.max(afterMs, this.#paceMs));
-  }
-
-  /** Rounds over many stores leave most of the time to what the stores say. */
-  get #paceMs(): number {
-    let sumMs = 0;
-    for (const tookMs of this.#tookMs.values()) sumMs += tookMs;
-    return Math.min(ROLLOUT_PACE_MS_MAX, sumMs * ROLLOUT_PACE);
+    else this.#loop.addAfter(key, Math.max(afterMs, this.#pace.ms));
   }
 
   /** Resolves when no bundle waits to be looked at. */
@@ -138,7 +111,7 @@ export class Rollouts {
     const why = problem ?? wrong ?? planned.problem;
     const { plan } = planned;
     if (plan !== undefined) this.#take(row, plan, stores);
-    this.#tookMs.set(key, this.#core.ports.clock.monotonicMs() - startMs);
+    this.#pace.took(key, this.#core.ports.clock.monotonicMs() - startMs);
     await this.#write(row, bundle, { plan, problem: why });
     const behind = stores.filter((store) => !this.#isSettled(row, store));
     for (const store of behind) await this.#release(row, store);
@@ -372,7 +345,7 @@ export class Rollouts {
       if (store !== undefined) this.#drop(row, store, cell);
     }
     index.remove(row.key);
-    this.#tookMs.delete(row.key);
+    this.#pace.forget(row.key);
     this.#rows.delete(row.key);
   }
 
