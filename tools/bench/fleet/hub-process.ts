@@ -88,6 +88,8 @@ export class HubProcess implements AsyncDisposable {
     });
     closeSync(log);
     this.#child = child;
+    // A measurement that fails leaves no hub behind.
+    process.once("exit", () => child.kill("SIGKILL"));
     await until("the hub", () => {
       if (child.exitCode !== null) throw new Error(`the hub ended; see ${this.folder}/hub.log`);
       return existsSync(kubeconfig) ? true : undefined;
@@ -177,6 +179,10 @@ export class StoresProcess implements Disposable {
   readonly #child: ChildProcess = fork(join(import.meta.dirname, "stores-process.ts"), {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
+
+  constructor() {
+    process.once("exit", () => this.#child.kill("SIGKILL"));
+  }
 
   order(order: StoreOrder): Promise<StoreAnswer> {
     return new Promise((resolve, reject) => {

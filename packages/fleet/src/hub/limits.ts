@@ -9,7 +9,7 @@ export const STATUS_GATHER_MS = 20;
 /** A rollout is looked at at most once in this time. */
 export const ROLLOUT_EVERY_MS = 500;
 /** With many stores a look takes time: the next one waits so many times what looks at all bundles took, and no longer than this. */
-export const ROLLOUT_PACE = 3;
+export const ROLLOUT_PACE = 8;
 export const ROLLOUT_PACE_MS_MAX = 5_000;
 /** How long a wave's store may take until it is Ready. */
 export const WAVE_DEADLINE_MS: number = 5 * 60_000;
