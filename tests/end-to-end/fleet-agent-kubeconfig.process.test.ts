@@ -10,8 +10,12 @@ import { httpTransport } from "@cortado/client/node/http";
 import { readKubeconfig } from "@cortado/client/node/kubeconfig";
 import { startAgent } from "@cortado/fleet/agent";
 import { openChunkFolder } from "@cortado/fleet/agent/chunk-folder";
+import { foreignApi } from "@cortado/fleet/agent/node/foreign-api";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
+import { StoreProxy } from "@cortado/fleet/hub/access";
 import { configMaps, secrets } from "@cortado/kinds/resources";
+import type { HttpRequest } from "@cortado/std/http";
+import { connectionDuplex } from "@cortado/std/node/duplex";
 import { systemClock } from "@cortado/std/node/clock";
 import { systemFiles } from "@cortado/std/node/files";
 import { systemRandom } from "@cortado/std/node/random";
@@ -72,6 +76,71 @@ test("beside a Kubernetes, by kubeconfig over HTTPS: apply, drift, prune, and th
     const { items } = await client.list(secrets, { namespace: "cattle-fleet-system", signal });
     return items.map((one) => one.metadata.name).join() === "fleet-agent";
   });
+});
+
+test("beside a Kubernetes the hub's people reach its API with the agent's credential and in their own name", async () => {
+  await using cluster = await openLoopback();
+  await using stack = new AsyncDisposableStack();
+  const folder = mkdtempSync(join(tmpdir(), "agent-"));
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const reach = await readKubeconfig(cluster.kubeconfig);
+  const client = newClient(stack.use(httpTransport(reach)));
+  const api = stack.use(foreignApi(reach, { log: silentLog }));
+  const hub = new ScriptedHub();
+  const agent = stack.use(
+    startAgent(
+      { version: "1.0.0", token: hubToken, labels: {} },
+      {
+        client,
+        hub,
+        keys: { ...machineKeys, validity: () => ({ fromMs: 0, untilMs: 8_640_000_000_000_000 }) },
+        chunks: await openChunkFolder({ files: systemFiles, folder }),
+        serveStream: (stream) => api.serve(stream),
+        clock: systemClock,
+        random: systemRandom,
+        log: silentLog,
+      },
+    ),
+  );
+  await until("connected", () => agent.state.isConnected);
+  const proxy = new StoreProxy({
+    openStream: () => Promise.resolve(hub.streams?.open() ?? assert.fail("connected")),
+    actAs: (user) => Promise.resolve(user),
+    mustMay: () => Promise.resolve(),
+    clock: systemClock,
+    log: silentLog,
+  });
+  const ask = async (
+    name: string,
+    groups: readonly string[],
+    method = "GET",
+    body?: object,
+  ): Promise<string> => {
+    const text = body === undefined ? "" : JSON.stringify(body);
+    const request = {
+      method,
+      path: "/stores/fleet-default/store-1/api/v1/namespaces/default/configmaps",
+      query: new URLSearchParams(),
+      headers: { "content-type": "application/json" },
+      signal,
+      pieces: (async function* () {
+        yield Buffer.from(text);
+      })(),
+    };
+    const answer = await proxy.handle(request as unknown as HttpRequest, { name, groups });
+    let said = "";
+    for await (const piece of answer.body as AsyncIterable<Uint8Array>) said += Buffer.from(piece).toString();
+    return `${answer.status} ${said}`;
+  };
+  const made = await ask("ada", ["system:masters"], "POST", { metadata: { name: "from-the-hub" } });
+  assert.match(made, /^201 /);
+  assert.match(await ask("ada", ["system:masters"]), /^200 .*from-the-hub/);
+  assert.match(await ask("bob", []), /^403 .*User \\"hub:bob\\" cannot list/);
+  const bare = connectionDuplex(hub.streams?.open() ?? assert.fail("connected"));
+  bare.write("GET /api/v1/secrets HTTP/1.1\r\nhost: s\r\nconnection: close\r\n\r\n");
+  let refused = "";
+  for await (const piece of bare as AsyncIterable<Buffer>) refused += piece.toString();
+  assert.match(refused, /^HTTP\/1\.1 401 /);
 });
 
 test("a kubeconfig that cannot be used says what it has and what to do", async () => {

@@ -8,7 +8,6 @@ import type { Tree } from "@cortado/kinds/tree";
 import { hasReason, StatusError } from "@cortado/std/status";
 import { encodeFrame } from "@cortado/fleet/protocol/frames";
 import type { Connection } from "@cortado/std/net";
-import { connectionPair } from "@cortado/std/testing/memory-network";
 import { agentOf, hubToken, MemoryChunks, ScriptedHub, sha256 } from "./fleet-hub.ts";
 import { runPods } from "./kubelet.ts";
 import { LoopWorld } from "./world.ts";
@@ -361,17 +360,17 @@ test("streams of the hub lead into the store's API, end with it, and are refused
   await using world = await LoopWorld.start({ nodes: 0 });
   const hub = new ScriptedHub();
   const ends: string[] = [];
-  const openStream = (stream: number): Promise<Connection> => {
-    if (stream === 9) return Promise.reject(new StatusError("ServiceUnavailable", "the API is not up"));
-    const [near, far] = connectionPair();
-    far.handle({
-      data: (bytes) => void far.write(Buffer.from(`${stream} heard ${Buffer.from(bytes).toString()};`)),
+  let opened = 0;
+  const serveStream = (stream: Connection): void => {
+    const number = (opened += 1);
+    if (number === 3) throw new StatusError("ServiceUnavailable", "the API is not up");
+    stream.handle({
+      data: (bytes) => void stream.write(Buffer.from(`${number} heard ${Buffer.from(bytes).toString()};`)),
       drained: () => undefined,
-      closed: () => void ends.push(`${stream}`),
+      closed: () => void ends.push(`${number}`),
     });
-    return Promise.resolve(near);
   };
-  await using agent = agentOf(world, hub, { openStream });
+  await using agent = agentOf(world, hub, { serveStream });
   await world.until("connected", () => Promise.resolve(agent.state.isConnected));
   const say = (stream: number, text: string): Promise<void> | undefined =>
     hub.link?.sendBytes(encodeFrame({ kind: "stream", stream, bytes: Buffer.from(text) }));
@@ -481,6 +480,39 @@ test(
   },
 );
 
+test("a store that was in the dark for an hour is back within 10 s of the line; a hub that says no is left alone longer", async () => {
+  await using world = await LoopWorld.start({ nodes: 0 });
+  const hub = new ScriptedHub();
+  await using agent = agentOf(world, hub);
+  await world.until("connected", () => Promise.resolve(agent.state.isConnected));
+  hub.isUp = false;
+  await hub.hangUp();
+  await world.clock.advance(3_600_000);
+  hub.isUp = true;
+  await world.until("connected", () => Promise.resolve(agent.state.isConnected), 10_000);
+  hub.dial = () => {
+    hub.dials += 1;
+    return Promise.reject(new StatusError("Forbidden", "this store was revoked"));
+  };
+  await hub.hangUp();
+  await world.clock.advance(600_000);
+  const before = hub.dials;
+  await world.clock.advance(600_000);
+  assert.ok(hub.dials - before <= 20, `${hub.dials - before} dials in ten minutes`);
+});
+
+test("a line that was cut is found dead 15 s after the next ping", async () => {
+  await using world = await LoopWorld.start({ nodes: 0 });
+  const hub = new ScriptedHub();
+  await using agent = agentOf(world, hub);
+  await world.until("connected", () => Promise.resolve(agent.state.isConnected));
+  await world.clock.advance(1_000);
+  const before = hub.dials;
+  hub.isDeaf = true;
+  await world.clock.advance(20_000 + 15_000 + 500);
+  await world.until("dialled again", () => Promise.resolve(hub.dials > before), 1_000);
+});
+
 test("a line that is back is used at once: what hung is dialled anew, and the rest of a back-off is not waited for", async () => {
   await using world = await LoopWorld.start({ nodes: 0 });
   const hub = new ScriptedHub();
@@ -511,4 +543,26 @@ test("a line that is back is used at once: what hung is dialled anew, and the re
   hub.isUp = true;
   isBack();
   await world.until("connected without a wait", () => Promise.resolve(agent.state.isConnected), 5_000);
+});
+
+test("a large message on a slow line is a sign of life while it comes", async () => {
+  await using world = await LoopWorld.start({ nodes: 0 });
+  const hub = new ScriptedHub();
+  let heardBytes = 0;
+  const dial = hub.dial.bind(hub);
+  hub.dial = async (...words) => {
+    const link = await dial(...words);
+    return Object.defineProperty(link, "heardBytes", { get: () => heardBytes });
+  };
+  await using agent = agentOf(world, hub);
+  await world.until("connected", () => Promise.resolve(agent.state.isConnected));
+  const before = hub.dials;
+  hub.isDeaf = true;
+  for (let passed = 0; passed < 300; passed += 1) {
+    heardBytes += 8_000;
+    await world.clock.advance(1_000);
+  }
+  assert.equal(hub.dials, before, "five minutes of one message");
+  await world.clock.advance(40_000);
+  await world.until("dialled again", () => Promise.resolve(hub.dials > before), 1_000);
 });

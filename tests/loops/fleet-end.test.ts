@@ -25,6 +25,7 @@ import { configMaps, namespaces, secrets } from "@cortado/kinds/resources";
 import { inProcessTransport } from "@cortado/program/transport";
 import type { Clock } from "@cortado/std/clock";
 import type { HttpRequest } from "@cortado/std/http";
+import type { Connection } from "@cortado/std/net";
 import { newMetrics } from "@cortado/std/metrics";
 import { seededRandom } from "@cortado/std/random";
 import { fromStatus, hasReason, StatusError } from "@cortado/std/status";
@@ -198,9 +199,9 @@ const keys: AgentPorts["keys"] = {
 function agentOf(
   store: LoopWorld,
   world: HubWorld,
-  more: { name: string; token?: string; hub?: HubDoor },
+  more: { name: string; token?: string; hub?: HubDoor; serveStream?: (stream: Connection) => void },
 ): Agent {
-  const { name, hub = world.door(), ...token } = more;
+  const { name, hub = world.door(), serveStream, ...token } = more;
   return startAgent(
     { version: "1.0.0", labels: { location: "edge" }, name, clientId: name, ...token },
     {
@@ -211,6 +212,7 @@ function agentOf(
       clock: store.clock,
       random: seededRandom(3),
       log: silentLog,
+      ...(serveStream === undefined ? {} : { serveStream }),
     },
   );
 }
@@ -520,4 +522,56 @@ test("a Cluster that is deleted and registered again keeps what runs; labels cho
     async () => (await world.cluster("store-1")).status?.display?.state === "Ready",
     120_000,
   );
+});
+
+test("the hub opens streams into a store that is there, and says of one that is not since when", async () => {
+  await using store = await LoopWorld.start();
+  await using world = await begun(store);
+  let heard = "";
+  const listed: string[][] = [];
+  using _following = world.hub.onClusters(() => listed.push([...world.hub.clusters].map(({ name }) => name)));
+  const unknown = { namespace, name: "store-9" };
+  await assert.rejects(world.hub.openStream(unknown, world), (error) => hasReason(error, "NotFound"));
+  const serveStream = (stream: Connection): void =>
+    stream.handle({
+      data: (bytes) => void stream.write(Buffer.from(`heard ${Buffer.from(bytes).toString()}`)),
+      drained: () => undefined,
+      closed: () => undefined,
+    });
+  {
+    await using agent = agentOf(store, world, { name: "store-1", token: await world.token(), serveStream });
+    await store.until("connected", () => Promise.resolve(agent.state.isConnected));
+    const stream = await world.hub.openStream({ namespace, name: "store-1" }, world);
+    stream.handle({
+      data: (bytes) => void (heard += Buffer.from(bytes).toString()),
+      drained: () => undefined,
+      closed: () => void (heard += " and it ended"),
+    });
+    stream.write(Buffer.from("the hub"));
+    await store.until("an answer", () => Promise.resolve(heard === "heard the hub"));
+  }
+  await store.until("the end", () => Promise.resolve(heard === "heard the hub and it ended"));
+  // It was heard a moment ago, and may be calling again.
+  const key = { namespace, name: "store-1" };
+  const refused = assert.rejects(
+    world.hub.openStream(key, world),
+    (error) => hasReason(error, "ServiceUnavailable") && /store-1 was last heard at/.test(error.message),
+  );
+  await store.clock.advance(6_000);
+  await refused;
+  const waiting = world.hub.openStream(key, world);
+  {
+    await using agent = agentOf(store, world, { name: "store-1", serveStream });
+    await store.until("connected", () => Promise.resolve(agent.state.isConnected), 4_000);
+    await store.clock.advance(200);
+    (await waiting).destroy();
+  }
+  await store.clock.advance(60_000);
+  await assert.rejects(
+    world.hub.openStream(key, world),
+    (error) =>
+      hasReason(error, "ServiceUnavailable") &&
+      /store store-1 is Offline since 2026-01-01T/.test(error.message),
+  );
+  assert.deepEqual(listed, [["store-1"]]);
 });

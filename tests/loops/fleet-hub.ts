@@ -5,6 +5,7 @@ import { machineKeys } from "@cortado/fleet/agent/node/keys";
 import type { Agent, AgentOptions, AgentPorts, ChunkStore, HubDoor, Keys } from "@cortado/fleet/agent/ports";
 import type * as say from "@cortado/fleet/protocol";
 import { decodeFrame, encodeFrame } from "@cortado/fleet/protocol/frames";
+import { Streams } from "@cortado/fleet/protocol/streams";
 import { linkPair } from "@cortado/fleet/protocol/memory-link";
 import type { Tree } from "@cortado/kinds/tree";
 import { seededRandom } from "@cortado/std/random";
@@ -37,6 +38,8 @@ export class ScriptedHub implements HubDoor {
   /** Takes every message and answers none, until it is dialled again. */
   isDeaf = false;
   sendsChunks = true;
+  /** Into the store's API, of the connection that is there now. */
+  streams: Streams | undefined;
   #revision = 0;
   #words = 0;
   #latest: say.Desired | undefined;
@@ -79,6 +82,11 @@ export class ScriptedHub implements HubDoor {
       return Promise.reject(new StatusError("Unauthorized", "the certificate has ended"));
     const { agent, hub } = linkPair();
     this.link = hub;
+    this.streams = new Streams({
+      carrier: hub,
+      sayOpen: (message) => hub.send(message),
+      remote: "the store",
+    });
     this.isDeaf = false;
     void this.#serve(hub);
     return Promise.resolve(agent);
@@ -153,13 +161,19 @@ export class ScriptedHub implements HubDoor {
   }
 
   async #serve(link: say.HubLink): Promise<void> {
+    const { streams } = this;
     for await (const message of link.messages()) {
       this.heard.push(message);
       if (message instanceof Uint8Array) {
-        if (decodeFrame(message).kind === "beat" && !this.isDeaf) await link.sendBytes(message);
-      } else if (!this.isDeaf) await this.#answer(link, message).catch(() => undefined);
+        const frame = decodeFrame(message);
+        if (frame.kind === "stream") streams?.takeBytes(frame.stream, frame.bytes);
+        else if (frame.kind === "beat" && !this.isDeaf) await link.sendBytes(message);
+      } else if (message.type === "close" || message.type === "grant") streams?.take(message);
+      if (!(message instanceof Uint8Array) && !this.isDeaf)
+        await this.#answer(link, message).catch(() => undefined);
     }
     if (this.link === link) this.link = undefined;
+    streams?.[Symbol.dispose]();
   }
 
   async #answer(link: say.HubLink, message: say.FromAgent): Promise<void> {
@@ -181,10 +195,16 @@ export class ScriptedHub implements HubDoor {
       await link.send({ type: "statusAck", sequence: message.sequence });
     }
     if (message.type === "events" && this.acknowledges) {
-      const events = message.events as { readonly sequence: number }[];
-      this.events.push(...events);
-      await link.send({ type: "eventsAck", through: events.at(-1)?.sequence ?? 0 });
+      const through = await this.takeEvents(message.events);
+      if (through !== undefined) await link.send({ type: "eventsAck", through });
     }
+  }
+
+  /** Answers up to where they are safe; undefined: they are not. */
+  takeEvents(sent: readonly unknown[]): Promise<number | undefined> {
+    const events = sent as { readonly sequence: number }[];
+    this.events.push(...events);
+    return Promise.resolve(events.at(-1)?.sequence ?? 0);
   }
 
   /** Of what the agent said, the messages of one type. */

@@ -63,6 +63,10 @@ export class LoopWorld implements AsyncDisposable {
     return world;
   }
 
+  get server(): ApiServer {
+    return this.#server;
+  }
+
   get signal(): AbortSignal {
     return this.#stop.signal;
   }

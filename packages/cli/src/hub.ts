@@ -15,6 +15,8 @@ export type HubWords = {
   /** Seconds. */
   readonly offlineAfter: string;
   readonly fleetStrict: boolean;
+  /** Where events of stores are passed on to. */
+  readonly forward?: string;
   readonly helm?: string;
   readonly kubectl?: string;
 };
@@ -44,6 +46,10 @@ export function hubCommand(roles: HubRoles): Command {
     .option("--seed-repository <folder>", "Files of the first commit of its own repository, coffee-shop.git")
     .option("--offline-after <seconds>", "A store unheard for so long is Offline", "30")
     .option("--fleet-strict", "Fleet's partitions and fleet.yaml to the letter", false)
+    .option(
+      "--forward <file>",
+      "Targets that events of stores are passed on to: OTLP, Loki, Prometheus remote write",
+    )
     .option("--helm <file>", "Another helm than the one on PATH")
     .option("--kubectl <file>", "Another kubectl than the one on PATH");
   command.addHelpText(

@@ -10,17 +10,31 @@ export type KubeconfigOptions = {
 };
 
 /** A kubeconfig with one cluster and its administrator, as JSON, which is YAML. */
-export function kubeconfig({ name, server, serverCa, admin }: KubeconfigOptions): string {
+export function kubeconfig(options: KubeconfigOptions): string {
+  return hubKubeconfig(options, []);
+}
+
+/** The same, and beside it further servers that the same administrator reaches, each with a context of its name. */
+export function hubKubeconfig(
+  { name, server, serverCa, admin }: KubeconfigOptions,
+  others: readonly { readonly name: string; readonly server: string }[],
+): string {
   const base64 = (pem: string): string => Buffer.from(pem).toString("base64");
   const config = {
     apiVersion: "v1",
     kind: "Config",
     "current-context": name,
-    clusters: [{ name, cluster: { server, "certificate-authority-data": base64(serverCa) } }],
+    clusters: [{ name, server }, ...others].map((one) => ({
+      name: one.name,
+      cluster: { server: one.server, "certificate-authority-data": base64(serverCa) },
+    })),
     users: [
       { name, user: { "client-certificate-data": base64(admin.cert), "client-key-data": base64(admin.key) } },
     ],
-    contexts: [{ name, context: { cluster: name, user: name } }],
+    contexts: [{ name }, ...others].map((one) => ({
+      name: one.name,
+      context: { cluster: one.name, user: name },
+    })),
     preferences: {},
   };
   return `${JSON.stringify(config, undefined, 2)}\n`;

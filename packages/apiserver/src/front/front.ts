@@ -20,7 +20,7 @@ import type { Log } from "@cortado/std/log";
 import type { Address } from "@cortado/std/net";
 import { StatusError } from "@cortado/std/status";
 import type { ApiServer } from "../apiserver.ts";
-import type { ApiRequest, ApiResponse } from "../api.ts";
+import type { ApiRequest, ApiResponse, User } from "../api.ts";
 import { BODY_BYTES_MAX, GZIP_BYTES_MIN, WATCH_STALL_MS_MAX } from "../limits.ts";
 import { errorResponse } from "../respond.ts";
 import { identify, type PasswordReader } from "./identity.ts";
@@ -36,17 +36,27 @@ export type FrontMaterial = {
 
 export type FrontOptions = {
   readonly server: ApiServer;
-  /** Port 0: any free one. */
-  readonly address: Address;
-  /** Absent: plain HTTP/1.1, for a socket that only this machine can open. */
-  readonly material?: FrontMaterial;
   /** What is served beside the API; a route that is found is not asked of the API. */
   readonly routes?: readonly FrontRoute[];
   /** Who may come with a name and a password; absent: nobody. */
   readonly readPassword?: PasswordReader;
+  /** Who asks, in place of certificate, token and password. @throws StatusError "Unauthorized" */
+  readonly identify?: (request: IncomingMessage | Http2ServerRequest) => Promise<User>;
   readonly clock: Clock;
   readonly log: Log;
 };
+
+export type ListeningOptions = FrontOptions & {
+  /** Port 0: any free one. */
+  readonly address: Address;
+  /** Absent: plain HTTP/1.1, for a socket that only this machine can open. */
+  readonly material?: FrontMaterial;
+};
+
+/** HTTP/1.1 over streams that somebody hands in; nobody else can reach it. */
+export interface InnerFront extends AsyncDisposable {
+  serve(stream: Duplex): void;
+}
 
 export interface Front extends AsyncDisposable {
   /** 0 on a Unix socket. */
@@ -60,7 +70,7 @@ type Request = IncomingMessage | Http2ServerRequest;
 type Response = ServerResponse & Partial<Pick<Http2ServerResponse, "stream">>;
 
 /** HTTP/1.1 and HTTP/2 over TLS, or plain HTTP/1.1, in front of an API server. @throws Error when the address is taken */
-export async function openFront(options: FrontOptions): Promise<Front> {
+export async function openFront(options: ListeningOptions): Promise<Front> {
   const { address, material, log } = options;
   const sockets = new Set<Duplex>();
   const secure =
@@ -74,15 +84,7 @@ export async function openFront(options: FrontOptions): Promise<Front> {
   listener.on("tlsClientError", (error: Error) =>
     log.debug("a TLS handshake failed", { error: error.message }),
   );
-  listener.on(
-    "request",
-    (request: Request, response: unknown) => void serve(options, request, response as Response),
-  );
-  listener.on(
-    "upgrade",
-    (request: IncomingMessage, socket: Duplex, head: Uint8Array) =>
-      void upgrade(options, { request, socket, head }),
-  );
+  answer(listener, options);
   await listening(listener, address);
   const bound = listener.address();
   return {
@@ -94,6 +96,37 @@ export async function openFront(options: FrontOptions): Promise<Front> {
       await closed;
     },
   };
+}
+
+/** Answers requests on streams that are handed in. */
+export function openInnerFront(options: FrontOptions): InnerFront {
+  const listener = createServer();
+  const streams = new Set<Duplex>();
+  answer(listener, options);
+  return {
+    serve(stream) {
+      streams.add(stream);
+      stream.once("close", () => streams.delete(stream));
+      stream.on("error", (error) => options.log.debug("a stream broke", { error: error.message }));
+      listener.emit("connection", stream);
+    },
+    [Symbol.asyncDispose]() {
+      for (const stream of streams) stream.destroy();
+      return Promise.resolve();
+    },
+  };
+}
+
+function answer(listener: Http2SecureServer | Server, options: FrontOptions): void {
+  listener.on(
+    "request",
+    (request: Request, response: unknown) => void serve(options, request, response as Response),
+  );
+  listener.on(
+    "upgrade",
+    (request: IncomingMessage, socket: Duplex, head: Uint8Array) =>
+      void upgrade(options, { request, socket, head }),
+  );
 }
 
 function secureOptions({ certificate, key, clientAuthority }: FrontMaterial): {
@@ -130,7 +163,7 @@ async function serve(options: FrontOptions, request: Request, response: Response
   response.once("close", () => ending.abort());
   const headers = plainHeaders(request);
   try {
-    const user = await identify(request, options);
+    const user = await (options.identify?.(request) ?? identify(request, options));
     const route = routeOf(options.routes, request);
     if (route !== undefined) {
       await serveRoute(route, { request, response, user });
@@ -284,7 +317,7 @@ async function upgrade(options: FrontOptions, { request, socket, head }: Upgradi
   socket.on("error", (error) => options.log.debug("an upgraded connection broke", { error: error.message }));
   const headers = plainHeaders(request);
   try {
-    const user = await identify(request, options);
+    const user = await (options.identify?.(request) ?? identify(request, options));
     const route = routeOf(options.routes, request);
     if (route !== undefined) {
       await upgradeRoute(route, { request, socket, head }, user);

@@ -6,7 +6,7 @@ import { AGENT_NAMESPACE } from "./apply/marks.ts";
 import { BundleWork } from "./bundle-work.ts";
 import { EventSender } from "./event-sender.ts";
 import { IdentityStore } from "./identity.ts";
-import { DIAL_FIRST_MS, DIAL_MAX_MS } from "./limits.ts";
+import { DIAL_DARK_MAX_MS, DIAL_FIRST_MS, DIAL_MAX_MS } from "./limits.ts";
 import { StatusOutbox } from "./outbox.ts";
 import type { Agent, AgentOptions, AgentPorts, AgentState } from "./ports.ts";
 import { ensureCertificate, renew } from "./registration.ts";
@@ -103,7 +103,9 @@ class RunningAgent implements Agent {
         if (signal.aborted) return;
         this.#message = messageOf(error);
         log.warn("agent tries again", { failures, error });
-        const waitMs = backoffMs(failures, { firstMs: DIAL_FIRST_MS, maxMs: DIAL_MAX_MS, random });
+        const isDark = hasReason(error, "ServiceUnavailable", "Timeout");
+        const maxMs = isDark ? DIAL_DARK_MAX_MS : DIAL_MAX_MS;
+        const waitMs = backoffMs(failures, { firstMs: DIAL_FIRST_MS, maxMs, random });
         failures += 1;
         if (await this.#rest(waitMs)) failures = 0;
       }

@@ -1,28 +1,49 @@
 import type { Clock } from "@cortado/std/clock";
-import { EVENTS_LOOK_MS, EVENTS_MAX } from "./limits.ts";
+import { ByteBudget } from "./byte-budget.ts";
+import { ACK_MS_MAX, EVENTS_BYTES_MAX, EVENTS_LOOK_MS, EVENTS_MAX, TRIM_EVERY_MS } from "./limits.ts";
 import type { JournalEvent, JournalPort } from "./ports.ts";
 
-type Class = {
+type Lane = {
   readonly kinds: readonly string[];
-  /** Everything of the class up to here is at the hub. */
+  /** Goes even when the budget of all is used up, and uses it up for the others. */
+  readonly isUrgent: boolean;
+  readonly budget: ByteBudget | undefined;
+  /** Everything of the lane up to here is at the hub. */
   safe: number;
 };
 
 export type SendEvents = (events: readonly JournalEvent[]) => Promise<void>;
 
-/** Sends the journal, most important class first, one message at a time; what the hub has on its disk is trimmed. */
+type Message = { readonly events: readonly JournalEvent[]; readonly bytes: number };
+
+/**
+ * Sends the journal, the most important class first, one message at a time, within its budgets. A message that is not acknowledged
+ * goes again; what the hub has of all classes on its disk is trimmed.
+ */
 export class EventSender {
   readonly #journal: JournalPort;
   readonly #clock: Clock;
-  readonly #classes: readonly Class[];
+  readonly #lanes: readonly Lane[];
+  readonly #budget: ByteBudget | undefined;
   /** The newest event that was seen. */
-  #highest = 0;
+  #highest: number;
+  #trimmed: number;
+  #trimmedMs = Number.NEGATIVE_INFINITY;
   #acknowledged: ((through: number) => void) | undefined;
 
   constructor(journal: JournalPort, clock: Clock) {
     this.#journal = journal;
     this.#clock = clock;
-    this.#classes = journal.classes.map(({ kinds }) => ({ kinds, safe: 0 }));
+    const safe = journal.trimmedThrough ?? 0;
+    this.#highest = safe;
+    this.#trimmed = safe;
+    this.#budget = journal.budget === undefined ? undefined : new ByteBudget(journal.budget, clock);
+    this.#lanes = journal.classes.map(({ kinds, budget, isUrgent = false }) => ({
+      kinds,
+      isUrgent,
+      budget: budget === undefined ? undefined : new ByteBudget(budget, clock),
+      safe,
+    }));
   }
 
   acknowledge(through: number): void {
@@ -32,65 +53,86 @@ export class EventSender {
   /** Sends until the signal aborts. @throws StatusError when the connection ends or the journal cannot be read */
   async run(send: SendEvents, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      if (await this.#sendNext(send, signal)) continue;
-      await this.#wait(signal);
+      const wake = new AbortController();
+      // Before the look: what is appended while it goes on must not wait for the next one.
+      using _subscription = this.#journal.subscribe?.(() => wake.abort(new Error("there is news")));
+      const { sent, waitMs } = await this.#sendNext(send, signal);
+      await this.#trim();
+      if (sent) continue;
+      const either = AbortSignal.any([signal, wake.signal]);
+      await this.#clock.sleep(Math.min(waitMs, EVENTS_LOOK_MS), { signal: either }).catch(() => undefined);
     }
   }
 
-  /** False: there is nothing to be sent. */
-  async #sendNext(send: SendEvents, signal: AbortSignal): Promise<boolean> {
-    for (const one of this.#classes) {
+  async #sendNext(
+    send: SendEvents,
+    signal: AbortSignal,
+  ): Promise<{ readonly sent: boolean; readonly waitMs: number }> {
+    let leastMs = Number.POSITIVE_INFINITY;
+    for (const lane of this.#lanes) {
+      const ofAllMs = lane.isUrgent ? 0 : (this.#budget?.waitMs ?? 0);
+      const waitMs = Math.max(lane.budget?.waitMs ?? 0, ofAllMs);
+      if (waitMs > 0) {
+        leastMs = Math.min(leastMs, waitMs);
+        continue;
+      }
       const highest = this.#highest;
-      const events = await this.#journal.read({ after: one.safe, kinds: one.kinds, limit: EVENTS_MAX });
-      const last = events.at(-1);
+      const read = await this.#journal.read({ after: lane.safe, kinds: lane.kinds, limit: EVENTS_MAX });
+      const last = read.at(-1);
       if (last === undefined) {
-        // The class has nothing up to what was seen before it was asked.
-        one.safe = Math.max(one.safe, highest);
+        // The lane has nothing up to what was seen before it was asked.
+        lane.safe = Math.max(lane.safe, highest);
         continue;
       }
       this.#highest = Math.max(this.#highest, last.sequence);
-      await this.#sendOne({ events, through: last.sequence }, send, signal);
-      one.safe = last.sequence;
-      await this.#trim();
-      return true;
+      const { events, bytes } = fitting(read);
+      lane.budget?.spend(bytes);
+      this.#budget?.spend(bytes);
+      const through = events.at(-1)?.sequence ?? lane.safe;
+      await this.#sendOne({ events, through }, send, signal);
+      lane.safe = through;
+      return { sent: true, waitMs: 0 };
     }
-    await this.#trim();
-    return false;
+    return { sent: false, waitMs: leastMs };
   }
 
+  /** Resolves when the hub has it on its disk. A hub that could not write it says nothing: it is sent again. */
   async #sendOne(
     { events, through }: { readonly events: readonly JournalEvent[]; readonly through: number },
     send: SendEvents,
     signal: AbortSignal,
   ): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    promise.catch(() => undefined); // it may fail while the message is still on its way
-    const stop = (): void => reject(signal.reason as Error);
-    signal.addEventListener("abort", stop, { once: true });
+    const answered = new AbortController();
+    const either = AbortSignal.any([signal, answered.signal]);
     this.#acknowledged = (at) => {
-      if (at === through) resolve();
+      if (at === through) answered.abort();
     };
-    try {
+    while (!answered.signal.aborted) {
+      signal.throwIfAborted();
       await send(events);
-      await promise;
-    } finally {
-      signal.removeEventListener("abort", stop);
+      await this.#clock.sleep(ACK_MS_MAX, { signal: either }).catch(() => undefined);
     }
   }
 
-  #trimmed = 0;
-
   async #trim(): Promise<void> {
-    const through = Math.min(...this.#classes.map(({ safe }) => safe));
-    if (through <= this.#trimmed || !Number.isFinite(through)) return;
+    const through = Math.min(...this.#lanes.map(({ safe }) => safe));
+    const nowMs = this.#clock.monotonicMs();
+    if (through <= this.#trimmed || !Number.isFinite(through) || nowMs - this.#trimmedMs < TRIM_EVERY_MS)
+      return;
     await this.#journal.trim(through);
     this.#trimmed = through;
+    this.#trimmedMs = nowMs;
   }
+}
 
-  async #wait(signal: AbortSignal): Promise<void> {
-    const wake = new AbortController();
-    using _subscription = this.#journal.subscribe?.(() => wake.abort(new Error("there is news")));
-    const either = AbortSignal.any([signal, wake.signal]);
-    await this.#clock.sleep(EVENTS_LOOK_MS, { signal: either }).catch(() => undefined);
-  }
+/** As many as go into one message; at least one. */
+function fitting(read: readonly JournalEvent[]): Message {
+  let bytes = 0;
+  const end = read.findIndex((event, at) => {
+    const size = Buffer.byteLength(JSON.stringify(event));
+    if (at > 0 && bytes + size > EVENTS_BYTES_MAX) return true;
+    bytes += size;
+    return false;
+  });
+  return { events: end === -1 ? read : read.slice(0, end), bytes };
 }

@@ -21,6 +21,12 @@ export const DIAL_FIRST_MS = 500;
 /** How often the machine's addresses are looked at. */
 export const LINE_LOOK_MS = 1_000;
 export const DIAL_MAX_MS = 60_000;
+/** The longest while nobody answers at all: a store that is plugged in again is up to date within 10 s (issue, "The bar", 2). */
+export const DIAL_DARK_MAX_MS = 5_000;
+/** A connection that TCP does not make in this time is begun anew: the kernel's next try would come 8 s after its last. */
+export const TCP_MS_MAX = 6_000;
+/** A ping without any answer for so long: the line is dead, or was cut and TCP waits for ever longer before it looks again. */
+export const PONG_MS_MAX = 15_000;
 /** How long a dial and a hello may take: a satellite link needs seconds, a hub in a morning storm more. */
 export const WELCOME_MS_MAX = 30_000;
 /** Heartbeats without an answer after which a connection is dead. */
@@ -50,11 +56,13 @@ export const DRIFT_MAX_MS = 300_000;
 export const DRIFT_FORGET_MS = 600_000;
 /** A certificate is renewed when so much of its life is over. */
 export const RENEW_SHARE: number = 2 / 3;
-/** Events in one message, and how often the journal is looked at that does not tell. */
+/** Events in one message, and its bytes: on a line of 64 kbit/s it holds up a ping for 8 s, and a heartbeat is 20. */
 export const EVENTS_MAX = 200;
+export const EVENTS_BYTES_MAX: number = 64 * 1024;
+/** How often the journal is looked at that does not tell. */
 export const EVENTS_LOOK_MS = 3_000;
-/** Streams of the hub at once; more are closed as they come. */
-export const STREAMS_MAX = 64;
+/** The journal is trimmed at most this often: each time is a write to the store's flash. */
+export const TRIM_EVERY_MS = 5_000;
 
 /** How long the network may take for a connection, a handshake or an answer. */
 export const CONNECT_MS_MAX = 30_000;

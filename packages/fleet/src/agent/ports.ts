@@ -3,6 +3,7 @@ import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import type { Connection } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
+import type { ByteAllowance } from "./byte-budget.ts";
 import type { AgentLink, BundleReport } from "../protocol/protocol.ts";
 import type { RegisterAnswer, RegisterRequest, RenewRequest } from "../protocol/protocol.ts";
 
@@ -60,10 +61,23 @@ export interface ChunkStore {
 
 export type JournalEvent = { readonly sequence: number };
 
+export type JournalClass = {
+  readonly name: string;
+  readonly kinds: readonly string[];
+  /** What may leave the store of it; absent: no limit of its own. */
+  readonly budget?: ByteAllowance;
+  /** Goes though the budget of all is used up. */
+  readonly isUrgent?: boolean;
+};
+
 /** The store's journal, as much of it as sending needs. */
 export interface JournalPort {
-  /** Classes of kinds, most important first. */
-  readonly classes: readonly { readonly name: string; readonly kinds: readonly string[] }[];
+  /** Classes of kinds, most important first. What is of no class is never sent, and trimmed with the others. */
+  readonly classes: readonly JournalClass[];
+  /** What may leave the store of all classes together; absent: no limit. */
+  readonly budget?: ByteAllowance;
+  /** Up to here everything was at the hub when it was trimmed last: where sending goes on. Absent: from the beginning. */
+  readonly trimmedThrough?: number;
   /** The oldest events after a sequence, of these kinds. */
   read(query: {
     readonly after: number;
@@ -93,8 +107,8 @@ export type AgentPorts = {
   readonly journal?: JournalPort;
   /** Absent: a broken connection is found by silence, and tried again by the back-off alone. */
   readonly line?: Line;
-  /** Opens a way into the store's API for a stream of the hub; absent: the hub's streams are closed at once. */
-  readonly openStream?: (stream: number) => Promise<Connection>;
+  /** Serves the cluster's API over a stream of the hub; absent: the hub's streams are closed at once. */
+  readonly serveStream?: (stream: Connection) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

@@ -1,14 +1,14 @@
 import { every } from "@cortado/std/clock";
 import { StatusError, httpCodes, type StatusReason } from "@cortado/std/status";
 import { decodeFrame, encodeFrame } from "../protocol/frames.ts";
+import { Streams } from "../protocol/streams.ts";
 import { PROTOCOL, type AgentLink, type FromHub, type Welcome } from "../protocol/protocol.ts";
 import type { BundleWork } from "./bundle-work.ts";
 import type { EventSender } from "./event-sender.ts";
 import type { IdentityStore } from "./identity.ts";
-import { SILENT_BEATS_MAX, WANT_AFTER_MS, WANT_MAX, WELCOME_MS_MAX } from "./limits.ts";
+import { PONG_MS_MAX, SILENT_BEATS_MAX, WANT_AFTER_MS, WANT_MAX, WELCOME_MS_MAX } from "./limits.ts";
 import type { StatusOutbox } from "./outbox.ts";
 import type { AgentPorts } from "./ports.ts";
-import { Streams } from "./streams.ts";
 
 export type SessionOptions = {
   readonly ports: AgentPorts;
@@ -42,12 +42,17 @@ class Session implements AsyncDisposable {
   #isWelcome = false;
   #failure: unknown;
   #patience: Disposable | undefined;
+  #answer: Disposable | undefined;
   #heardMs = 0;
+  #heardBytes = 0;
+  #heardCount = 0;
 
   constructor(link: AgentLink, options: SessionOptions) {
     this.#link = link;
     this.#options = options;
-    this.#streams = this.#stack.use(new Streams(link, options.ports));
+    const { serveStream: accept } = options.ports;
+    const streams = { carrier: link, remote: "the hub", ...(accept === undefined ? {} : { accept }) };
+    this.#streams = this.#stack.use(new Streams(streams));
   }
 
   async run(): Promise<SessionEnd> {
@@ -65,7 +70,7 @@ class Session implements AsyncDisposable {
       }),
     );
     for await (const message of this.#link.messages()) {
-      this.#heardMs = ports.clock.monotonicMs();
+      this.#heard();
       if (message instanceof Uint8Array) await this.#takeBytes(message);
       else if (message.type === "sleep") return { sleepMs: message.ms };
       else await this.#take(message);
@@ -79,6 +84,7 @@ class Session implements AsyncDisposable {
     this.#options.outbox.disconnect();
     this.#options.work.desk.onMissing(() => undefined);
     this.#patience?.[Symbol.dispose]();
+    this.#answer?.[Symbol.dispose]();
     this.#stack.dispose();
     await this.#link[Symbol.asyncDispose]();
   }
@@ -107,9 +113,9 @@ class Session implements AsyncDisposable {
           `the hub has no content ${message.sha256}: ${message.message}`,
         );
       case "open":
-        return void this.#streams.open(message.stream);
       case "close":
-        return this.#streams.close(message.stream);
+      case "grant":
+        return this.#streams.take(message);
       case "pong":
         return await this.#want();
       default:
@@ -121,7 +127,7 @@ class Session implements AsyncDisposable {
   async #takeBytes(message: Uint8Array): Promise<void> {
     const frame = decodeFrame(message);
     if (frame.kind === "beat") return;
-    if (frame.kind === "stream") this.#streams.take(frame.stream, frame.bytes);
+    if (frame.kind === "stream") this.#streams.takeBytes(frame.stream, frame.bytes);
     else {
       if (this.#isListening) this.#wantLater();
       await this.#options.work.desk.take(frame.sha256, frame.gzip);
@@ -183,12 +189,39 @@ class Session implements AsyncDisposable {
 
   /** Both ends hear of a line that is dead only by what does not come. */
   #beat(heartbeatMs: number): void {
+    this.#look();
     const silentMs = this.#options.ports.clock.monotonicMs() - this.#heardMs;
     if (silentMs > heartbeatMs * SILENT_BEATS_MAX)
       this.#fail(
         new StatusError("Timeout", `nothing was heard of the hub for ${Math.round(silentMs / 1_000)} s`),
       );
-    else this.#link.sendBytes(encodeFrame({ kind: "beat" })).catch((error: unknown) => this.#fail(error));
+    else {
+      this.#link.sendBytes(encodeFrame({ kind: "beat" })).catch((error: unknown) => this.#fail(error));
+      this.#awaitAnswer();
+    }
+  }
+
+  /** A part of a message is a sign of life too. */
+  #look(): void {
+    const { heardBytes = 0 } = this.#link;
+    if (heardBytes > this.#heardBytes) this.#heard();
+    this.#heardBytes = heardBytes;
+  }
+
+  #heard(): void {
+    this.#heardMs = this.#options.ports.clock.monotonicMs();
+    this.#heardCount += 1;
+  }
+
+  /** Whatever the hub says is an answer. */
+  #awaitAnswer(): void {
+    const before = this.#heardCount;
+    this.#answer?.[Symbol.dispose]();
+    this.#answer = this.#options.ports.clock.after(PONG_MS_MAX, () => {
+      this.#look();
+      if (this.#heardCount === before)
+        this.#fail(new StatusError("Timeout", `the hub has not answered for ${PONG_MS_MAX / 1_000} s`));
+    });
   }
 
   #say(message: { readonly type: "ping" }): void {

@@ -1,13 +1,13 @@
 import { keyOf, startInformer } from "@cortado/client/informer";
 import { bundles, clusterGroups, clusters, gitRepos, type Bundle } from "@cortado/kinds/fleet";
-import { every } from "@cortado/std/clock";
-import { toStatusError } from "@cortado/std/status";
+import { every, toTime } from "@cortado/std/clock";
+import { StatusError, toStatusError } from "@cortado/std/status";
 import { BundleIndex, type Core } from "./core.ts";
 import * as limits from "./limits.ts";
 import { acceptLink, identityOf } from "./link/web-link.ts";
 import { serveSession, type SessionPorts } from "./link/session.ts";
 import { Deployments } from "./view/deployments.ts";
-import type { HubOptions, HubParts, HubPorts, RunningHub } from "./ports.ts";
+import type { ClusterKey, HubOptions, HubParts, HubPorts, RunningHub } from "./ports.ts";
 import { Doors } from "./register/doors.ts";
 import { Tokens } from "./register/tokens.ts";
 import { Rollouts } from "./rollouts/rollouts.ts";
@@ -142,6 +142,34 @@ class Hub implements RunningHub {
     return { clusters: stores.size, cells: cells.size, connected, variants: variants.size };
   }
 
+  async openStream(
+    { namespace, name }: ClusterKey,
+    { signal }: { readonly signal: AbortSignal },
+  ): ReturnType<RunningHub["openStream"]> {
+    const { stores, heard, ports } = this.#core;
+    const endMs = ports.clock.monotonicMs() + limits.RETURN_MS;
+    for (;;) {
+      const row = stores.get(`${namespace}/${name}`);
+      if (row === undefined)
+        throw new StatusError("NotFound", `there is no Cluster ${namespace}/${name} at this hub`, {
+          details: { group: "fleet.cattle.io", kind: "clusters", name },
+        });
+      if (row.connected !== undefined) return row.connected.openStream();
+      // A store that was heard a moment ago is calling again: its line changed, or the hub was started anew.
+      if (!heard.isHeard(row.index) || ports.clock.monotonicMs() >= endMs)
+        throw notThere(name, { lastMs: heard.lastMs(row.index), isDark: !heard.isHeard(row.index) });
+      await ports.clock.sleep(limits.RETURN_LOOK_MS, { signal });
+    }
+  }
+
+  get clusters(): RunningHub["clusters"] {
+    return [...this.#core.stores.all()].map((row) => row.cluster);
+  }
+
+  onClusters(listener: () => void): Disposable {
+    return this.#core.stores.subscribe(listener);
+  }
+
   upgrade(...[request, socket, head]: Parameters<RunningHub["upgrade"]>): void {
     const { clock, log } = this.#core.ports;
     try {
@@ -208,6 +236,15 @@ class Hub implements RunningHub {
     for (const cell of cells.ofCluster(row.index))
       this.#rollouts.look(index.keyOf(cells.read(cell).bundle), limits.ROLLOUT_EVERY_MS);
   }
+}
+
+function notThere(
+  name: string,
+  { lastMs, isDark }: { readonly lastMs: number; readonly isDark: boolean },
+): StatusError {
+  const state = isDark ? `is Offline since ${toTime(lastMs)}` : `was last heard at ${toTime(lastMs)}`;
+  const since = lastMs === 0 ? "was never heard" : state;
+  return new StatusError("ServiceUnavailable", `store ${name} ${since}; it is reached when it is back`);
 }
 
 function follow({ ports, signal, shared }: Core) {

@@ -6,6 +6,7 @@ import type { Clock } from "@cortado/std/clock";
 import type { Files } from "@cortado/std/files";
 import type { HttpHandler } from "@cortado/std/http";
 import type { Log } from "@cortado/std/log";
+import type { Connection } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
 import type {
   BundleFile,
@@ -163,6 +164,15 @@ export interface RunningHub extends AsyncDisposable {
   /** Makes Bundles of what a repository compiled to. Changes nothing that runs on account of a problem. */
   applyCompiled(gitRepo: ClusterKey, compiled: Compiled, commit: string): Promise<Applied>;
   readonly figures: HubFigures;
+  /**
+   * A stream into a store's API, over the connection that the store opened. Waits a moment for one that is calling again.
+   * @throws StatusError "NotFound", "ServiceUnavailable" with since when the store is Offline, "TooManyRequests"
+   */
+  openStream(cluster: ClusterKey, options: { readonly signal: AbortSignal }): Promise<Connection>;
+  /** Clusters that are there now. */
+  readonly clusters: Iterable<ClusterKey>;
+  /** Calls when one has come or gone. */
+  onClusters(listener: () => void): Disposable;
 }
 
 /**

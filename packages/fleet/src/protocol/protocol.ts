@@ -171,11 +171,23 @@ export type Sleep = { readonly type: "sleep"; readonly ms: number };
 /** Why the hub closes: the reason is a Status reason ("Forbidden", "Unauthorized", "Conflict", …). */
 export type Refusal = { readonly type: "refusal"; readonly reason: string; readonly message: string };
 
-/** A stream that the hub opens into the store's API: its bytes are HTTP/1.1, in binary messages of kind 2. */
+/**
+ * A stream that the hub opens into the store's API: its bytes are HTTP/1.1, in binary messages of kind 2. Who asks is said in each
+ * request by Impersonate-User and Impersonate-Group, which the hub sets, whatever its caller wrote.
+ */
 export type OpenStream = { readonly type: "open"; readonly stream: number };
 export type CloseStream = { readonly type: "close"; readonly stream: number };
+/** So many bytes more of a stream may be sent, beside the window that each begins with (`streams.ts`). */
+export type GrantStream = { readonly type: "grant"; readonly stream: number; readonly bytes: number };
 
-export type FromAgent = Hello | Status | Want | Events | CloseStream | { readonly type: "ping" };
+export type FromAgent =
+  | Hello
+  | Status
+  | Want
+  | Events
+  | CloseStream
+  | GrantStream
+  | { readonly type: "ping" };
 export type FromHub =
   | Welcome
   | Desired
@@ -186,13 +198,17 @@ export type FromHub =
   | Refusal
   | OpenStream
   | CloseStream
+  | GrantStream
   | { readonly type: "pong" };
 
 /** One connection, as either end holds it. Over WebSocket in the world, in memory in the simulator. */
 export interface Link<In, Out> extends AsyncDisposable {
   /** Resolves when the transport took it; a full transport makes the sender wait. @throws StatusError "ServiceUnavailable" when it is closed */
   send(message: Out): Promise<void>;
-  sendBytes(bytes: Uint8Array): Promise<void>;
+  /** `isPatient`: resolves only when little waits before them, so that messages that come later are not held up. */
+  sendBytes(bytes: Uint8Array, options?: { readonly isPatient?: boolean }): Promise<void>;
+  /** Bytes that came, those of a message that is not whole yet too: a large one on a slow line takes a minute. Absent: not known. */
+  readonly heardBytes?: number;
   /** Ends when the connection does. One reader. */
   messages(): AsyncIterable<In | Uint8Array>;
 }

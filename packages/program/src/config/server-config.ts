@@ -28,6 +28,8 @@ export type ServerConfig = {
   /** Who steers this store; undefined: nobody. */
   readonly hub: string | undefined;
   readonly hubToken: string | undefined;
+  /** Bytes a second that may go to the hub, by class of event; what is not named keeps its default. */
+  readonly telemetryBudget: Readonly<Record<string, number>>;
   /** Folder for Unix sockets that the machine itself reaches the store by. */
   readonly localSocketDir: string | undefined;
   /** Ports on the node's addresses; 0 turns one off. */
@@ -74,6 +76,7 @@ export const settingNames = [
   "log-level",
   "hub",
   "hub-token",
+  "telemetry-budget",
 ] as const;
 export type SettingName = (typeof settingNames)[number];
 
@@ -134,6 +137,10 @@ export const serverSettings: Readonly<Record<SettingName, Setting>> = {
     help: "URL of a hub that steers this store; its node labels are those of its Cluster",
   },
   "hub-token": { kind: "text", help: "What the hub's ClusterRegistrationToken gave, for the first start" },
+  "telemetry-budget": {
+    kind: "pairs",
+    help: "CLASS=BYTES a second that go to the hub: order, alert, machine, event, metric, log, total; 0: none",
+  },
 };
 
 type Values = Partial<Record<SettingName, unknown>>;
@@ -184,7 +191,7 @@ export function toServerConfig(file: Values, line: Values, hostName: string): Se
     dataDir: text("data-dir"),
     nodeName: toNodeName(optional("node-name") ?? hostName),
     nodeIp: optional("node-ip"),
-    nodeLabels: toPairs(value("node-label")),
+    nodeLabels: toPairs("node-label", value("node-label")),
     bindAddress: text("bind-address"),
     httpsListenPort: number("https-listen-port"),
     tlsSan: toList(value("tls-san")),
@@ -204,6 +211,12 @@ export function toServerConfig(file: Values, line: Values, hostName: string): Se
     localSocketDir: optional("local-socket-dir"),
     hub: optional("hub"),
     hubToken: optional("hub-token"),
+    telemetryBudget: Object.fromEntries(
+      Object.entries(toPairs("telemetry-budget", value("telemetry-budget"))).map(([name, bytes]) => [
+        name,
+        toNumber(`telemetry-budget ${name}`, bytes),
+      ]),
+    ),
     mqttPort: number("mqtt-port"),
     mqttWebSocketPort: number("mqtt-websocket-port"),
     gatewayPort: number("gateway-port"),
@@ -227,11 +240,11 @@ function toList(value: unknown): readonly string[] {
   return items.flatMap((item) => String(item).split(",")).filter((item) => item !== "");
 }
 
-function toPairs(value: unknown): Readonly<Record<string, string>> {
+function toPairs(name: SettingName, value: unknown): Readonly<Record<string, string>> {
   const pairs: Record<string, string> = {};
   for (const item of toList(value)) {
     const at = item.indexOf("=");
-    if (at < 1) throw new StatusError("BadRequest", `node-label: ${JSON.stringify(item)} is not KEY=VALUE`);
+    if (at < 1) throw new StatusError("BadRequest", `${name}: ${JSON.stringify(item)} is not KEY=VALUE`);
     pairs[item.slice(0, at)] = item.slice(at + 1);
   }
   return pairs;

@@ -8,7 +8,7 @@ import type { FrontRoute } from "@cortado/apiserver/front/routes";
 import type { CustomResourceDefinition } from "@cortado/kinds";
 import { openFront } from "@cortado/apiserver/front";
 import { openCertificates, type Certificates } from "@cortado/cluster/certificates";
-import { kubeconfig } from "@cortado/cluster/kubeconfig";
+import { kubeconfig, type KubeconfigOptions } from "@cortado/cluster/kubeconfig";
 import type { Clock } from "@cortado/std/clock";
 import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
@@ -41,6 +41,8 @@ export type ApiExtras = {
   readonly readPassword?: PasswordReader;
   /** A Unix socket that speaks plain HTTP/1.1, for this machine only. */
   readonly plainSocket?: string;
+  /** Writes the kubeconfig in place of the API; called at each renewal of its certificates. */
+  readonly kubeconfigRenewed?: () => void;
 };
 
 export type Api = {
@@ -118,7 +120,7 @@ async function openDoors(
 ): Promise<number> {
   const { clock, log } = ports;
   const { server, certificates, extras } = api;
-  const { routes = [], readPassword, plainSocket } = extras;
+  const { routes = [], readPassword, plainSocket, kubeconfigRenewed } = extras;
   const common = { server, routes, clock, log, ...(readPassword === undefined ? {} : { readPassword }) };
   const material = () => ({
     certificate: certificates.serving.cert,
@@ -140,7 +142,10 @@ async function openDoors(
     await rm(plainSocket, { force: true });
     stack.use(await openFront({ ...common, address: { path: plainSocket } }));
   }
-  const write = (): Promise<void> => writeKubeconfig(config, certificates, front.port);
+  const write = async (): Promise<void> => {
+    if (kubeconfigRenewed === undefined) await writeKubeconfig(config, certificates, front.port);
+    else kubeconfigRenewed();
+  };
   await write();
   certificates.onRenewed(() => {
     front.setMaterial(material());
@@ -149,18 +154,23 @@ async function openDoors(
   return front.port;
 }
 
+/** What the administrator's kubeconfig says. */
+export function kubeconfigOptions(
+  config: ServerConfig,
+  certificates: Certificates,
+  port: number,
+): KubeconfigOptions {
+  const { serverCa, admin } = certificates;
+  const server = config.kubeconfigServer ?? `https://127.0.0.1:${port}`;
+  return { name: config.nodeName, server, serverCa, admin };
+}
+
 async function writeKubeconfig(
   config: ServerConfig,
   certificates: Certificates,
   port: number,
 ): Promise<void> {
-  const server = config.kubeconfigServer ?? `https://127.0.0.1:${port}`;
-  const content = kubeconfig({
-    name: config.nodeName,
-    server,
-    serverCa: certificates.serverCa,
-    admin: certificates.admin,
-  });
+  const content = kubeconfig(kubeconfigOptions(config, certificates, port));
   await mkdir(dirname(config.writeKubeconfig), { recursive: true });
   const next = `${config.writeKubeconfig}.next`;
   await writeFile(next, content, { mode: config.writeKubeconfigMode });

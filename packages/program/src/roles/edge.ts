@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Client } from "@cortado/client";
 import { startFunctions } from "@cortado/functions";
 import { startBroker, type Broker } from "@cortado/mqtt";
-import { startTelemetry } from "@cortado/telemetry";
+import { startTelemetry, type Telemetry } from "@cortado/telemetry";
 import { watchAlerts } from "@cortado/telemetry/alerts";
 import { textAnswer, type HttpHandler } from "@cortado/std/http";
 import { systemNetwork } from "@cortado/std/node/net";
@@ -13,11 +13,11 @@ import { ownSecret } from "../own-secret.ts";
 import { startPart } from "./lifetime.ts";
 import type { Parts } from "./parts.ts";
 
-/** Starts what machines and the shop talk to: the broker, the journal of events and the gateway of functions. */
+/** Starts what machines and the shop talk to: the broker, the journal of events, which it answers, and the gateway of functions. */
 export async function startEdge(
   parts: Parts & { readonly client: Client },
   stack: AsyncDisposableStack,
-): Promise<void> {
+): Promise<Telemetry> {
   const { config, ports, client, loopMetrics, signal } = parts;
   const { clock, random, files, log, metrics } = ports;
   const open = (port: number, socket?: string): readonly Address[] => addressesOf(parts, port, socket);
@@ -72,6 +72,7 @@ export async function startEdge(
       : route.handle(request);
   };
   stack.use(await listenHttp({ addresses: open(config.telemetryPort, "telemetry.sock"), handle }));
+  return telemetry;
 }
 
 /** Functions, and their gateway: with a password on the node's port, without one on the socket that only root can open. */

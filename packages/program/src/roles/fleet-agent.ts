@@ -4,6 +4,7 @@ import { readKubeconfig } from "@cortado/client/node/kubeconfig";
 import type { FleetAgentWords } from "@cortado/cli/fleet/agent";
 import { startAgent } from "@cortado/fleet/agent";
 import { openChunkFolder } from "@cortado/fleet/agent/chunk-folder";
+import { foreignApi } from "@cortado/fleet/agent/node/foreign-api";
 import { openHubDoor } from "@cortado/fleet/agent/node/hub-door";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
 import { machineLine } from "@cortado/fleet/agent/node/line";
@@ -21,6 +22,7 @@ export async function startFleetAgent(words: FleetAgentWords, log: Log): Promise
   const { kubeconfig, context, hub, token, proxy, name, labels, namespace, dataDir } = words;
   const reach = await readKubeconfig(kubeconfig, context === undefined ? {} : { context });
   const transport = stack.use(httpTransport(reach));
+  const api = stack.use(foreignApi(reach, { log }));
   const agent: Agent = startAgent(
     {
       version,
@@ -38,6 +40,7 @@ export async function startFleetAgent(words: FleetAgentWords, log: Log): Promise
         accounts.set(impersonate, known);
         return known;
       },
+      serveStream: (stream) => api.serve(stream),
       hub: openHubDoor({ url: hub, ...(proxy === undefined ? {} : { proxy }) }),
       keys: machineKeys,
       line: machineLine(systemClock),

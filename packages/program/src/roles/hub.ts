@@ -6,6 +6,7 @@ import type { FrontRoute } from "@cortado/apiserver/front/routes";
 import type { PasswordReader } from "@cortado/apiserver/front/identity";
 import type { HubWords } from "@cortado/cli/hub";
 import type { Certificates } from "@cortado/cluster/certificates";
+import type { KubeconfigOptions } from "@cortado/cluster/kubeconfig";
 import type { Client } from "@cortado/client";
 import { newLoopMetrics, type LoopMetrics } from "@cortado/client/loop";
 import { compile } from "@cortado/fleet/compile";
@@ -26,12 +27,15 @@ import { hasReason, StatusError } from "@cortado/std/status";
 import { toServerConfig, type ServerConfig } from "../config/server-config.ts";
 import { ownSecret } from "../own-secret.ts";
 import { writeText } from "../standard-output.ts";
-import { startApi, type Ports } from "./api.ts";
+import { kubeconfigOptions, startApi, type Ports } from "./api.ts";
 import { onPath } from "./fleet.ts";
 import { startPart } from "./lifetime.ts";
 import { clientOf } from "./clients.ts";
 import { startLoops } from "./server.ts";
 import { dashboardRoutes } from "./hub-dashboard.ts";
+import { keepHubKubeconfig, type HubKubeconfig } from "./hub-kubeconfig.ts";
+import { storesRoute } from "./hub-stores.ts";
+import { startHubTelemetry, type HubTelemetry } from "./hub-telemetry.ts";
 import { gitReader, gitRoute, startGit } from "./hub-repository.ts";
 import { webhookRoute } from "./hub-webhook.ts";
 
@@ -53,12 +57,14 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   const routes: FrontRoute[] = [];
   const hubParts = newHub();
   let isUp = false;
+  let kept: HubKubeconfig | undefined;
   const { server, certificates, port } = await startApi(config, ports, stack, {
     partsCheck: { name: "hub-parts", of: ["ready"], check: () => (isUp ? undefined : "parts are starting") },
     definitions: fleetDefinitions,
     views: hubParts.views,
     routes,
     readPassword,
+    kubeconfigRenewed: () => kept?.renew(),
     ...(words.localSocketDir === undefined ? {} : { plainSocket: join(words.localSocketDir, "hub.sock") }),
   });
   stack.defer(() => stop.abort(new Error("the hub stops")));
@@ -67,10 +73,11 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   const client = clientOf(server, "system:hub", "system:masters");
   await ensureNamespaces(client, signal);
   const url = words.url ?? `https://${hostname()}:${port}`;
+  const telemetry = await startHubTelemetry({ config, ports, client, signal, forward: words.forward }, stack);
   const hub = await startPart(stack, {
     name: "hub",
     log,
-    start: () => startFleet({ hubParts, words, config, ports, certificates, client, url }),
+    start: () => startFleet({ hubParts, words, config, ports, certificates, client, url, telemetry }),
   });
   const repositories = startRepositories({ hub, words, config, ports, client, loopMetrics, signal });
   const authority = certificates.serverCa;
@@ -81,7 +88,15 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
     repositories,
     own: { client, url, namespace: NAMESPACE, password: gitPassword, authority, signal },
   });
-  routes.push(...hubRoutes(hub), gitRoute(git), webhookRoute({ client, repositories, log, signal }));
+  routes.push(
+    ...hubRoutes(hub),
+    telemetry.route,
+    storesRoute({ hub, client, ports, signal }),
+    gitRoute(git),
+    webhookRoute({ client, repositories, log, signal }),
+  );
+  const content = (): KubeconfigOptions => kubeconfigOptions(config, certificates, port);
+  kept = stack.use(await keepHubKubeconfig({ ...ports, config, hub, content }));
   routes.push(...(await dashboardRoutes()));
   isUp = true;
   log.info("hub is up", { url });
@@ -120,8 +135,9 @@ function startFleet(options: {
   readonly certificates: Certificates;
   readonly client: Client;
   readonly url: string;
+  readonly telemetry: HubTelemetry;
 }): Promise<RunningHub> {
-  const { hubParts, words, config, ports, certificates, client, url } = options;
+  const { hubParts, words, config, ports, certificates, client, url, telemetry } = options;
   const renderer = newStockRenderer({
     helm: words.helm ?? onPath("helm"),
     kubectl: words.kubectl ?? onPath("kubectl"),
@@ -146,8 +162,7 @@ function startFleet(options: {
           publicKey,
           days,
         }),
-      takeEvents: () =>
-        Promise.reject(new StatusError("NotImplemented", "this hub does not take telemetry yet")),
+      takeEvents: telemetry.takeEvents,
     },
   );
 }

@@ -62,7 +62,7 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   startLoops(parts, certificates.serverCa, stack);
   const admin = clientOf(server, "system:admin", "system:masters");
   await applyFirstObjects(admin, stop.signal);
-  await startEdge({ ...parts, client: admin }, stack);
+  const telemetry = await startEdge({ ...parts, client: admin }, stack);
   const node = clientOf(server, `system:node:${config.nodeName}`, "system:nodes", "system:masters");
   const { node: running, address } = await startPods(
     config,
@@ -75,7 +75,7 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   const folder = join(config.dataDir, "server", "manifests");
   await mkdir(folder, { recursive: true });
   stack.use(followManifests({ folder, client: admin, clock: systemClock, log }));
-  await startStoreAgent({ ...parts, client: admin }, stack);
+  await startStoreAgent({ ...parts, client: admin, journal: telemetry.journal }, stack);
   isUp = true;
   log.info("store is up", { node: config.nodeName, address });
   return stack.move();

@@ -45,6 +45,8 @@ async function send(answer: HttpAnswer, { request, response }: Exchange): Promis
   if (request.method === "HEAD" || body === undefined) response.end();
   else if (typeof body === "string" || body instanceof Uint8Array) response.end(body);
   else {
+    // A watch says at once that it was accepted, long before its first event.
+    response.flushHeaders();
     for await (const part of body) {
       if (response.destroyed) return;
       if (!response.write(part))

@@ -4,6 +4,7 @@ import type { Client } from "@cortado/client";
 import { alerts } from "@cortado/kinds/resources";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
+import { withoutCardData } from "../card-data.ts";
 import type { TelemetryJournal } from "../journal/journal.ts";
 
 export type WatchAlertsOptions = {
@@ -32,9 +33,10 @@ export function watchAlerts({ client, journal, clock, log, loopMetrics, signal }
       const alert = informer.get(key);
       if (alert === undefined) return done;
       const { name, namespace, uid } = alert.metadata;
-      const { at, ...spec } = alert.spec;
+      const { at, text, payload = "", ...spec } = alert.spec;
+      const words = { text: withoutCardData(text), payload: withoutCardData(payload) };
       await journal.append([
-        { id: `alert-${uid}`, kind: "alert", at, payload: { ...spec, name, namespace } },
+        { id: `alert-${uid}`, kind: "alert", at, payload: { ...spec, ...words, name, namespace } },
       ]);
       return done;
     },

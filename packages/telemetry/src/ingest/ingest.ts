@@ -7,6 +7,7 @@ import {
   type HttpRequest,
 } from "@cortado/std/http";
 import { StatusError } from "@cortado/std/status";
+import { cardField } from "../card-data.ts";
 import { isEventKind, type EventKind, type NewEvent, type TelemetryJournal } from "../journal/journal.ts";
 import {
   EVENT_BYTES_MAX,
@@ -111,9 +112,6 @@ function parseEvent(value: unknown, where: string): NewEvent {
 }
 
 type Place = { readonly where: string; readonly path: string; readonly depth: number };
-
-/** Names of fields that hold card data or what stands for it: these stay where they are and never enter the journal. */
-const cardField = /token$|^(pan|cvc|cvv|card_?number)$/i;
 
 function refuseCardData(value: unknown, { where, path, depth }: Place): void {
   if (depth > EVENT_DEPTH_MAX) throw invalid(where, path, `is nested deeper than ${EVENT_DEPTH_MAX} levels`);

@@ -84,6 +84,7 @@ export class TelemetryJournal implements AsyncDisposable {
   #making: Promise<void> = Promise.resolve();
   /** First sequences of groups on their way to disk: nobody reads past them, or what comes later there would be missed. */
   readonly #open: Set<number> = new Set();
+  readonly #listeners: Set<() => void> = new Set();
 
   private constructor(options: TelemetryJournalOptions) {
     this.#options = options;
@@ -153,6 +154,12 @@ export class TelemetryJournal implements AsyncDisposable {
     }
     const readable = found.filter(({ sequence }) => sequence < ceiling);
     return readable.toSorted((one, other) => one.sequence - other.sequence).slice(0, limit);
+  }
+
+  /** Calls when something new can be read. */
+  subscribe(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
   /** Everything up to this sequence has been taken over by somebody else: it may be forgotten here, but for its ids. */
@@ -240,6 +247,7 @@ export class TelemetryJournal implements AsyncDisposable {
       this.#open.delete(first);
       for (const { id } of group) this.#pending.delete(id);
     }
+    for (const listener of this.#listeners) listener();
   }
 
   /** Drops what is least until the events fit; true when they do not fit even so. */

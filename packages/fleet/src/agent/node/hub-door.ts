@@ -108,7 +108,7 @@ async function connect(dial: TlsDial & { readonly credential: Credential }): Pro
     followRedirects: false,
   });
   // The first messages may come with the answer: who reads is there before they do.
-  const link = socketLink<FromHub, FromAgent>(socket);
+  const link = socketLink<FromHub, FromAgent>(socket, tls);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   socket.once("open", resolve);
   socket.once("error", (cause) => reject(dialError(dial.url, cause)));

@@ -5,15 +5,15 @@ import type { Link } from "../../protocol/protocol.ts";
 import { INBOX_BYTES_MAX, SEND_BYTES_MAX } from "../limits.ts";
 
 /** One end of a connection over an open WebSocket: JSON as text messages, the rest as binary ones. */
-export function socketLink<In, Out>(socket: WebSocket): Link<In, Out> {
+export function socketLink<In, Out>(socket: WebSocket, line: { readonly bytesRead: number }): Link<In, Out> {
   const inbox = new Inbox<In>(socket);
-  const send = (data: Uint8Array, binary: boolean): Promise<void> =>
+  const send = (data: Uint8Array, { binary, isPatient = false }: Sending): Promise<void> =>
     new Promise((resolve, reject) => {
       const failed = (cause?: Error): void =>
         reject(new StatusError("ServiceUnavailable", "the connection to the hub has ended", { cause }));
       if (socket.readyState !== WebSocket.OPEN) return failed();
       // Below the mark a message is as good as sent; above it the sender waits until the line has taken it.
-      const waits = socket.bufferedAmount + data.length > SEND_BYTES_MAX;
+      const waits = isPatient || socket.bufferedAmount + data.length > SEND_BYTES_MAX;
       socket.send(data, { binary }, (error) => {
         if (error !== undefined && error !== null) failed(error);
         else resolve();
@@ -21,12 +21,17 @@ export function socketLink<In, Out>(socket: WebSocket): Link<In, Out> {
       if (!waits) resolve();
     });
   return {
-    send: (message) => send(encodeJson(message), false),
-    sendBytes: (bytes) => send(bytes, true),
+    send: (message) => send(encodeJson(message), { binary: false }),
+    sendBytes: (bytes, options) => send(bytes, { ...options, binary: true }),
+    get heardBytes() {
+      return line.bytesRead;
+    },
     messages: () => inbox.read(),
     [Symbol.asyncDispose]: () => inbox.close(),
   };
 }
+
+type Sending = { readonly binary: boolean; readonly isPatient?: boolean };
 
 class Inbox<In> {
   readonly #socket: WebSocket;

@@ -3,7 +3,7 @@ import { request } from "node:http";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { messageOf, StatusError } from "@cortado/std/status";
-import { CONNECT_MS_MAX } from "../limits.ts";
+import { CONNECT_MS_MAX, TCP_MS_MAX } from "../limits.ts";
 
 export type TlsDial = {
   readonly url: URL;
@@ -35,7 +35,7 @@ export async function dialTls(options: TlsDial): Promise<TLSSocket> {
     ...(credential === undefined ? {} : { cert: credential.certificate, key: credential.privateKey }),
   });
   try {
-    await settled(tls, "secureConnect", url, signal);
+    await settled(tls, "secureConnect", { url, signal, withinMs: CONNECT_MS_MAX });
     if (authority !== undefined) checkPeer(tls, { authority, host, url });
     return tls;
   } catch (error) {
@@ -54,15 +54,19 @@ function portOf(url: URL): number {
 
 async function openTcp(url: URL, signal: AbortSignal): Promise<Socket> {
   const socket = connectTcp({ host: hostOf(url), port: portOf(url), noDelay: true, keepAlive: true });
-  await settled(socket, "connect", url, signal);
+  await settled(socket, "connect", { url, signal, withinMs: TCP_MS_MAX });
   return socket;
 }
 
 // A timer of the socket's own: a line that takes the first packet and no other must not hold the agent for ever.
-async function settled(socket: Socket, event: string, url: URL, signal: AbortSignal): Promise<void> {
+async function settled(
+  socket: Socket,
+  event: string,
+  { url, signal, withinMs }: { readonly url: URL; readonly signal: AbortSignal; readonly withinMs: number },
+): Promise<void> {
   const stop = (): void => void socket.destroy(new Error("the agent stops"));
   signal.addEventListener("abort", stop, { once: true });
-  socket.setTimeout(CONNECT_MS_MAX, () => socket.destroy(new Error("no answer in time")));
+  socket.setTimeout(withinMs, () => socket.destroy(new Error("no answer in time")));
   try {
     if (signal.aborted) stop();
     await new Promise<void>((resolve, reject) => {

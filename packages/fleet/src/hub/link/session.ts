@@ -1,5 +1,5 @@
 import { clusters } from "@cortado/kinds/fleet";
-import { messageOf, StatusError, toStatusError } from "@cortado/std/status";
+import { hasReason, messageOf, StatusError, toStatusError } from "@cortado/std/status";
 import { decodeFrame, encodeFrame } from "../../protocol/frames.ts";
 import {
   PROTOCOL,
@@ -9,6 +9,7 @@ import {
   type HubLink,
   type Status,
 } from "../../protocol/protocol.ts";
+import { Streams } from "../../protocol/streams.ts";
 import type { Core } from "../core.ts";
 import { HELLO_MS, INLINE_BYTES_MAX, REPORTS_MAX, ROLLOUT_EVERY_MS, WANT_MAX } from "../limits.ts";
 import type { PeerIdentity } from "../ports.ts";
@@ -47,6 +48,7 @@ class Session implements AsyncDisposable {
   readonly #core: Core;
   /** Chunks that went over this connection. */
   readonly #sent: Set<string> = new Set();
+  readonly #streams: Streams;
   #row: StoreRow | undefined;
   #connected: Connected | undefined;
   #told = 0;
@@ -60,6 +62,11 @@ class Session implements AsyncDisposable {
     this.#identity = identity;
     this.#ports = ports;
     this.#core = ports.core;
+    this.#streams = new Streams({
+      carrier: link,
+      sayOpen: (message) => link.send(message),
+      remote: `store ${identity.cluster.name}`,
+    });
   }
 
   async run(): Promise<void> {
@@ -72,11 +79,8 @@ class Session implements AsyncDisposable {
     for await (const message of this.#link.messages()) {
       if (this.#core.stores.get(row.key) !== row)
         throw new StatusError("Forbidden", `cluster ${row.key} was deleted; register the store again`);
-      if (message instanceof Uint8Array) {
-        await this.#takeBytes(row, message);
-        continue;
-      }
-      if (this.#row === undefined) {
+      if (message instanceof Uint8Array) await this.#takeBytes(message);
+      else if (this.#row === undefined) {
         if (message.type !== "hello")
           throw new StatusError("BadRequest", `the first message is a hello, not ${message.type}`);
         if (!(await this.#hello(row, message))) return;
@@ -88,7 +92,16 @@ class Session implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const row = this.#row;
     if (row !== undefined && row.connected === this.#connected) row.connected = undefined;
+    this.#streams[Symbol.dispose]();
     await this.#link[Symbol.asyncDispose]();
+  }
+
+  async #takeBytes(message: Uint8Array): Promise<void> {
+    if (this.#row !== undefined) this.#hear(this.#row);
+    const frame = decodeFrame(message);
+    if (frame.kind === "beat") return await this.#link.sendBytes(message);
+    if (frame.kind !== "stream") throw new StatusError("BadRequest", "a store sends no chunks");
+    this.#streams.takeBytes(frame.stream, frame.bytes);
   }
 
   #fail(error: unknown): void {
@@ -127,6 +140,7 @@ class Session implements AsyncDisposable {
     this.#has = this.#shared(hello.has);
     this.#connected = {
       link: this.#link,
+      openStream: () => this.#streams.open(),
       tellDesired: () => this.#tell(row),
       refuse: async (reason, message) => {
         await this.#link
@@ -193,20 +207,14 @@ class Session implements AsyncDisposable {
       case "events":
         return this.#events(row, message.events);
       case "close":
-        return undefined;
+      case "grant":
+        return this.#streams.take(message);
       case "hello":
         throw new StatusError("BadRequest", "a hello is said once");
       default:
         // A newer agent may say more than we know.
         return this.#core.ports.log.warn("message of a store is not understood", { cluster: row.key });
     }
-  }
-
-  async #takeBytes(row: StoreRow, bytes: Uint8Array): Promise<void> {
-    if (this.#row === undefined || decodeFrame(bytes).kind !== "beat")
-      throw new StatusError("BadRequest", "no stream is open that these bytes could belong to");
-    this.#hear(row);
-    await this.#link.sendBytes(bytes);
   }
 
   #tell(row: StoreRow): void {
@@ -316,11 +324,14 @@ class Session implements AsyncDisposable {
 
   #events(row: StoreRow, events: readonly unknown[]): void {
     const { ports } = this.#core;
+    if (!Array.isArray(events)) throw new StatusError("BadRequest", "events are a list");
     ports
       .takeEvents(row.cluster, events)
       .then((through) => this.#link.send({ type: "eventsAck", through }))
       .catch((error: unknown) => {
         ports.log.warn("events of a store are not taken", { cluster: row.key, kind: clusters.kind, error });
+        // Those would never be taken. All others come again, as they are not acknowledged.
+        if (hasReason(error, "BadRequest")) this.#fail(error);
       });
   }
 }

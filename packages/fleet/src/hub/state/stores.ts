@@ -1,5 +1,6 @@
 import type { Stored } from "@cortado/client";
 import type { Cluster } from "@cortado/kinds/fleet";
+import type { Connection } from "@cortado/std/net";
 import type { ClusterFacts } from "../../compile/bundle.ts";
 import type { HubLink } from "../../protocol/protocol.ts";
 import type { ClusterKey } from "../ports.ts";
@@ -14,6 +15,8 @@ export type KeptStatus = Pick<ClusterStatus, "conditions" | "agent" | "session" 
 /** What the hub does with a connection besides answering it. */
 export type Connected = {
   readonly link: HubLink;
+  /** A stream into the store's API. @throws StatusError "TooManyRequests" or "ServiceUnavailable" */
+  openStream(): Connection;
   /** Tells what changed since the last time; calls of one moment are one message. */
   tellDesired(): void;
   /** Ends it and says why. */
@@ -121,6 +124,13 @@ export class Stores {
   readonly #inOrder: Map<string, readonly StoreRow[]> = new Map();
   /** No free index is lower. */
   #lowest = 0;
+  readonly #listeners: Set<() => void> = new Set();
+
+  /** Calls when a store has come or gone. */
+  subscribe(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
 
   get size(): number {
     return this.#byKey.size;
@@ -166,6 +176,7 @@ export class Stores {
     this.#byKey.set(row.key, row);
     this.#inOrder.delete(row.cluster.namespace);
     this.#byIndex[row.index] = row;
+    for (const listener of this.#listeners) listener();
   }
 
   remove(row: StoreRow): void {
@@ -173,5 +184,6 @@ export class Stores {
     this.#inOrder.delete(row.cluster.namespace);
     this.#byIndex[row.index] = undefined;
     this.#lowest = Math.min(this.#lowest, row.index);
+    for (const listener of this.#listeners) listener();
   }
 }
