@@ -30,6 +30,7 @@ export class LightStore {
   #sending: { readonly sequence: number; readonly reports: readonly BundleReport[] } | undefined;
   #link: AgentLink | undefined;
   #isWelcome = false;
+  #wasWelcome = false;
   #beat: NodeJS.Timeout | undefined;
   #flush: NodeJS.Timeout | undefined;
   /** Says this of a bundle in place of Ready. */
@@ -48,9 +49,17 @@ export class LightStore {
     return this.#isWelcome;
   }
 
-  /** Speaks until the connection ends. */
-  async run(link: AgentLink): Promise<void> {
+  /** Whether the last connection came to a welcome. */
+  get wasWelcome(): boolean {
+    return this.#wasWelcome;
+  }
+
+  onWelcome: () => void = () => undefined;
+
+  /** Speaks until the connection ends; answers when the hub wants it back, where it said so. */
+  async run(link: AgentLink): Promise<number | undefined> {
     this.#link = link;
+    this.#wasWelcome = false;
     const versions = { agent: "0.1.0", kubernetes: "v1.36.0" };
     const has = Object.fromEntries(this.applied);
     try {
@@ -64,8 +73,10 @@ export class LightStore {
       });
       for await (const message of link.messages()) {
         if (message instanceof Uint8Array) this.#takeChunk(message);
+        else if (message.type === "sleep") return message.ms;
         else this.#take(message);
       }
+      return undefined;
     } finally {
       clearInterval(this.#beat);
       clearTimeout(this.#flush);
@@ -95,6 +106,8 @@ export class LightStore {
       case "welcome":
         this.#session = message.session;
         this.#isWelcome = true;
+        this.#wasWelcome = true;
+        this.onWelcome();
         this.#beat = setInterval(() => this.#beatOnce(), message.heartbeatMs);
         this.#say({ type: "ping" });
         if (this.#waiting.size > 0) this.#later();

@@ -33,6 +33,9 @@ let authority = "";
 let connected = 0;
 let acknowledged = 0;
 let failures = 0;
+let drops = 0;
+/** Counts up when they hang up: who called before that calls no more. */
+let era = 0;
 let firstFailure = "";
 
 const events = {
@@ -85,39 +88,55 @@ async function register(order: Extract<StoreOrder, { readonly do: "register" }>)
   });
 }
 
-async function call({ store, privateKey, certificate }: Known): Promise<void> {
-  const door = openHubDoor({ url });
-  const link = await door.dial({ certificate, privateKey }, { authority, signal: stop.signal });
-  void store
-    .run(link)
-    .catch((error: unknown) => {
-      firstFailure ||= String(error);
-    })
-    .finally(() => again(store));
-  // It is in when the hub has said welcome.
-  for (let waited = 0; !store.isWelcome && waited < 60_000; waited += 10)
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  if (!store.isWelcome) throw new Error(`${store.name} was not welcomed within a minute`);
+const DIAL_FIRST_MS = 500;
+const DIAL_MAX_MS = 60_000;
+const WELCOME_MS_MAX = 30_000;
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Calls until the store is in, and again when its connection ends, with the agent's back-off; resolves at its first welcome. */
+function call(known: Known): Promise<void> {
+  const { store } = known;
+  const mine = era;
+  const isOver = (): boolean => era !== mine;
+  return new Promise((resolve) => {
+    store.onWelcome = resolve;
+    void (async () => {
+      for (let fails = 0; !isOver(); fails += 1) {
+        const sleepMs = await dial(known).catch((error: unknown) => {
+          firstFailure ||= String(error);
+          failures += 1;
+          return undefined;
+        });
+        if (isOver()) return;
+        if (store.wasWelcome) fails = 0;
+        if (sleepMs === undefined) drops += 1;
+        const waitMs = Math.min(DIAL_MAX_MS, DIAL_FIRST_MS * 2 ** fails);
+        await sleep(sleepMs ?? waitMs / 2 + Math.random() * (waitMs / 2));
+      }
+    })();
+  });
 }
 
-/** A store whose connection ended comes back, as an agent does; but for when it was told to go. */
-function again(store: LightStore): void {
-  if (!isOpen) return;
-  drops += 1;
-  setTimeout(
-    () => {
-      const known = stores.get(store.name);
-      if (isOpen && known !== undefined && !store.isConnected) call(known).catch(() => again(store));
-    },
-    1_000 + (drops % 100) * 50,
+async function dial({ store, certificate, privateKey }: Known): Promise<number | undefined> {
+  const link = await openHubDoor({ url }).dial(
+    { certificate, privateKey },
+    { authority, signal: stop.signal },
   );
+  const patience = setTimeout(() => {
+    if (!store.isWelcome) void link[Symbol.asyncDispose]();
+  }, WELCOME_MS_MAX);
+  try {
+    return await store.run(link);
+  } finally {
+    clearTimeout(patience);
+  }
 }
 
 async function connect({
   overMs,
   atOnce,
 }: Extract<StoreOrder, { readonly do: "connect" }>): Promise<readonly number[]> {
-  isOpen = true;
   const away = [...stores.values()].filter(({ store }) => !store.isConnected);
   if (overMs === 0) return await inParallel(away, atOnce, call);
   const startMs = performance.now();
@@ -132,9 +151,6 @@ async function connect({
   return latencies;
 }
 
-let isOpen = false;
-let drops = 0;
-
 async function act(order: StoreOrder): Promise<readonly number[]> {
   switch (order.do) {
     case "register":
@@ -142,7 +158,7 @@ async function act(order: StoreOrder): Promise<readonly number[]> {
     case "connect":
       return await connect(order);
     case "disconnect":
-      isOpen = false;
+      era += 1;
       await Promise.all([...stores.values()].map(({ store }) => store.hangUp()));
       return [];
     case "trouble":

@@ -124,6 +124,7 @@ class Hub implements RunningHub {
       bundleAt: (key) => informers.bundles.get(key),
       isComplete: (namespace) => this.#rollouts.isComplete(namespace),
       connectedCount: () => this.figures.connected,
+      welcomes: { waiting: 0 },
       woke: (row) => this.#turned(row),
     };
     this.ready = Promise.all([followed, tokens.synced]).then(() => this.#rollouts.idle());

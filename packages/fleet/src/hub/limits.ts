@@ -28,8 +28,11 @@ export const WANT_MAX = 10_000;
 /** Held connections; more stores sleep. */
 export const HELD_MAX = 20_000;
 export const SLEEP_MS: number = 5 * 60_000;
-/** A hello must come this soon after the connection. */
-export const HELLO_MS = 10_000;
+/** A hello must come this soon after the connection: a hub in a morning storm is late in reading it. */
+export const HELLO_MS = 30_000;
+/** Stores that may wait for their welcome at once; more are told to come back after this and up to as much again. */
+export const WELCOMES_MAX = 400;
+export const STORM_SLEEP_MS = 5_000;
 export const CERTIFICATE_DAYS = 365;
 /** A challenge is good for this long. */
 export const CHALLENGE_MS = 60_000;

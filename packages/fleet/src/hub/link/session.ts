@@ -11,7 +11,15 @@ import {
 } from "../../protocol/protocol.ts";
 import { Streams } from "../../protocol/streams.ts";
 import type { Core } from "../core.ts";
-import { HELLO_MS, INLINE_BYTES_MAX, REPORTS_MAX, ROLLOUT_EVERY_MS, WANT_MAX } from "../limits.ts";
+import {
+  HELLO_MS,
+  INLINE_BYTES_MAX,
+  REPORTS_MAX,
+  ROLLOUT_EVERY_MS,
+  STORM_SLEEP_MS,
+  WANT_MAX,
+  WELCOMES_MAX,
+} from "../limits.ts";
 import type { PeerIdentity } from "../ports.ts";
 import type { Connected, StoreRow } from "../state/stores.ts";
 import { withCondition } from "../status/summary.ts";
@@ -20,6 +28,8 @@ import { shortId, toReport, toRow } from "./reports.ts";
 
 export type SessionPorts = DesiredPorts & {
   readonly connectedCount: () => number;
+  /** How many stores have said hello and were not welcomed yet. */
+  readonly welcomes: { waiting: number };
   /** The store was silent until now. */
   readonly woke: (row: StoreRow) => void;
 };
@@ -133,7 +143,15 @@ class Session implements AsyncDisposable {
       await this.#link.send({ type: "sleep", ms: options.sleepMs });
       return false;
     }
-    const session = await this.#turnWord(row, hello);
+    const { welcomes } = this.#ports;
+    // Who waited too long would hang up, and all that was done for it would have been for nothing.
+    if (welcomes.waiting >= WELCOMES_MAX) {
+      const ms = STORM_SLEEP_MS + this.#core.ports.random.integer(STORM_SLEEP_MS);
+      await this.#link.send({ type: "sleep", ms });
+      return false;
+    }
+    welcomes.waiting += 1;
+    const session = await this.#turnWord(row, hello).finally(() => (welcomes.waiting -= 1));
     await row.connected?.refuse("Conflict", "another connection of this store took over");
     this.#row = row;
     this.#told = hello.after;
