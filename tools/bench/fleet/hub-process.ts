@@ -5,7 +5,7 @@ import { newClient, type Client } from "@cortado/client";
 import { httpTransport } from "@cortado/client/node/http";
 import { readKubeconfig } from "@cortado/client/node/kubeconfig";
 import { freePorts } from "@cortado/demo/doors";
-import { clusterRegistrationTokens, gitRepos } from "@cortado/kinds/fleet";
+import { bundles, clusterRegistrationTokens, gitRepos } from "@cortado/kinds/fleet";
 import { secrets } from "@cortado/kinds/resources";
 import type { StoreAnswer, StoreOrder } from "./stores-process.ts";
 
@@ -53,7 +53,25 @@ export class HubProcess implements AsyncDisposable {
     const [port = 0] = await freePorts(1);
     const hub = new HubProcess(folder, port, ["--seed-repository", repository, ...words]);
     await hub.boot();
+    await hub.#forgetShop();
     return hub;
+  }
+
+  /** The hub follows its own repository by itself; what is measured follows it with targets of its own. */
+  async #forgetShop(): Promise<void> {
+    const { client, signal } = this;
+    const shop = { name: "coffee-shop", namespace, signal };
+    const isThere = async (): Promise<boolean> =>
+      await client.get(gitRepos, shop).then(
+        () => true,
+        () => false,
+      );
+    await until("the hub's own GitRepo", async () => ((await isThere()) ? true : undefined));
+    await client.delete(gitRepos, shop);
+    await until("its bundles to be gone", async () => {
+      const { items } = await client.list(bundles, { namespace, signal });
+      return items.length === 0 && !(await isThere()) ? true : undefined;
+    });
   }
 
   get signal(): AbortSignal {

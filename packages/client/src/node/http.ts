@@ -26,8 +26,14 @@ export function httpTransport(options: HttpTransportOptions): Transport & Dispos
     const query = new URLSearchParams(request.query).toString();
     const url = new URL(`${options.server}${request.path}${query === "" ? "" : `?${query}`}`);
     const body = request.body === undefined ? undefined : JSON.stringify(request.body);
+    // Node gives a DELETE no length of its own: its body, with the preconditions, would be taken for the next request.
     const contentType =
-      body === undefined ? {} : { "content-type": request.contentType ?? "application/json" };
+      body === undefined
+        ? {}
+        : {
+            "content-type": request.contentType ?? "application/json",
+            "content-length": Buffer.byteLength(body),
+          };
     const init: RequestOptions = {
       agent,
       method: request.method,
