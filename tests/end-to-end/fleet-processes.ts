@@ -6,7 +6,7 @@ import { freePorts } from "@cortado/demo/doors";
 import { run, stockClient, type Ran } from "../clients/clients.ts";
 import { until } from "./demo-world.ts";
 
-const program = join(import.meta.dirname, "..", "..", "packages", "program", "src", "main.ts");
+const sources = join(import.meta.dirname, "..", "..", "packages", "program", "src", "main.ts");
 
 /** A hub and stores as processes of their own, with simulated pods, and stock kubectl for them. */
 export class FleetProcesses implements AsyncDisposable {
@@ -14,7 +14,13 @@ export class FleetProcesses implements AsyncDisposable {
   readonly kubectl: string = stockClient("kubectl");
   readonly #running: Map<string, ChildProcess> = new Map();
   readonly #ports: Map<string, number> = new Map();
+  readonly #program: string;
   #token = "";
+
+  /** `program`: the bundle, for what lies beside it. */
+  constructor(program: string = sources) {
+    this.#program = program;
+  }
 
   get hubUrl(): string {
     return `https://127.0.0.1:${this.#ports.get("hub") ?? 0}`;
@@ -116,7 +122,7 @@ export class FleetProcesses implements AsyncDisposable {
 
   #start(name: string, words: readonly string[]): void {
     const log = openSync(join(this.folder, `${name}.log`), "a");
-    const child = spawn(process.execPath, [program, ...words], { stdio: ["ignore", log, log] });
+    const child = spawn(process.execPath, [this.#program, ...words], { stdio: ["ignore", log, log] });
     closeSync(log);
     this.#running.set(name, child);
   }

@@ -151,12 +151,8 @@ for (const target of ["pod/talker", "service/talker"])
 test("port-forward says when nobody listens in the pod", { skip }, async () => {
   await using forward = world.running("streams", "port-forward pod/talker :9");
   const [, port] = await until("the port", () => /127\.0\.0\.1:(\d+) -> 9/.exec(forward.said), 10_000);
-  // About one connection in ten ends without its reason being shown (docs/flakes.md): the next one shows it.
-  const isTold = async (): Promise<boolean> => {
-    assert.equal((await call(`http://127.0.0.1:${port}/`)).status, 0);
-    return until("the reason", () => /connection refused/.test(forward.said), 2_000).catch(() => false);
-  };
-  await until("the reason", isTold, 60_000);
+  assert.equal((await call(`http://127.0.0.1:${port}/`)).status, 0);
+  await until("the reason", () => /connection refused/.test(forward.said), 10_000);
 });
 
 test("run --rm -i runs a command, gives its code, and leaves no pod", { skip }, async () => {

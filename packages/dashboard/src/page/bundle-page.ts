@@ -17,7 +17,7 @@ export function BundlePage({
   const title = h("h1", { id: "title", tabIndex: -1 }, `Bundle ${name}`);
   if (row === undefined)
     return h(
-      "section",
+      "div",
       null,
       back,
       title,
@@ -27,8 +27,8 @@ export function BundlePage({
   const command = (word: string): JSX.Element =>
     h("li", { key: word }, h("code", null, `cortado fleet rollout ${word} ${name} -n ${namespace}`));
   return h(
-    "section",
-    { "aria-labelledby": "title" },
+    "div",
+    null,
     back,
     title,
     h(

@@ -32,8 +32,8 @@ export function ListPage<Row extends ListRow>(props: ListPageProps<Row>): JSX.El
   const isAll = filter === "" && state === "";
   const count = `${isAll ? "" : `${rows.length} of `}${list.rows.size} ${list.rows.size === 1 ? noun[0] : noun[1]}`;
   return h(
-    "section",
-    { "aria-labelledby": "title" },
+    "div",
+    null,
     h("h1", { id: "title", tabIndex: -1 }, title),
     h(ListStateLine, { state: list.state, nowMs }),
     h(

@@ -37,7 +37,7 @@ export function StorePage({
   const title = h("h1", { id: "title", tabIndex: -1 }, `Store ${name}`);
   if (row === undefined)
     return h(
-      "section",
+      "div",
       null,
       back,
       title,
@@ -49,8 +49,8 @@ export function StorePage({
     .toSorted((one, other) => other.atMs - one.atMs)
     .slice(0, EVENTS_SHOWN);
   return h(
-    "section",
-    { "aria-labelledby": "title" },
+    "div",
+    null,
     back,
     title,
     facts(row, nowMs),

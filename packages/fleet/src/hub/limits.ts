@@ -60,8 +60,6 @@ export const SHARED_MAX = 10_000;
 /** How long a new Cluster may take to become a row, and how often that is looked at. */
 export const ROW_MS_MAX = 5_000;
 export const ROW_LOOK_MS = 5;
-/** The same for streams: what people look at waits behind what stores must hear. */
-export const PATIENT_WAITING_BYTES: number = 64 * 1024;
 /** Who wants into a store that was heard a moment ago waits so long for its next connection, and looks so often. */
 export const RETURN_MS = 5_000;
 export const RETURN_LOOK_MS = 100;

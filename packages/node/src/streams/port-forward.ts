@@ -1,23 +1,21 @@
 import type { Duplex } from "node:stream";
 import { messageOf, StatusError } from "@cortado/std/status";
-import { SpdySession, type SpdyStream } from "@cortado/wire/spdy";
+import { SpdySession } from "@cortado/wire/spdy";
 import { acceptWebSocket, offeredProtocol, type AcceptedWebSocket } from "@cortado/wire/websocket";
 import { STREAM_MESSAGE_BYTES_MAX } from "../limits.ts";
 import type { ForwardStream } from "../runtime/runtime.ts";
-import type { StreamsPorts, Upgrade } from "./requests.ts";
+import { Forwards, type Dial } from "./forwards.ts";
+import type { Upgrade } from "./requests.ts";
 import { acceptSpdy, holdBack, spdyProtocol, upgradeKind } from "./upgrade.ts";
-
-type Dial = (port: number) => Promise<ForwardStream>;
-type Ports = Pick<StreamsPorts, "log">;
 
 const tunnelProtocol = "SPDY/3.1+portforward.k8s.io";
 const channelProtocols = ["v4.channel.k8s.io"] as const;
 
 /** Carries connections to ports of a pod: over SPDY, over SPDY inside a WebSocket (kubectl from 1.30), or over plain channels. */
-export function serveForward(ports: readonly number[], upgrade: Upgrade, { log }: Ports, dial: Dial): void {
+export function serveForward(ports: readonly number[], upgrade: Upgrade, dial: Dial): void {
   if (upgradeKind(upgrade.request) === "spdy") {
     const protocol = spdyProtocol(upgrade.request, ["portforward.k8s.io"]);
-    const forwards = new Forwards({ dial, transport: upgrade.socket, log });
+    const forwards = new Forwards({ dial, transport: upgrade.socket });
     acceptSpdy({
       upgrade,
       protocol,
@@ -38,15 +36,15 @@ export function serveForward(ports: readonly number[], upgrade: Upgrade, { log }
     messageBytesMax: STREAM_MESSAGE_BYTES_MAX,
     accepted: (socket) =>
       tunnel
-        ? joinTunnel({ socket, transport: upgrade.socket, dial, log })
+        ? joinTunnel({ socket, transport: upgrade.socket, dial })
         : joinChannels({ socket, ports, transport: upgrade.socket, dial }),
   });
 }
 
-type Tunnel = { readonly socket: AcceptedWebSocket; readonly transport: Duplex; readonly dial: Dial } & Ports;
+type Tunnel = { readonly socket: AcceptedWebSocket; readonly transport: Duplex; readonly dial: Dial };
 
-function joinTunnel({ socket, transport, dial, log }: Tunnel): void {
-  const forwards = new Forwards({ dial, transport, log });
+function joinTunnel({ socket, transport, dial }: Tunnel): void {
+  const forwards = new Forwards({ dial, transport });
   const session = new SpdySession({
     role: "server",
     write: (bytes) => socket.send(bytes),
@@ -58,119 +56,6 @@ function joinTunnel({ socket, transport, dial, log }: Tunnel): void {
   });
   socket.handle({ message: (bytes) => session.receive(bytes), closed: () => session.close() });
 }
-
-type Pair = { error?: SpdyStream; data?: SpdyStream };
-
-/** Each connection is a pair of streams with one request id. */
-class Forwards {
-  readonly #options: { readonly dial: Dial; readonly transport: Duplex } & Ports;
-  readonly #pairs = new Map<string, Pair>();
-  readonly #open = new Set<ForwardStream>();
-  #over = false;
-  #joining = 0;
-
-  constructor(options: { readonly dial: Dial; readonly transport: Duplex } & Ports) {
-    this.#options = options;
-  }
-
-  opened(stream: SpdyStream): void {
-    const { streamtype: type, port: portText = "", requestid: id = portText } = stream.headers;
-    const port = Number(portText);
-    if ((type !== "error" && type !== "data") || !Number.isInteger(port) || port < 1 || port > 65_535) {
-      stream.reset();
-      return;
-    }
-    stream.reply();
-    const pair = this.#pairs.get(id) ?? {};
-    this.#pairs.set(id, pair);
-    pair[type] = stream;
-    if (pair.error === undefined || pair.data === undefined) return;
-    this.#pairs.delete(id);
-    void this.#join({ error: pair.error, data: pair.data, port });
-  }
-
-  close(): void {
-    this.#over = true;
-    for (const forward of this.#open) forward.destroy();
-    this.#open.clear();
-  }
-
-  async #join({
-    error,
-    data,
-    port,
-  }: {
-    readonly error: SpdyStream;
-    readonly data: SpdyStream;
-    readonly port: number;
-  }): Promise<void> {
-    error.handle({ data: () => undefined, ended: () => undefined, closed: () => undefined });
-    const fail = (cause: unknown): void => {
-      error.write(Buffer.from(`error forwarding port ${port}: ${messageOf(cause)}`));
-      error.end();
-      data.end();
-    };
-    let forward: ForwardStream;
-    this.#hold(1);
-    try {
-      forward = await this.#options.dial(port);
-    } catch (cause) {
-      fail(cause);
-      return;
-    } finally {
-      this.#hold(-1);
-    }
-    if (this.#over) {
-      forward.destroy();
-      return;
-    }
-    this.#open.add(forward);
-    this.#pipe({ forward, error, data, fail });
-  }
-
-  // While a connection is being made, what the client sends waits in its own socket.
-  #hold(change: 1 | -1): void {
-    this.#joining += change;
-    if (this.#joining > 0) this.#options.transport.pause();
-    else this.#options.transport.resume();
-  }
-
-  #pipe({ forward, error, data, fail }: Pipe): void {
-    const { transport } = this.#options;
-    const hold = holdBack(transport, forward);
-    data.handle({
-      data: (bytes) => forward.write(bytes),
-      ended: () => forward.end(),
-      closed: () => {
-        this.#open.delete(forward);
-        forward.destroy();
-      },
-    });
-    forward.handle({
-      data(bytes) {
-        data.write(bytes);
-        hold();
-      },
-      ended: () => data.end(),
-      closed: (cause) => {
-        this.#open.delete(forward);
-        if (cause !== undefined) fail(cause);
-        else {
-          error.end();
-          data.end();
-        }
-      },
-      congested: (full) => void (full ? transport.pause() : transport.resume()),
-    });
-  }
-}
-
-type Pipe = {
-  readonly forward: ForwardStream;
-  readonly error: SpdyStream;
-  readonly data: SpdyStream;
-  readonly fail: (cause: unknown) => void;
-};
 
 type Channels = {
   readonly socket: AcceptedWebSocket;

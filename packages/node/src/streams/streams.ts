@@ -60,7 +60,7 @@ export function newStreams(ports: StreamsPorts): NodeStreams {
           "BadRequest",
           `pod ${request.pod} does not run; no port of it can be forwarded`,
         );
-      serveForward(request.ports, upgrade, ports, (port) =>
+      serveForward(request.ports, upgrade, (port) =>
         runtime.forward({ sandboxId: sandbox.id, port }, { signal }),
       );
     },

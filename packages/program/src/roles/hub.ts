@@ -94,10 +94,10 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
     storesRoute({ hub, client, ports, signal }),
     gitRoute(git),
     webhookRoute({ client, repositories, log, signal }),
+    ...(await dashboardRoutes()),
   );
   const content = (): KubeconfigOptions => kubeconfigOptions(config, certificates, port);
   kept = stack.use(await keepHubKubeconfig({ ...ports, config, hub, content }));
-  routes.push(...(await dashboardRoutes()));
   isUp = true;
   log.info("hub is up", { url });
   return stack.move();

@@ -6,7 +6,7 @@ import { acceptWebSocket, type AcceptedWebSocket } from "@cortado/wire/websocket
 import type { Clock } from "@cortado/std/clock";
 import { createHash } from "node:crypto";
 import type { FromAgent, HubLink } from "../../protocol/protocol.ts";
-import { MESSAGE_BYTES_MAX, PATIENT_WAITING_BYTES, SEND_LOOK_MS, SEND_WAITING_BYTES } from "../limits.ts";
+import { MESSAGE_BYTES_MAX, SEND_LOOK_MS, SEND_WAITING_BYTES } from "../limits.ts";
 import type { PeerIdentity } from "../ports.ts";
 
 const OPEN_BRACE = 0x7b;
@@ -67,11 +67,16 @@ class WebLink implements HubLink {
   }
 
   send(message: Parameters<HubLink["send"]>[0]): Promise<void> {
-    return this.#out(SEND_WAITING_BYTES, () => this.#socket.sendText(JSON.stringify(message)));
+    return this.#out(() => this.#socket.sendText(JSON.stringify(message)));
   }
 
-  sendBytes(bytes: Uint8Array, { isPatient = false }: { readonly isPatient?: boolean } = {}): Promise<void> {
-    return this.#out(isPatient ? PATIENT_WAITING_BYTES : SEND_WAITING_BYTES, () => this.#socket.send(bytes));
+  async sendBytes(
+    bytes: Uint8Array,
+    { isPatient = false }: { readonly isPatient?: boolean } = {},
+  ): Promise<void> {
+    await this.#out(() => undefined);
+    if (isPatient) await new Promise<void>((resolve) => this.#socket.send(bytes, resolve));
+    else this.#socket.send(bytes);
   }
 
   async *messages(): AsyncIterable<FromAgent | Uint8Array> {
@@ -94,9 +99,9 @@ class WebLink implements HubLink {
   }
 
   /** A store that does not take what it gets makes us wait, not grow. */
-  async #out(waitingMax: number, write: () => void): Promise<void> {
+  async #out(write: () => void): Promise<void> {
     const { signal } = this.#closed;
-    while (!signal.aborted && this.#socket.bufferedBytes > waitingMax)
+    while (!signal.aborted && this.#socket.bufferedBytes > SEND_WAITING_BYTES)
       await this.#clock.sleep(SEND_LOOK_MS, { signal }).catch(() => undefined);
     if (signal.aborted) throw new StatusError("ServiceUnavailable", "the connection has ended");
     write();

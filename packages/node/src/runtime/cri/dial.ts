@@ -126,31 +126,28 @@ type HandledForward = {
   readonly session: SpdySession;
 };
 
+// Why a connection failed comes on the error stream, before or after the end of the data: over it is when both are.
 function handleForward({ events, error, data, socket, session }: HandledForward): void {
   let failure: Error | undefined;
-  error.handle({
-    data: (bytes) => {
-      failure = new StatusError("ServiceUnavailable", new TextDecoder().decode(bytes));
-    },
-    ended: () => undefined,
-    closed: () => undefined,
-  });
-  let over = false;
-  const finish = (cause: Error | undefined): void => {
-    if (over) return;
-    over = true;
-    events.closed(failure ?? cause);
+  let open = 2;
+  const oneClosed = (cause: Error | undefined): void => {
+    failure ??= cause;
+    open -= 1;
+    if (open > 0) return;
+    events.closed(failure);
     session.close();
     socket.end();
   };
-  data.handle({
-    data: (bytes) => events.data(bytes),
+  const said: Uint8Array[] = [];
+  error.handle({
+    data: (bytes) => void said.push(bytes.slice()),
     ended: () => {
-      // The message of a failed dial comes on the other stream, a moment before or after this end.
-      setImmediate(() => (failure === undefined ? events.ended() : finish(failure)));
+      if (said.length > 0)
+        failure = new StatusError("ServiceUnavailable", new TextDecoder().decode(Buffer.concat(said)));
     },
-    closed: (cause) => finish(cause),
+    closed: oneClosed,
   });
+  data.handle({ data: (bytes) => events.data(bytes), ended: () => events.ended(), closed: oneClosed });
 }
 
 type Congestion = { tell: (full: boolean) => void; readonly check: () => void };

@@ -13,7 +13,8 @@ export interface AcceptedWebSocket {
   /** The subprotocol both agreed on; empty when the client asked for none. */
   readonly protocol: string;
   handle(events: WebSocketEvents): void;
-  send(bytes: Uint8Array): void;
+  /** `taken` is called when the line has taken them, or never will. */
+  send(bytes: Uint8Array, taken?: () => void): void;
   sendText(text: string): void;
   /** Bytes that the peer has not taken yet. */
   readonly bufferedBytes: number;
@@ -80,7 +81,7 @@ function wrap(socket: WebSocket): AcceptedWebSocket {
       for (const bytes of early.splice(0)) next.message(bytes);
       if (over) next.closed();
     },
-    send: (bytes) => socket.send(bytes),
+    send: (bytes, taken) => socket.send(bytes, () => taken?.()),
     sendText: (text) => socket.send(text),
     get bufferedBytes() {
       return socket.bufferedAmount;
