@@ -1,10 +1,11 @@
-// Measures what the README promises: npm run bench -- [idle] [demo] [store] [stall] [lines] [box512] [mqtt] [--idle-minutes N]
+// Measures what the README promises: npm run bench -- [idle] [demo] [store] [stall] [lines] [box512] [fleet] [mqtt] [--idle-minutes N] [--stores N]
 import { execFileSync } from "node:child_process";
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { whyNoBoxes } from "../tests/end-to-end/demo-world.ts";
 import { benchBox512, benchDemo } from "./bench/demo.ts";
+import { benchFleet } from "./bench/fleet.ts";
 import { benchLines } from "./bench/lines.ts";
 import { benchMqtt } from "./bench/mqtt.ts";
 import { sectionText, writeReport, type Section } from "./bench/report.ts";
@@ -12,10 +13,14 @@ import { benchStall } from "./bench/stall.ts";
 import { benchStore } from "./bench/store.ts";
 
 const top = join(import.meta.dirname, "..");
-const all = ["idle", "demo", "store", "stall", "lines", "box512", "mqtt"] as const;
+const all = ["idle", "demo", "store", "stall", "lines", "box512", "fleet", "mqtt"] as const;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { "idle-minutes": { type: "string", default: "10" } },
+  options: {
+    "idle-minutes": { type: "string", default: "10" },
+    /** Stores of the largest chain of `fleet`. */
+    stores: { type: "string", default: "10000" },
+  },
 });
 const unknown = positionals.find((word) => !(all as readonly string[]).includes(word));
 if (unknown !== undefined) throw new Error(`there is no part ${unknown}; there are ${all.join(", ")}`);
@@ -29,7 +34,8 @@ const add = (more: readonly Section[]): void => {
 if (wants("lines")) add([benchLines(top)]);
 if (wants("store")) add([await benchStore()]);
 if (wants("stall")) add([await benchStall()]);
-if (wants("mqtt")) add(await benchMqtt());
+if (wants("fleet")) add(await benchFleet({ stores: Number(values.stores) }));
+if (wants("mqtt")) for await (const section of benchMqtt()) add([section]);
 const parts = (["idle", "demo"] as const).filter(wants);
 if (parts.length > 0 || wants("box512")) {
   const missing = await whyNoBoxes();

@@ -49,10 +49,10 @@ test("a bundle goes from the hub to a store and its state comes back; a new one 
     ["menu", "till"].map((name) => [cluster.status?.namespace, name, true]),
   );
   const [shown] = items;
-  assert.equal(
-    shown?.spec.deploymentID,
-    cluster.status?.reports?.find((one) => one.bundle === "menu")?.applied,
-  );
+  const [report] = cluster.status?.reports?.filter((one) => one.bundle === "menu") ?? [];
+  const [manifest = "", options = ""] = report?.applied.split(":") ?? [];
+  assert.match(shown?.spec.deploymentID ?? "", new RegExp(`^${manifest}[0-9a-f]+:${options}[0-9a-f]+$`));
+  assert.equal(shown?.status?.["appliedDeploymentID"], shown?.spec.deploymentID);
   await world.hub.applyCompiled(repo, compiledOf("robusta"), "c2");
   await store.until("the new menu is there", async () => (await coffeeIn(store)) === "robusta");
   await store.until(

@@ -167,6 +167,7 @@ export class ScriptedHub implements HubDoor {
       if (message instanceof Uint8Array) {
         const frame = decodeFrame(message);
         if (frame.kind === "stream") streams?.takeBytes(frame.stream, frame.bytes);
+        else if (frame.kind === "beat" && !this.isDeaf) await link.sendBytes(message);
       } else if (message.type === "close" || message.type === "grant") streams?.take(message);
       if (!(message instanceof Uint8Array) && !this.isDeaf)
         await this.#answer(link, message).catch(() => undefined);

@@ -329,9 +329,9 @@ class GenericServer implements ApiServer {
       query,
       kinds: this.#server.kinds,
       checks: this.#checks,
-      metrics: this.#options.metrics,
       tokens: this.#tokens,
       documents: this.#documents,
+      given: this.#options,
     });
   }
 

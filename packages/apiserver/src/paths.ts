@@ -4,9 +4,10 @@ import type { ServiceAccountTokens } from "./authn/service-account-tokens.ts";
 import { serveDiscovery } from "./discovery/discovery.ts";
 import { methodNotAllowed, unknownPath } from "./errors.ts";
 import { serveHealth } from "./health.ts";
+import type { KindInfo } from "@cortado/kinds/kind-info";
 import type { KindTable } from "./kind-table.ts";
 import type { OpenApiDocuments } from "./openapi/documents.ts";
-import type { HealthCheck } from "./ports.ts";
+import type { HealthCheck, View } from "./ports.ts";
 import { jsonResponse, textResponse } from "./respond.ts";
 
 /** What /version says: the Kubernetes whose API this is (bare numbers, as the conformance suite wants). */
@@ -27,14 +28,14 @@ export type PathTools = {
   readonly query: URLSearchParams;
   readonly kinds: KindTable;
   readonly checks: readonly HealthCheck[];
-  readonly metrics: Metrics;
   readonly tokens: ServiceAccountTokens | undefined;
   readonly documents: OpenApiDocuments;
+  readonly given: { readonly metrics: Metrics; readonly views?: readonly View[] };
 };
 
 /** Serves a path that is no resource, and that was allowed. */
 export async function servePath(tools: PathTools): Promise<ApiResponse> {
-  const { request, query, kinds, checks, metrics, tokens, documents } = tools;
+  const { request, query, kinds, checks, tokens, documents, given } = tools;
   const [root = "", second = ""] = request.path.split("/").filter((part) => part !== "");
   if (request.method !== "GET" && request.method !== "HEAD") throw methodNotAllowed();
   switch (root) {
@@ -61,11 +62,11 @@ export async function servePath(tools: PathTools): Promise<ApiResponse> {
       return serveHealth(request, query, checks);
     case "api":
     case "apis":
-      return serveDiscovery(request, kinds.all());
+      return serveDiscovery(request, withViewVerbs(kinds.all(), given.views ?? []));
     case "openapi":
       return documents.serve(request);
     case "metrics":
-      return textResponse(200, metrics.text(), {
+      return textResponse(200, given.metrics.text(), {
         "content-type": "text/plain; version=0.0.4; charset=utf-8",
       });
     case ".well-known":
@@ -79,4 +80,14 @@ export async function servePath(tools: PathTools): Promise<ApiResponse> {
     default:
       throw unknownPath();
   }
+}
+
+/** What is computed is neither made nor deleted: whoever cleans up behind owners has nothing to do with it. */
+function withViewVerbs(kinds: readonly KindInfo[], views: readonly View[]): readonly KindInfo[] {
+  const isView = ({ group, plural }: KindInfo): boolean =>
+    views.some((view) => view.group === group && view.plural === plural);
+  const mayNot: ReadonlySet<string> = new Set(["create", "delete", "deletecollection"]);
+  return kinds.map((kind) =>
+    isView(kind) ? { ...kind, verbs: kind.verbs.filter((verb) => !mayNot.has(verb)) } : kind,
+  );
 }

@@ -122,6 +122,13 @@ test("an object of a view is patched and updated, and a stale version is refused
   const gone = await world.send("DELETE", `${inside}/order`);
   assert.equal(gone.status, 405);
   assert.match(textAt(gone.object, "message"), /make a Bundle/);
+  const { object: discovered } = await world.send("GET", path);
+  const found = (discovered["resources"] as Tree[]).find((one) => one["name"] === "bundledeployments");
+  assert.deepEqual(
+    found?.["verbs"],
+    ["get", "list", "patch", "update", "watch"],
+    "it is said before it is tried",
+  );
 });
 
 test("a watch from a list misses nothing, and one from the far past is told to list again", async () => {

@@ -27,6 +27,11 @@ export type InformerOptions<Kind extends KubeObject> = Selection & {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /**
+   * What the cache keeps of an object, where the whole is too much to hold; it has the same name. A listener is told the whole as it
+   * changes; `old`, `get` and `list` answer what is kept.
+   */
+  readonly keep?: (object: Stored<Kind>) => Stored<Kind>;
   /** Named functions from an object to the values it is found by. */
   readonly indexes?: Readonly<Record<string, (object: Stored<Kind>) => readonly string[]>>;
 };
@@ -55,7 +60,7 @@ export interface Informer<Kind extends KubeObject> {
    * SEEN_MAX_MS, as the object may be outside the selection.
    */
   seen(resourceVersion: string): Promise<void>;
-  /** Tells each change after it is in the cache, and first each object already there. */
+  /** Tells each change after it is in the cache, and first what is kept of each object already there. */
   subscribe(listener: (notice: Notice<Kind>) => void): Disposable;
 }
 
@@ -64,7 +69,7 @@ export function startInformer<Kind extends KubeObject>(
   type: ResourceType<Kind>,
   options: InformerOptions<Kind>,
 ): Informer<Kind> {
-  const cache = new Cache<Kind>(options.indexes ?? {});
+  const cache = new Cache<Kind>(options.indexes ?? {}, options.keep ?? ((object) => object));
   let isSynced = false;
   const synced = new Promise<void>((resolve, reject) => {
     options.signal.addEventListener("abort", () => reject(options.signal.reason as Error), { once: true });
@@ -162,12 +167,17 @@ class Cache<Kind extends KubeObject> {
   readonly objects = new Map<Key, Stored<Kind>>();
   readonly #indexers: Readonly<Record<string, (object: Stored<Kind>) => readonly string[]>>;
   readonly #indexes = new Map<string, Map<string, Set<Key>>>();
+  readonly #keep: (object: Stored<Kind>) => Stored<Kind>;
   readonly #listeners = new Set<(notice: Notice<Kind>) => void>();
   readonly #waiters = new Set<{ readonly revision: number; readonly done: () => void }>();
   #reached = 0;
 
-  constructor(indexers: Readonly<Record<string, (object: Stored<Kind>) => readonly string[]>>) {
+  constructor(
+    indexers: Readonly<Record<string, (object: Stored<Kind>) => readonly string[]>>,
+    keep: (object: Stored<Kind>) => Stored<Kind>,
+  ) {
     this.#indexers = indexers;
+    this.#keep = keep;
     for (const name of Object.keys(indexers)) this.#indexes.set(name, new Map());
   }
 
@@ -223,7 +233,7 @@ class Cache<Kind extends KubeObject> {
     const old = this.objects.get(key);
     if (old === undefined && now === undefined) return;
     if (now === undefined) this.objects.delete(key);
-    else this.objects.set(key, deepFreeze(now));
+    else this.objects.set(key, deepFreeze(this.#keep(deepFreeze(now))));
     this.#reindex(key, old, now);
     for (const listener of this.#listeners) listener({ key, old, now });
   }

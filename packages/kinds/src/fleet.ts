@@ -135,12 +135,13 @@ export type BundleDeployment = Kept<"BundleDeployment"> & {
   status?: Record<string, unknown>;
 };
 
-/** What an agent said last of one bundle; `counts` is `desired/ready/notReady/modified/missing`. */
+/** What an agent said last of one bundle; `counts` is `desired/ready/notReady/modified/missing`. What is absent is as `applied`, or empty. */
 export type ClusterReport = {
   bundle: string;
   applied: string;
-  wanted: string;
-  state: string;
+  wanted?: string;
+  /** Absent: Ready. */
+  state?: string;
   message?: string;
   counts: string;
   resources?: Record<string, unknown>[];

@@ -16,8 +16,9 @@ export class SimulatedClock implements Clock {
     this.#startMs = startMs;
   }
 
+  /** Whole, as a machine's wall clock answers: back-offs end between two milliseconds. */
   nowMs(): number {
-    return this.#startMs + this.#elapsedMs;
+    return this.#startMs + Math.floor(this.#elapsedMs);
   }
 
   monotonicMs(): number {

@@ -1,6 +1,9 @@
 import { runCoffeeChain } from "./worlds/coffee-chain/coffee-chain.ts";
+import { runFleet } from "./worlds/fleet/fleet.ts";
+import type { FleetOptions } from "./worlds/fleet/ports.ts";
 import type { RoomFault } from "./worlds/coffee-chain/ports.ts";
 
+export type { FleetFault, FleetOptions } from "./worlds/fleet/ports.ts";
 export type { RoomFault } from "./worlds/coffee-chain/ports.ts";
 
 export type SimulationOptions = {
@@ -30,6 +33,11 @@ export type Simulation = {
       }
     | undefined;
 };
+
+/** Runs the world "fleet": a hub and its stores, the real rooms of both, under kills, power cuts, broken lines and bad releases. */
+export async function simulateFleet(options: FleetOptions): Promise<Simulation> {
+  return { seed: options.seed, ...(await runFleet(options)) };
+}
 
 /** Runs the world "coffee-chain": the real rooms of many stores in one process, on a held clock, under faults. */
 export async function simulate(options: SimulationOptions): Promise<Simulation> {

@@ -22,7 +22,7 @@ export type ClientCertificate = {
 export function certificateOf(request: IncomingMessage | Http2ServerRequest): ClientCertificate | undefined {
   const { socket } = request;
   if (!(socket instanceof TLSSocket)) return undefined;
-  const shown = socket.getPeerCertificate();
+  const shown = shownBy(socket);
   if (shown?.raw === undefined) return undefined;
   const [commonName = ""] = [(shown.subject as Subject | undefined)?.CN ?? []].flat();
   return {
@@ -31,6 +31,15 @@ export function certificateOf(request: IncomingMessage | Http2ServerRequest): Cl
     isValid: socket.authorized,
     problem: socket.authorized ? "" : String(socket.authorizationError),
   };
+}
+
+const read = new WeakMap<TLSSocket, ReturnType<TLSSocket["getPeerCertificate"]>>();
+
+/** What the client showed; it is the same for as long as the connection lives, and taking it apart costs as much as a small request. */
+function shownBy(socket: TLSSocket): ReturnType<TLSSocket["getPeerCertificate"]> | undefined {
+  const known = read.get(socket) ?? socket.getPeerCertificate();
+  if (known !== undefined && known !== null) read.set(socket, known);
+  return known;
 }
 
 type Subject = { readonly CN?: string | string[]; readonly O?: string | string[] };
@@ -43,7 +52,7 @@ export async function identify(
   const { server, readPassword } = options;
   const { socket } = request;
   if (socket instanceof TLSSocket && socket.authorized) {
-    const subject = socket.getPeerCertificate()?.subject as Subject | undefined;
+    const subject = shownBy(socket)?.subject as Subject | undefined;
     const [name] = [subject?.CN ?? []].flat();
     if (name !== undefined && name !== "")
       return { name, groups: [...new Set([...[subject?.O ?? []].flat(), "system:authenticated"])] };

@@ -26,14 +26,18 @@ export function httpTransport(options: HttpTransportOptions): Transport & Dispos
     const query = new URLSearchParams(request.query).toString();
     const url = new URL(`${options.server}${request.path}${query === "" ? "" : `?${query}`}`);
     const body = request.body === undefined ? undefined : JSON.stringify(request.body);
-    // Node says no length of the body of a DELETE: what follows on the connection would be taken for a request.
-    const length = body === undefined ? {} : { "content-length": Buffer.byteLength(body) };
+    // Node gives a DELETE no length of its own: its body, with the preconditions, would be taken for the next request.
     const contentType =
-      body === undefined ? {} : { "content-type": request.contentType ?? "application/json" };
+      body === undefined
+        ? {}
+        : {
+            "content-type": request.contentType ?? "application/json",
+            "content-length": Buffer.byteLength(body),
+          };
     const init: RequestOptions = {
       agent,
       method: request.method,
-      headers: { accept: "application/json", ...headers, ...contentType, ...length },
+      headers: { accept: "application/json", ...headers, ...contentType },
       signal: request.signal,
     };
     return new Promise((resolve, reject) => {

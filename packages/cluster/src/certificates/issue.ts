@@ -64,6 +64,23 @@ export async function issueLeaf(authority: KeyPair, request: LeafRequest, making
   return { cert: await certifyKey(authority, { ...request, publicKey, lifeMs: LEAF_LIFE_MS }, making), key };
 }
 
+/** An authority signs a chain's certificates in a row; reading its own costs more than signing one. */
+const authorities = new WeakMap<KeyPair, ReturnType<typeof parseAuthority>>();
+
+function readAuthority(authority: KeyPair): ReturnType<typeof parseAuthority> {
+  const known = authorities.get(authority) ?? parseAuthority(authority);
+  authorities.set(authority, known);
+  return known;
+}
+
+async function parseAuthority({ cert, key }: KeyPair): Promise<{
+  readonly issuer: import("@peculiar/x509").X509Certificate;
+  readonly signer: webcrypto.CryptoKeyPair;
+}> {
+  const x509 = await library();
+  return { issuer: new x509.X509Certificate(cert), signer: await importKeys(key) };
+}
+
 /** A certificate for a key that its owner keeps: `publicKey` is PEM (SPKI, P-256). @throws Error when it is none */
 export async function certifyKey(
   authority: KeyPair,
@@ -72,8 +89,7 @@ export async function certifyKey(
 ): Promise<string> {
   const x509 = await library();
   const publicKey = await importPublic(createPublicKey(request.publicKey));
-  const issuer = new x509.X509Certificate(authority.cert);
-  const signer = await importKeys(authority.key);
+  const { issuer, signer } = await readAuthority(authority);
   const usage =
     request.usage === "server" ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth;
   const names = [

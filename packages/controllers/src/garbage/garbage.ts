@@ -48,7 +48,8 @@ async function followKinds(context: Context, kinds: Map<string, Kept>, loop: Loo
   for (const resource of await listedResources(client, signal)) {
     const id = idOf(resource);
     if (kinds.has(id) || unowned.has(resource.plural) || resource.group === "metrics.k8s.io") continue;
-    const cache = startInformer(client, resource, { clock, log, signal, indexes: { owner: ownerUids } });
+    const indexes = { owner: ownerUids };
+    const cache = startInformer(client, resource, { clock, log, signal, indexes, keep: onlyOwnership });
     kinds.set(id, { resource, cache });
     cache.subscribe(({ key, old, now }) => {
       if (now !== undefined && needsLook(now)) loop.add(`${id}|${key}`);
@@ -59,6 +60,22 @@ async function followKinds(context: Context, kinds: Map<string, Kept>, loop: Loo
         for (const owner of old?.metadata.ownerReferences ?? []) wakeOwner(owner, old, kinds, loop);
     });
   }
+}
+
+/** Of every object there is, only what says whose it is and whether it goes: the rest would be a second copy of the store. */
+function onlyOwnership({ metadata }: Stored<KubeObject>): Stored<KubeObject> {
+  const { name, namespace, uid, resourceVersion, ownerReferences, finalizers, deletionTimestamp } = metadata;
+  return {
+    metadata: {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      uid,
+      resourceVersion,
+      ...(ownerReferences === undefined ? {} : { ownerReferences }),
+      ...(finalizers === undefined ? {} : { finalizers }),
+      ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
+    },
+  } as Stored<KubeObject>;
 }
 
 function ownerUids(object: KubeObject): readonly string[] {

@@ -1,6 +1,6 @@
 import { every } from "@cortado/std/clock";
 import { StatusError, httpCodes, type StatusReason } from "@cortado/std/status";
-import { decodeFrame } from "../protocol/frames.ts";
+import { decodeFrame, encodeFrame } from "../protocol/frames.ts";
 import { Streams } from "../protocol/streams.ts";
 import { PROTOCOL, type AgentLink, type FromHub, type Welcome } from "../protocol/protocol.ts";
 import type { BundleWork } from "./bundle-work.ts";
@@ -126,6 +126,7 @@ class Session implements AsyncDisposable {
 
   async #takeBytes(message: Uint8Array): Promise<void> {
     const frame = decodeFrame(message);
+    if (frame.kind === "beat") return;
     if (frame.kind === "stream") this.#streams.takeBytes(frame.stream, frame.bytes);
     else {
       if (this.#isListening) this.#wantLater();
@@ -195,7 +196,7 @@ class Session implements AsyncDisposable {
         new StatusError("Timeout", `nothing was heard of the hub for ${Math.round(silentMs / 1_000)} s`),
       );
     else {
-      this.#say({ type: "ping" });
+      this.#link.sendBytes(encodeFrame({ kind: "beat" })).catch((error: unknown) => this.#fail(error));
       this.#awaitAnswer();
     }
   }

@@ -2,6 +2,7 @@ import type { RuleBook } from "../rules/follow-rules.ts";
 import type { Windows } from "./holds/windows.ts";
 import type { Reach } from "./reach/reach.ts";
 import type { Cells } from "./state/cells.ts";
+import type { Shared } from "./state/shared.ts";
 import type { Heard } from "./state/heard.ts";
 import type { StoreRow, Stores } from "./state/stores.ts";
 import type { Variants } from "./rollouts/variants.ts";
@@ -23,11 +24,16 @@ export type Core = {
   readonly reach: Reach;
   /** When stores may get something new. */
   readonly windows: Windows;
+  /** What rows have in common, once. */
+  readonly shared: Shared;
   /** Asks for a look at a bundle's rollout. */
   readonly lookAtBundle: (key: string, afterMs: number) => void;
   /** Asks for a write of a store's status; resolves when it is durable. */
-  readonly writeStore: (row: StoreRow, options?: { readonly isUrgent?: boolean }) => Promise<void>;
+  readonly writeStore: (row: StoreRow, options?: WriteOptions) => Promise<void>;
 };
+
+/** `isUrgent`: now. `isLazy`: the store is about to say more, and one write is enough for both. */
+export type WriteOptions = { readonly isUrgent?: boolean; readonly isLazy?: boolean };
 
 /** Bundles as dense numbers. */
 export class BundleIndex {

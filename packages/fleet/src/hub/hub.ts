@@ -22,8 +22,9 @@ import { openBlobs, type Blobs } from "./sources/blobs.ts";
 import { sweepContent } from "./sources/sweep.ts";
 import { Reach } from "./reach/reach.ts";
 import { Cells } from "./state/cells.ts";
-import { StoreFollower, tellAll } from "./state/follow-stores.ts";
+import { keptCluster, StoreFollower, tellAll } from "./state/follow-stores.ts";
 import { Heard } from "./state/heard.ts";
+import { Shared } from "./state/shared.ts";
 import { Stores, type StoreRow } from "./state/stores.ts";
 import { GroupStatus } from "./status/group-status.ts";
 import { RepoStatus } from "./status/repo-status.ts";
@@ -106,6 +107,7 @@ class Hub implements RunningHub {
       variants,
       bundles: new BundleIndex(),
       rules: followRules({ client: ports.client, clock, log: ports.log, signal }),
+      shared: new Shared(),
       lookAtBundle: (key, afterMs) => this.#rollouts.look(key, afterMs),
       writeStore: (row, more) => storeStatus?.write(row, more) ?? Promise.resolve(),
     };
@@ -132,6 +134,7 @@ class Hub implements RunningHub {
       bundleAt: (key) => informers.bundles.get(key),
       isComplete: (namespace) => this.#rollouts.isComplete(namespace),
       connectedCount: () => this.figures.connected,
+      welcomes: { waiting: 0 },
       woke: (row) => this.#turned(row),
     };
     // Before any store is told anything: one whose window is closed must not begin.
@@ -148,8 +151,8 @@ class Hub implements RunningHub {
   ): Promise<void> {
     const core = this.#core;
     const { windows, rules, reach } = core;
-    await Promise.all([windows, rules, reach, ...Object.values(informers)].map((one) => one.synced));
-    new StoreFollower({
+    // From the start: what it sees of a Cluster at first is more than the cache keeps.
+    const follower = new StoreFollower({
       ...informers,
       core,
       wasAway,
@@ -158,6 +161,8 @@ class Hub implements RunningHub {
         storeStatus.forget(row);
       },
     });
+    await Promise.all([windows, rules, reach, ...Object.values(informers)].map((one) => one.synced));
+    follower.begin();
   }
 
   #lookAtChanges({ bundles }: ReturnType<typeof follow>): void {
@@ -311,11 +316,14 @@ function tellKinds(core: Core, informers: ReturnType<typeof follow>, ready: Prom
   void ready.then(() => refuseImports(core, informers.clusters)).catch(() => undefined);
 }
 
-function follow({ ports, signal }: Core) {
+function follow({ ports, signal, shared }: Core) {
   const { client, clock, log } = ports;
   const following = { clock, log, signal };
   return {
-    clusters: startInformer(client, clusters, following),
+    clusters: startInformer(client, clusters, {
+      ...following,
+      keep: (cluster) => keptCluster(cluster, shared),
+    }),
     groups: startInformer(client, clusterGroups, following),
     bundles: startInformer(client, bundles, following),
     repos: startInformer(client, gitRepos, following),

@@ -8,6 +8,9 @@ export const STATUS_EVERY_MS = 1_000;
 export const STATUS_GATHER_MS = 20;
 /** A rollout is looked at at most once in this time. */
 export const ROLLOUT_EVERY_MS = 500;
+/** With many stores a look takes time: the next one waits so many times what looks at all bundles took, and no longer than this. */
+export const ROLLOUT_PACE = 8;
+export const ROLLOUT_PACE_MS_MAX = 5_000;
 /** How long a wave's store may take until it is Ready. */
 export const WAVE_DEADLINE_MS: number = 5 * 60_000;
 /** The hub's own sign of life: a store that was Ready is believed for as long as this was renewed. */
@@ -25,8 +28,11 @@ export const WANT_MAX = 10_000;
 /** Held connections; more stores sleep. */
 export const HELD_MAX = 20_000;
 export const SLEEP_MS: number = 5 * 60_000;
-/** A hello must come this soon after the connection. */
-export const HELLO_MS = 10_000;
+/** A hello must come this soon after the connection: a hub in a morning storm is late in reading it. */
+export const HELLO_MS = 30_000;
+/** Stores that may wait for their welcome at once; more are told to come back after this and up to as much again. */
+export const WELCOMES_MAX = 400;
+export const STORM_SLEEP_MS = 5_000;
 export const CERTIFICATE_DAYS = 365;
 /** A challenge is good for this long. */
 export const CHALLENGE_MS = 60_000;
@@ -49,6 +55,11 @@ export const ROUNDS_AT_ONCE = 4;
 /** Bytes that wait for a store's line; beyond them the hub waits, and looks again after so long. */
 export const SEND_WAITING_BYTES: number = 1024 * 1024;
 export const SEND_LOOK_MS = 50;
+/** Texts and trees that are equal in many stores and held once. */
+export const SHARED_MAX = 10_000;
+/** How long a new Cluster may take to become a row, and how often that is looked at. */
+export const ROW_MS_MAX = 5_000;
+export const ROW_LOOK_MS = 5;
 /** Who wants into a store that was heard a moment ago waits so long for its next connection, and looks so often. */
 export const RETURN_MS = 5_000;
 export const RETURN_LOOK_MS = 100;

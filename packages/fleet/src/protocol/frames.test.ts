@@ -21,7 +21,9 @@ test("a binary message begins with its kind and comes back as it went", () => {
 
 test("what is no message of ours is refused with what is wrong", () => {
   assert.throws(() => decodeFrame(new Uint8Array()), /begins with nothing/);
-  assert.throws(() => decodeFrame(Uint8Array.of(3, 1)), /begins with 3 has no kind/);
+  assert.throws(() => decodeFrame(Uint8Array.of(4, 1)), /begins with 4 has no kind/);
+  assert.deepEqual(decodeFrame(encodeFrame({ kind: "beat" })), { kind: "beat" });
+  assert.equal(encodeFrame({ kind: "beat" }).length, 1, "a beat is as small as a message can be");
   assert.throws(() => decodeFrame(Uint8Array.of(1, 1)), /cut short/);
   assert.throws(() => decodeFrame(Uint8Array.of(2, 0, 0, 1)), /cut short/);
   assert.throws(() => encodeFrame({ kind: "chunk", sha256: "AB", gzip: new Uint8Array() }), /64 lower-case/);

@@ -4,14 +4,16 @@ import { StatusError } from "@cortado/std/status";
 const HASH_BYTES = 32;
 const STREAM_BYTES = 4;
 const STREAM_MAX = 2 ** 32 - 1;
-const kinds = { chunk: 1, stream: 2 } as const;
+const kinds = { chunk: 1, stream: 2, beat: 3 } as const;
 
 /** A binary message: one byte that says its kind, then what the kind says. */
 export type Frame =
   /** Kind 1: 32 bytes of SHA-256 of the canonical JSON, then gzip of it. */
   | { readonly kind: "chunk"; readonly sha256: string; readonly gzip: Uint8Array }
   /** Kind 2: the stream's number as 4 bytes, big-endian, then bytes of the stream. */
-  | { readonly kind: "stream"; readonly stream: number; readonly bytes: Uint8Array };
+  | { readonly kind: "stream"; readonly stream: number; readonly bytes: Uint8Array }
+  /** Kind 3: nothing more; "I am here", and the same in answer. A day has thousands of them. */
+  | { readonly kind: "beat" };
 
 /** @throws StatusError "BadRequest" for a hash or a stream number that is none */
 export function encodeFrame(frame: Frame): Uint8Array {
@@ -28,6 +30,7 @@ export function encodeFrame(frame: Frame): Uint8Array {
     message.set(frame.gzip, 1 + HASH_BYTES);
     return message;
   }
+  if (frame.kind === "beat") return Uint8Array.of(kinds.beat);
   if (!Number.isInteger(frame.stream) || frame.stream < 0 || frame.stream > STREAM_MAX)
     throw new StatusError("BadRequest", `a stream's number is 0 to ${STREAM_MAX}, not ${frame.stream}`);
   const message = new Uint8Array(1 + STREAM_BYTES + frame.bytes.length);
@@ -52,6 +55,7 @@ export function decodeFrame(message: Uint8Array): Frame {
     const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
     return { kind: "stream", stream: view.getUint32(1), bytes: message.subarray(1 + STREAM_BYTES) };
   }
+  if (kind === kinds.beat) return { kind: "beat" };
   const why = kind === kinds.chunk || kind === kinds.stream ? "is cut short" : "has no kind that we know";
   throw new StatusError(
     "BadRequest",

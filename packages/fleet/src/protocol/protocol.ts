@@ -1,7 +1,7 @@
 /**
  * What a store's agent and the hub say to each other, over one connection that the agent opened: JSON objects, one to a message, and
  * binary messages that begin with one byte for their kind (`frames.ts`): 1 = chunk (32 bytes SHA-256, gzip), 2 = data of a stream (4 bytes
- * of its number, big-endian, then bytes). Version 1.
+ * of its number, big-endian, then bytes), 3 = beat (nothing more; answered by the same). Version 1.
  *
  *   agent                                   hub
  *   hello (who, what it has, after N)  ─▶

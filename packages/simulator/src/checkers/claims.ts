@@ -10,6 +10,11 @@ export const claims = {
   messages: "no acknowledged message is lost, and their order is kept",
   events: "no acknowledged event is lost or counted twice",
   rest: "a store that is left alone comes to rest as it was told to be",
+  converge: "a chain that is left alone comes to what Git says, or says why not",
+  prune: "nothing is pruned by accident",
+  counts: "what the hub counts is what the stores have",
+  waves: "a release touches no more stores than its open waves",
+  central: "every event of a store is at the hub exactly once",
   work: "nothing fails on its own",
 } as const;
 

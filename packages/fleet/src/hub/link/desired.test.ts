@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cells } from "../state/cells.ts";
 import type { Core } from "../core.ts";
-import type { StoreRow } from "../state/stores.ts";
+import { lookedAt, type StoreRow } from "../state/stores.ts";
 import { desiredFor } from "./desired.ts";
 
 test("nothing is said to be gone before every bundle was looked at for the store, and it is said then", () => {
@@ -22,7 +22,7 @@ test("nothing is said to be gone before every bundle was looked at for the store
   let isComplete = true;
   const ports = { core, bundleAt: () => undefined, isComplete: () => isComplete };
   assert.equal(desiredFor(ports, row, 0)?.full, false);
-  row.unlooked.clear();
+  lookedAt(row, "fleet-default/menu");
   isComplete = false;
   assert.equal(desiredFor(ports, row, 100)?.full, false, "what was told in part is told again");
   isComplete = true;

@@ -13,20 +13,35 @@ const states: ReadonlySet<string> = new Set<BundleState>([
 ]);
 const COUNT_MAX = 65_535;
 
+/**
+ * Enough of a deployment id (two SHA-256) to know one of a bundle's from another: a row keeps it ten times over, and a million rows are
+ * kept. An id of another form stays as it is.
+ */
+export function shortId(deploymentId: string): string {
+  const [, manifest, options] =
+    /^(s-[0-9a-f]{14})[0-9a-f]{47}:([0-9a-f]{14})[0-9a-f]{50}$/.exec(deploymentId) ?? [];
+  return manifest === undefined || options === undefined ? deploymentId : `${manifest}:${options}`;
+}
+
 /** A report as the cluster's row keeps it. */
 export function toRow(report: BundleReport): ClusterReport {
   const { desired, ready, notReady, modified, missing } = report.counts;
-  const counts = [desired, ready, notReady, modified, missing].map(whole).join("/");
+  const counts = [desired, ready, notReady, modified, missing]
+    .map(whole)
+    .join("/")
+    .replace(/(?:\/0)+$/, "");
+  const state = states.has(report.state) ? report.state : "ErrApplied";
+  const resources = report.resources
+    .slice(0, NAMED_MAX)
+    .map((one) => ({ ...one, ...(one.message === undefined ? {} : { message: cut(one.message) }) }));
   return {
     bundle: report.name,
-    applied: report.appliedId,
-    wanted: report.wantedId,
-    state: states.has(report.state) ? report.state : "ErrApplied",
-    message: report.message.slice(0, MESSAGE_CHARS_MAX),
+    applied: shortId(report.appliedId),
+    ...(report.wantedId === report.appliedId ? {} : { wanted: shortId(report.wantedId) }),
+    ...(state === "Ready" ? {} : { state }),
+    ...(report.message === "" ? {} : { message: cut(report.message) }),
     counts,
-    resources: report.resources
-      .slice(0, NAMED_MAX)
-      .map((one) => ({ ...one, ...(one.message === undefined ? {} : { message: cut(one.message) }) })),
+    ...(resources.length === 0 ? {} : { resources }),
   };
 }
 
@@ -37,8 +52,8 @@ export function toReport(row: ClusterReport): BundleReport {
   return {
     name: row.bundle,
     appliedId: row.applied,
-    wantedId: row.wanted,
-    state: row.state as BundleState,
+    wantedId: row.wanted ?? row.applied,
+    state: (row.state ?? "Ready") as BundleState,
     message: row.message ?? "",
     counts: { desired, ready, notReady, modified, missing },
     resources: (row.resources ?? []) as unknown as BundleReport["resources"],

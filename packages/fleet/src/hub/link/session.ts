@@ -12,17 +12,26 @@ import {
 import { Streams } from "../../protocol/streams.ts";
 import { audit } from "../audit.ts";
 import type { Core } from "../core.ts";
-import { HELLO_MS, INLINE_BYTES_MAX, REPORTS_MAX, ROLLOUT_EVERY_MS, WANT_MAX } from "../limits.ts";
+import {
+  HELLO_MS,
+  INLINE_BYTES_MAX,
+  REPORTS_MAX,
+  ROLLOUT_EVERY_MS,
+  STORM_SLEEP_MS,
+  WANT_MAX,
+  WELCOMES_MAX,
+} from "../limits.ts";
 import type { PeerIdentity } from "../ports.ts";
 import type { Connected, StoreRow } from "../state/stores.ts";
 import { withCondition } from "../status/summary.ts";
 import { toldBundle } from "../reach/told-bundle.ts";
-import { keySha256 } from "../register/keys.ts";
 import { desiredFor, type DesiredPorts } from "./desired.ts";
-import { toReport, toRow } from "./reports.ts";
+import { shortId, toReport, toRow } from "./reports.ts";
 
 export type SessionPorts = DesiredPorts & {
   readonly connectedCount: () => number;
+  /** How many stores have said hello and were not welcomed yet. */
+  readonly welcomes: { waiting: number };
   /** The store was silent until now. */
   readonly woke: (row: StoreRow) => void;
 };
@@ -84,7 +93,7 @@ class Session implements AsyncDisposable {
     for await (const message of this.#link.messages()) {
       if (this.#core.stores.get(row.key) !== row)
         throw new StatusError("Forbidden", `cluster ${row.key} was deleted; register the store again`);
-      if (message instanceof Uint8Array) this.#takeBytes(message);
+      if (message instanceof Uint8Array) await this.#takeBytes(message);
       else if (this.#row === undefined) {
         if (message.type !== "hello")
           throw new StatusError("BadRequest", `the first message is a hello, not ${message.type}`);
@@ -101,9 +110,10 @@ class Session implements AsyncDisposable {
     await this.#link[Symbol.asyncDispose]();
   }
 
-  #takeBytes(message: Uint8Array): void {
+  async #takeBytes(message: Uint8Array): Promise<void> {
     if (this.#row !== undefined) this.#hear(this.#row);
     const frame = decodeFrame(message);
+    if (frame.kind === "beat") return await this.#link.sendBytes(message);
     if (frame.kind !== "stream") throw new StatusError("BadRequest", "a store sends no chunks");
     this.#streams.takeBytes(frame.stream, frame.bytes);
   }
@@ -121,7 +131,7 @@ class Session implements AsyncDisposable {
     if (row === undefined)
       throw new StatusError("Forbidden", `cluster ${key} is not known here; register the store again`);
     if (row.isRevoked) throw new StatusError("Forbidden", `cluster ${key} was revoked; ask who runs the hub`);
-    if (keySha256(row.status.publicKey ?? "") !== presented)
+    if (row.keySha256 !== presented)
       throw new StatusError("Forbidden", `the key is not that of cluster ${key}; register the store again`);
     if (isExpired)
       throw new StatusError("Unauthorized", `the certificate of cluster ${key} has ended; renew it`);
@@ -137,11 +147,19 @@ class Session implements AsyncDisposable {
       await this.#link.send({ type: "sleep", ms: options.sleepMs });
       return false;
     }
-    const session = await this.#turnWord(row, hello.session);
+    const { welcomes } = this.#ports;
+    // Who waited too long would hang up, and all that was done for it would have been for nothing.
+    if (welcomes.waiting >= WELCOMES_MAX) {
+      const ms = STORM_SLEEP_MS + this.#core.ports.random.integer(STORM_SLEEP_MS);
+      await this.#link.send({ type: "sleep", ms });
+      return false;
+    }
+    welcomes.waiting += 1;
+    const session = await this.#turnWord(row, hello).finally(() => (welcomes.waiting -= 1));
     await row.connected?.refuse("Conflict", "another connection of this store took over");
     this.#row = row;
     this.#told = hello.after;
-    this.#has = hello.has;
+    this.#has = this.#shared(hello.has);
     this.#connected = {
       link: this.#link,
       openStream: () => this.#streams.open(),
@@ -154,25 +172,21 @@ class Session implements AsyncDisposable {
       },
     };
     row.connected = this.#connected;
-    row.heardSinceMs = this.#core.ports.clock.nowMs();
-    row.status = {
-      ...row.status,
-      agent: {
-        ...row.status.agent,
-        version: hello.versions.agent,
-        kubernetes: hello.versions.kubernetes,
-      },
-    };
     this.#hear(row);
     const { heartbeatMs } = options;
     await this.#link.send({ type: "welcome", session, cluster: row.cluster, heartbeatMs });
-    void this.#core.writeStore(row).catch(() => undefined);
+    void this.#core.writeStore(row, { isLazy: true }).catch(() => undefined);
     this.#tell(row);
     return true;
   }
 
+  /** What thousands of connections say alike. */
+  #shared(has: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+    return this.#core.shared.tree(has);
+  }
+
   /** The word of the next connection, kept before it is told. @throws StatusError "Conflict" for a store that was copied */
-  async #turnWord(row: StoreRow, word: string): Promise<string> {
+  async #turnWord(row: StoreRow, { session: word, versions }: Hello): Promise<string> {
     const { confirmed = "", offered = "", sequence = 0 } = row.status.session ?? {};
     const isFirst = confirmed === "" && offered === "";
     const { random, clock } = this.#core.ports;
@@ -186,7 +200,11 @@ class Session implements AsyncDisposable {
     }
     const next = Buffer.from(random.bytes(16)).toString("hex");
     const kept = word === offered ? offered : confirmed;
-    row.status = { ...row.status, session: { confirmed: kept, offered: next, sequence } };
+    const agent = { ...row.status.agent, version: versions.agent, kubernetes: versions.kubernetes };
+    row.status = { ...row.status, agent, session: { confirmed: kept, offered: next, sequence } };
+    row.heardSinceMs = clock.nowMs();
+    // It is the right one: that it is heard goes along.
+    this.#hear(row);
     await this.#core.writeStore(row, { isUrgent: true });
     return next;
   }
@@ -327,15 +345,16 @@ class Session implements AsyncDisposable {
       const cell = number === undefined ? 0 : cells.find(row.index, number);
       // A bundle that was taken from the store meanwhile is nobody's business any more.
       if (cell === 0) continue;
-      const report = toRow(told);
+      const report = this.#core.shared.tree(toRow(told));
       reports.set(told.name, report);
       const { released } = cells.read(cell);
-      const isReleased = variants.get(released)?.deploymentId === report.applied;
+      const isReleased = shortId(variants.get(released)?.deploymentId ?? "") === report.applied;
       cells.report(cell, toReport(report), isReleased ? released : variants.numberOf(key, report.applied));
       this.#core.lookAtBundle(key, ROLLOUT_EVERY_MS);
     }
     row.status = { ...row.status, session: { ...session, sequence }, reports: [...reports.values()] };
-    this.#has = { ...this.#has, ...Object.fromEntries(bundles.map((one) => [one.name, one.appliedId])) };
+    const has = Object.fromEntries(bundles.map((one) => [one.name, one.appliedId]));
+    this.#has = this.#shared({ ...this.#has, ...has });
     this.#core
       .writeStore(row)
       .then(() => this.#link.send({ type: "statusAck", sequence }))

@@ -6,10 +6,17 @@ import { hasReason, StatusError, toStatusError } from "@cortado/std/status";
 import type { RegisterAnswer } from "../../protocol/protocol.ts";
 import { audit, type AuditEvent } from "../audit.ts";
 import type { Core } from "../core.ts";
-import { CHALLENGE_MS, CHALLENGES_MAX, NAME_CHARS_MAX, REQUEST_BYTES_MAX } from "../limits.ts";
+import {
+  CHALLENGE_MS,
+  CHALLENGES_MAX,
+  NAME_CHARS_MAX,
+  REQUEST_BYTES_MAX,
+  ROW_LOOK_MS,
+  ROW_MS_MAX,
+} from "../limits.ts";
 import type { ClusterKey, HubRoute } from "../ports.ts";
 import { sha256Of } from "../sources/blobs.ts";
-import { isRevoked } from "../state/stores.ts";
+import { isRevoked, setKey, type StoreRow } from "../state/stores.ts";
 import { checkKey, isSigned } from "./keys.ts";
 import { noteRegistration } from "./registrations.ts";
 import type { Tokens } from "./tokens.ts";
@@ -108,16 +115,15 @@ export class Doors {
   async #clusterFor(namespace: string, wanted: Wanted): Promise<ClusterKey> {
     const { client } = this.#core.ports;
     const { signal } = this.#core;
-    const { items } = await client.list(clusters, { namespace, signal });
-    const same = items.find((one) => one.spec?.clientID === wanted.clientId);
-    const name = wanted.name ?? same?.metadata.name ?? nameFrom(wanted.clientId);
-    const found = items.find((one) => one.metadata.name === name);
+    const same = this.#core.stores.ofClient(namespace, wanted.clientId)?.cluster.name;
+    const name = wanted.name ?? same ?? nameFrom(wanted.clientId);
     const where = { namespace, name };
-    if (same !== undefined && same.metadata.name !== name)
+    if (same !== undefined && same !== name)
       throw new StatusError(
         "Conflict",
-        `this store is Cluster ${namespace}/${same.metadata.name ?? ""} already; register under that name, or delete that Cluster`,
+        `this store is Cluster ${namespace}/${same} already; register under that name, or delete that Cluster`,
       );
+    const found = await this.#find(where);
     if (found === undefined) await this.#create(where, wanted);
     else {
       checkFound(found, wanted);
@@ -132,17 +138,34 @@ export class Doors {
       ...where,
       type: "merge",
       subresource: "status",
+      fieldManager: "cortado-hub",
       body: { status: { publicKey: wanted.publicKey, ...(known === "" ? {} : { session }) } },
       signal,
     });
-    const row = this.#core.stores.get(`${namespace}/${name}`);
-    if (row !== undefined)
-      row.status = {
-        ...row.status,
-        publicKey: wanted.publicKey,
-        session: { ...row.status.session, ...session },
-      };
+    const row = await this.#rowOf(where);
+    if (row !== undefined) row.status = { ...row.status, session: { ...row.status.session, ...session } };
+    if (row !== undefined) setKey(row, wanted.publicKey);
     return where;
+  }
+
+  async #find(where: ClusterKey): Promise<Stored<Cluster> | undefined> {
+    try {
+      return await this.#core.ports.client.get(clusters, { ...where, signal: this.#core.signal });
+    } catch (error) {
+      if (hasReason(error, "NotFound")) return undefined;
+      throw error;
+    }
+  }
+
+  /** The row of a Cluster that was just made: a store that calls at once must be known. */
+  async #rowOf({ namespace, name }: ClusterKey): Promise<StoreRow | undefined> {
+    const { stores, ports, signal } = this.#core;
+    const untilMs = ports.clock.monotonicMs() + ROW_MS_MAX;
+    for (;;) {
+      const row = stores.get(`${namespace}/${name}`);
+      if (row !== undefined || ports.clock.monotonicMs() >= untilMs) return row;
+      await ports.clock.sleep(ROW_LOOK_MS, { signal });
+    }
   }
 
   async #create({ namespace, name }: ClusterKey, { clientId, labels }: Wanted): Promise<void> {

@@ -9,6 +9,8 @@ import { COMMIT_LABEL } from "../sources/bundle-plan.ts";
 import type { StoreRow } from "../state/stores.ts";
 import type { Variant, Variants } from "./variants.ts";
 
+/** No variant has this number: the bundle is not for the store. */
+const NO_VARIANT = 0;
 /** Files of one bundle, unpacked. */
 const FILES_BYTES_MAX: number = 64 * 1024 * 1024;
 
@@ -57,7 +59,10 @@ export class Generation {
   readonly #parts: GenerationParts;
   readonly #kept: Source;
   readonly #targeter: (facts: StoreRow["facts"]) => TargetResult;
-  readonly #known: Map<string, { readonly version: number; readonly outcome: Outcome }> = new Map();
+  /** By the store's number: the version that was looked at, and what it came to. */
+  #versions = new Uint32Array(0);
+  #outcomes = new Uint32Array(0);
+  readonly #byVariant: Map<number, Outcome> = new Map();
   #files: Promise<readonly BundleFile[]> | undefined;
 
   private constructor(
@@ -92,13 +97,32 @@ export class Generation {
 
   /** Never rejects but when the hub stops. */
   async outcomeFor(row: StoreRow): Promise<Outcome> {
-    const known = this.#known.get(row.uid);
-    if (known?.version === row.version) return known.outcome;
+    const known = this.known(row);
+    if (known !== undefined) return known;
     const { version } = row;
     const outcome = await this.#outcome(row);
     // What could not be rendered is tried again: a tool or a disk may be back.
-    if (outcome.kind !== "failed") this.#known.set(row.uid, { version, outcome });
+    if (outcome.kind !== "failed") this.#keep(row.index, version, outcome);
     return outcome;
+  }
+
+  /** What was found before for the store as it is; undefined: it has to be looked at. */
+  known({ index, version }: StoreRow): Outcome | undefined {
+    if (this.#versions[index] !== version) return undefined;
+    return this.#byVariant.get(this.#outcomes[index] as number);
+  }
+
+  #keep(index: number, version: number, outcome: Exclude<Outcome, { readonly kind: "failed" }>): void {
+    if (index >= this.#versions.length) {
+      const size = Math.ceil((index + 1) * 1.5);
+      const [versions, outcomes] = [this.#versions, this.#outcomes];
+      (this.#versions = new Uint32Array(size)).set(versions);
+      (this.#outcomes = new Uint32Array(size)).set(outcomes);
+    }
+    const variant = outcome.kind === "variant" ? outcome.variant.number : NO_VARIANT;
+    if (!this.#byVariant.has(variant)) this.#byVariant.set(variant, outcome);
+    this.#versions[index] = version;
+    this.#outcomes[index] = variant;
   }
 
   async #outcome(row: StoreRow): Promise<Outcome> {
@@ -123,7 +147,7 @@ export class Generation {
   }
 
   forget(row: StoreRow): void {
-    this.#known.delete(row.uid);
+    if (row.index < this.#versions.length) this.#versions[row.index] = 0;
   }
 
   async #read(): Promise<readonly BundleFile[]> {

@@ -15,21 +15,20 @@ import { nextGeneration, type RolloutPlan, type RolloutRecord } from "../../roll
 import { bundleProblem } from "../../rules/rules.ts";
 import { nextRevision, type Core } from "../core.ts";
 import { GENERATIONS_KEPT, ROUNDS_AT_ONCE, STATUS_GATHER_MS } from "../limits.ts";
-import type { StoreRow } from "../state/stores.ts";
+import { lookedAt, type StoreRow } from "../state/stores.ts";
 import { REPO_LABEL } from "../sources/bundle-plan.ts";
-import { toReport } from "../link/reports.ts";
+import { shortId, toReport } from "../link/reports.ts";
 import { bundleStatus } from "../status/bundle-status.ts";
 import { clashingBundle } from "../reach/told-bundle.ts";
 import { controlOf } from "./control.ts";
+import { Pace } from "./pace.ts";
 import { plannedStore } from "./planned-store.ts";
-import { loadRow, type BundleRow } from "./row.ts";
+import { loadRow, type BundleRow, type Known } from "./row.ts";
 import { dropBeyond, dropCell } from "./drop.ts";
 import { isHandedOver, predecessorOf, retire, successorOf } from "./replaced.ts";
 import { keyOfBundle, rolloutOf } from "./record.ts";
 import { chapterOf, tellChapter } from "./story.ts";
 import { Generation, keepSource, sumOf, type GenerationParts, type Outcome } from "./generations.ts";
-
-type Known = { readonly row: StoreRow; readonly cell: number; readonly outcome: Outcome };
 
 /** Brings bundles to stores: follows what is wanted, asks the plan who may have it, keeps that, and only then tells them. */
 export class Rollouts {
@@ -38,6 +37,7 @@ export class Rollouts {
   readonly #informer: Informer<Bundle>;
   readonly #loop: Loop;
   readonly #rows: Map<string, BundleRow> = new Map();
+  readonly #pace: Pace = new Pace();
 
   constructor(
     core: Core,
@@ -66,7 +66,7 @@ export class Rollouts {
 
   look(key: string, afterMs: number): void {
     if (afterMs <= 0) this.#loop.add(key);
-    else this.#loop.addAfter(key, afterMs);
+    else this.#loop.addAfter(key, Math.max(afterMs, this.#pace.ms));
   }
 
   /** Resolves when no bundle waits to be looked at. */
@@ -76,18 +76,17 @@ export class Rollouts {
 
   /** Every bundle of a namespace was looked at: what a store has beside its cells is gone. */
   isComplete(namespace: string): boolean {
-    for (const bundle of this.#informer.list())
-      if (
-        this.#core.reach.of(bundle).includes(namespace) &&
-        this.#rows.get(keyOfBundle(bundle))?.isLooked !== true
-      )
-        return false;
-    return true;
+    return this.#areLooked((bundle) => this.#core.reach.of(bundle).includes(namespace));
   }
 
   /** Whether all bundles were looked at: only then is it known what is needed. */
   get isWhole(): boolean {
-    return [...this.#informer.list()].every((one) => this.#rows.get(keyOfBundle(one))?.isLooked === true);
+    return this.#areLooked(() => true);
+  }
+
+  #areLooked(isMeant: (bundle: Bundle) => boolean): boolean {
+    const isLooked = (one: Bundle): boolean => this.#rows.get(keyOfBundle(one))?.isLooked === true;
+    return [...this.#informer.list()].every((one) => isLooked(one) || !isMeant(one));
   }
 
   /** Where the generations that some store may run were made from. */
@@ -117,10 +116,11 @@ export class Rollouts {
     const problem = await this.#begin(row, bundle);
     if (row.record === undefined) {
       row.isLooked = true;
-      this.#looked(row);
+      for (const store of this.#core.stores.all()) lookedAt(store, row.key);
       await this.#write(row, bundle, { plan: undefined, problem });
       return done;
     }
+    const startMs = this.#core.ports.clock.monotonicMs();
     const stores = await this.#stores(row, row.record, bundle);
     row.isLooked = true;
     const { problem: wrong } = controlOf(bundle);
@@ -128,8 +128,10 @@ export class Rollouts {
     const why = problem ?? wrong ?? planned.problem ?? (row.clash === "" ? undefined : row.clash);
     const { plan } = planned;
     if (plan !== undefined) this.#take(row, plan, stores);
+    this.#pace.took(key, this.#core.ports.clock.monotonicMs() - startMs);
     await this.#write(row, bundle, { plan, problem: why });
-    for (const store of stores) await this.#release(row, store);
+    const behind = stores.filter((store) => !this.#isSettled(row, store));
+    for (const store of behind) await this.#release(row, store);
     const predecessor = predecessorOf(bundle);
     if (predecessor !== undefined) this.look(predecessor, 0);
     if (stores.length === 0 && this.#successor(bundle) !== undefined) {
@@ -137,7 +139,7 @@ export class Rollouts {
       return done;
     }
     // The states are others now.
-    await this.#write(row, bundle, { plan, problem: why });
+    if (behind.length > 0) await this.#write(row, bundle, { plan, problem: why });
     if (plan?.lookAgainAtMs === undefined) return done;
     return again(Math.max(1, plan.lookAgainAtMs - this.#core.ports.clock.nowMs()));
   }
@@ -231,11 +233,13 @@ export class Rollouts {
     dropBeyond(this.#core, row, new Set(within.map((store) => store.index)));
     for (const store of within) {
       const before = cells.find(store.index, number);
-      const outcome: Outcome = (await generation?.outcomeFor(store)) ?? {
-        kind: "failed",
-        message: `generation ${record.generation} is not at this hub; apply its repository again`,
-      };
-      if (store.unlooked.delete(row.key) && store.unlooked.size === 0) store.connected?.tellDesired();
+      // Most are known: waiting for each would cost a turn of the queue for each.
+      const outcome: Outcome = generation?.known(store) ??
+        (await generation?.outcomeFor(store)) ?? {
+          kind: "failed",
+          message: `generation ${record.generation} is not at this hub; apply its repository again`,
+        };
+      if (lookedAt(store, row.key)) store.connected?.tellDesired();
       const clash = outcome.kind === "none" ? undefined : clashingBundle(this.#core, store, row.key);
       if (clash !== undefined)
         row.clash = `Cluster ${store.key} has Bundle ${clash} of the same name, which comes first; rename one of them`;
@@ -254,7 +258,7 @@ export class Rollouts {
         if (row.written !== "") row.newcomers.add(store.key);
         // What all stores run already is not released to it once more: it is told now.
         if (await this.#settle(row, { row: store, cell, outcome })) store.connected?.tellDesired();
-        void this.#core.writeStore(store).catch(() => undefined);
+        void this.#core.writeStore(store, { isLazy: true }).catch(() => undefined);
       }
       known.push({ row: store, cell, outcome });
     }
@@ -273,11 +277,6 @@ export class Rollouts {
     for (const one of this.#informer.list())
       if (one.metadata.name === row.name && one.metadata.namespace !== row.namespace)
         this.look(keyOfBundle(one), STATUS_GATHER_MS);
-  }
-
-  /** No store has anything of it. */
-  #looked(row: BundleRow): void {
-    for (const store of this.#core.stores.all()) store.unlooked.delete(row.key);
   }
 
   #releasedOf(row: BundleRow, store: StoreRow): number {
@@ -305,7 +304,17 @@ export class Rollouts {
     const isChanged = await this.#settle(row, known);
     if (!isChanged) return;
     known.row.connected?.tellDesired();
-    void this.#core.writeStore(known.row).catch(() => undefined);
+    void this.#core.writeStore(known.row, { isLazy: true }).catch(() => undefined);
+  }
+
+  /** Whether a cell has what its store may run, as far as that is told without waiting. */
+  #isSettled(row: BundleRow, { row: store, cell, outcome }: Known): boolean {
+    const generation = this.#releasedOf(row, store);
+    if (generation === 0) return true;
+    const isNewest = generation === row.record?.generation;
+    const wanted = isNewest ? outcome : row.opened.get(generation)?.known(store);
+    if (wanted?.kind !== "variant") return isNewest;
+    return this.#core.cells.isReleased(cell, { variant: wanted.variant.number, generation });
   }
 
   /** Lets a cell have what its store may run; what cannot be told now leaves it as it is. Answers whether it changed. */
@@ -325,7 +334,7 @@ export class Rollouts {
     cells.release(cell, { variant, generation, revision });
     const report = store.status.reports?.find((one) => one.bundle === row.name);
     if (report !== undefined) {
-      const isApplied = report.applied === deploymentId;
+      const isApplied = report.applied === shortId(deploymentId);
       cells.report(cell, toReport(report), isApplied ? variant : variants.numberOf(row.key, report.applied));
     }
     return !isSame;
@@ -333,13 +342,14 @@ export class Rollouts {
 
   #remove(row: BundleRow): void {
     const { cells, stores, bundles: index } = this.#core;
-    this.#looked(row);
+    for (const store of stores.all()) lookedAt(store, row.key);
     const number = index.find(row.key);
     for (const cell of number === undefined ? [] : [...cells.ofBundle(number)]) {
       const store = stores.at(cells.read(cell).cluster);
       if (store !== undefined) dropCell(this.#core, row, store, cell);
     }
     index.remove(row.key);
+    this.#pace.forget(row.key);
     this.#rows.delete(row.key);
     this.#lookAtNamesakes(row);
   }

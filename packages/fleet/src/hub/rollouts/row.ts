@@ -1,7 +1,8 @@
 import type { Bundle, BundleRollout } from "@cortado/kinds/fleet";
 import type { RolloutRecord } from "../../rollout/rollout.ts";
 import { fromBitmap } from "./bitmap.ts";
-import type { Generation } from "./generations.ts";
+import type { StoreRow } from "../state/stores.ts";
+import type { Generation, Outcome } from "./generations.ts";
 import { recordOf } from "./record.ts";
 import { chapterOf } from "./story.ts";
 
@@ -28,6 +29,9 @@ export type BundleRow = {
   /** Its stores are known: who is not among them does not have it. */
   isLooked: boolean;
 };
+
+/** A store that a bundle is for, and what it is for it. */
+export type Known = { readonly row: StoreRow; readonly cell: number; readonly outcome: Outcome };
 
 /** As it was kept in the Bundle. */
 export function loadRow(key: string, bundle: Bundle): BundleRow {

@@ -7,6 +7,7 @@ import type { BundleFile, BundleOptions } from "../../compile/bundle.ts";
 import type { ChunkRef, DeployOptions } from "../../protocol/protocol.ts";
 import { CHUNK_CACHE_BYTES, RENDER_AGAIN_MS } from "../limits.ts";
 import type { Compiler } from "../ports.ts";
+import { shortId } from "../link/reports.ts";
 import { sha256Of, type Blobs } from "../sources/blobs.ts";
 
 /** What a bundle is for all clusters with equal options. */
@@ -52,7 +53,11 @@ export class Variants {
   readonly #numbers: Map<string, number> = new Map();
   /** By what was rendered. */
   readonly #numberOfKey: Map<string, number> = new Map();
+  /** The first of those that differ only in how often they were forced. */
+  readonly #byId: Map<string, number> = new Map();
   readonly #packed: Map<string, Uint8Array> = new Map();
+  /** Being read: ten thousand stores that want a chunk at once are one reader of the disk. */
+  readonly #packing: Map<string, Promise<Uint8Array>> = new Map();
   #packedBytes = 0;
   #last = 0;
   #renders = 0;
@@ -80,9 +85,7 @@ export class Variants {
 
   /** The variant of a bundle that an agent names; 0: none of ours. */
   numberOf(bundle: string, deploymentId: string): number {
-    for (const variant of this.#byNumber.values())
-      if (variant.bundle === bundle && variant.deploymentId === deploymentId) return variant.number;
-    return 0;
+    return this.#byId.get(`${bundle}\n${shortId(deploymentId)}`) ?? 0;
   }
 
   /** @throws StatusError that names the bundle and what to do */
@@ -177,13 +180,21 @@ export class Variants {
     const variant = { ...own, number, bundle: bundle.key, forceSyncGeneration, chunkNames };
     this.#numberOfKey.set(key, number);
     this.#byNumber.set(number, variant);
+    const id = `${bundle.key}\n${shortId(kept.deploymentId)}`;
+    if (!this.#byId.has(id)) this.#byId.set(id, number);
     return variant;
   }
 
   /** A chunk as it goes over the wire. @throws StatusError "NotFound" or "InternalError" as Blobs does */
   async packed(sha256: string): Promise<Uint8Array> {
-    const known = this.#packed.get(sha256);
+    const known = this.#packed.get(sha256) ?? this.#packing.get(sha256);
     if (known !== undefined) return known;
+    const work = this.#pack(sha256).finally(() => this.#packing.delete(sha256));
+    this.#packing.set(sha256, work);
+    return work;
+  }
+
+  async #pack(sha256: string): Promise<Uint8Array> {
     const gzip = gzipSync(await this.#ports.blobs.get(sha256));
     this.#packed.set(sha256, gzip);
     this.#packedBytes += gzip.byteLength;

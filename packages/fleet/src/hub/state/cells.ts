@@ -162,6 +162,10 @@ export class Cells {
     this.#changed[cell] = to.revision;
   }
 
+  isReleased(cell: number, to: { readonly variant: number; readonly generation: number }): boolean {
+    return this.#released[cell] === to.variant && this.#generation[cell] === to.generation;
+  }
+
   changedAt(cell: number): number {
     return this.#changed[cell] as number;
   }
@@ -177,11 +181,8 @@ export class Cells {
   }
 
   countsOf(cell: number): BundleReport["counts"] {
-    const [desired = 0, ready = 0, notReady = 0, modified = 0, missing = 0] = this.#counts.subarray(
-      cell * 5,
-      cell * 5 + 5,
-    );
-    return { desired, ready, notReady, modified, missing };
+    const at = (column: number): number => this.#counts[cell * 5 + column] as number;
+    return { desired: at(0), ready: at(1), notReady: at(2), modified: at(3), missing: at(4) };
   }
 
   resourcesOf(cell: number): BundleReport["resources"] {

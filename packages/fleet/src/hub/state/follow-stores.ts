@@ -7,7 +7,10 @@ import type { ClusterFacts } from "../../compile/bundle.ts";
 import { OVERRIDES_ANNOTATION } from "../holds/holds.ts";
 import type { Core } from "../core.ts";
 import { STATUS_GATHER_MS } from "../limits.ts";
-import { isRevoked, type StoreRow } from "./stores.ts";
+import { keySha256 } from "../register/keys.ts";
+import type { Shared } from "./shared.ts";
+import { shortSum } from "./short-sum.ts";
+import { isRevoked, keptStatus, noBundles, setKey, type StoreRow } from "./stores.ts";
 
 export type FollowPorts = {
   readonly core: Core;
@@ -19,16 +22,56 @@ export type FollowPorts = {
   readonly removed: (row: StoreRow) => void;
 };
 
+/** What is kept of a Cluster beside its row: what people wrote, and what others count. */
+export function keptCluster(cluster: Stored<Cluster>, shared: Shared): Stored<Cluster> {
+  const { metadata, spec, status } = cluster;
+  const { managedFields: _managers, labels, annotations, namespace, ...meta } = metadata;
+  const { index, summary, resourceCounts, display } = status ?? {};
+  return {
+    apiVersion: cluster.apiVersion,
+    kind: cluster.kind,
+    metadata: {
+      ...meta,
+      ...(namespace === undefined ? {} : { namespace: shared.text(namespace) }),
+      ...(labels === undefined ? {} : { labels: shared.tree(labels) }),
+      ...(annotations === undefined ? {} : { annotations: shared.tree(annotations) }),
+    },
+    ...(spec === undefined ? {} : { spec }),
+    ...(status === undefined
+      ? {}
+      : {
+          status: {
+            ...(index === undefined ? {} : { index }),
+            ...(summary === undefined ? {} : { summary: shared.tree(summary) }),
+            ...(resourceCounts === undefined ? {} : { resourceCounts: shared.tree(resourceCounts) }),
+            ...(display === undefined ? {} : { display: shared.tree(display) }),
+          },
+        }),
+  };
+}
+
 /** Keeps a row for each Cluster, with what targets see of it. */
 export class StoreFollower {
   readonly #ports: FollowPorts;
+  /** As they came, until everything else is there: the cache keeps less of them than a row begins with. */
+  #early: Map<string, Stored<Cluster> | undefined> | undefined = new Map();
 
   constructor(ports: FollowPorts) {
     this.#ports = ports;
+    ports.clusters.subscribe(({ key, now }) => {
+      if (this.#early === undefined) this.#follow(key, now);
+      else this.#early.set(key, now);
+    });
+  }
+
+  /** Bundles and groups are known: makes the rows. */
+  begin(): void {
+    const ports = this.#ports;
+    const early = [...(this.#early ?? [])];
+    this.#early = undefined;
     // Who has a number keeps it: those that have none yet come after.
-    for (const cluster of ports.clusters.list())
-      if (cluster.status?.index !== undefined) this.#follow(keyOf(cluster), cluster);
-    ports.clusters.subscribe(({ key, now }) => this.#follow(key, now));
+    for (const [key, cluster] of early) if (cluster?.status?.index !== undefined) this.#follow(key, cluster);
+    for (const [key, cluster] of early) if (cluster?.status?.index === undefined) this.#follow(key, cluster);
     ports.groups.subscribe(({ old, now }) => {
       // Only what targets see: our own counts are no reason to look at every store.
       if (sameTree([old?.spec, old?.metadata.labels], [now?.spec, now?.metadata.labels])) return;
@@ -57,10 +100,12 @@ export class StoreFollower {
     const facts = this.#factsOf(cluster);
     const index = core.stores.indexFor(status.index);
     const nowMs = clock.nowMs();
+    const { publicKey = "" } = status;
     const row: StoreRow = {
       key,
-      cluster: { namespace, name },
+      cluster: { namespace: facts.namespace, name },
       uid: cluster.metadata.uid,
+      clientId: cluster.spec?.clientID ?? "",
       index,
       createdMs: Date.parse(cluster.metadata.creationTimestamp ?? "") || 0,
       labels: facts.labels,
@@ -68,11 +113,15 @@ export class StoreFollower {
       version: 1,
       isRevoked: isRevoked(cluster),
       isPaused: cluster.spec?.paused === true,
-      status,
+      keySha256: keySha256(publicKey),
+      keySum: shortSum(publicKey),
+      status: keptStatus(status, core.shared),
+      writtenSum: 0,
+      writtenMs: Number.NEGATIVE_INFINITY,
       heardSinceMs: nowMs,
       revision: nowMs,
       fullFrom: nowMs,
-      unlooked: new Set(this.#bundlesOf(namespace)),
+      unlooked: this.#unlookedOf(namespace),
       connected: undefined,
     };
     core.stores.put(row);
@@ -87,8 +136,7 @@ export class StoreFollower {
 
   #change(row: StoreRow, cluster: Stored<Cluster>): void {
     const publicKey = cluster.status?.publicKey;
-    if (publicKey !== undefined && publicKey !== row.status.publicKey)
-      row.status = { ...row.status, publicKey };
+    if (publicKey !== undefined) setKey(row, publicKey);
     row.isRevoked = isRevoked(cluster);
     if (row.isRevoked)
       void row.connected?.refuse("Forbidden", `cluster ${row.key} was revoked; ask who runs the hub`);
@@ -128,19 +176,25 @@ export class StoreFollower {
       .map((bundle) => keyOf(bundle));
   }
 
+  #unlookedOf(namespace: string): ReadonlySet<string> {
+    const keys = this.#bundlesOf(namespace);
+    return keys.length === 0 ? noBundles : new Set(keys);
+  }
+
   #factsOf(cluster: Stored<Cluster>): ClusterFacts {
+    const { shared } = this.#ports.core;
     const { namespace = "", name, labels = {}, annotations = {} } = cluster.metadata;
     const groups = [...this.#ports.groups.list()]
       .filter((one) => one.metadata.namespace === namespace && selects(one.spec?.selector, labels))
       .map((one) => ({ name: one.metadata.name, labels: one.metadata.labels ?? {} }))
       .toSorted((one, other) => (one.name < other.name ? -1 : 1));
     return {
-      namespace,
+      namespace: shared.text(namespace),
       name,
-      labels,
-      annotations,
-      templateValues: cluster.spec?.templateValues ?? {},
-      groups,
+      labels: shared.tree(labels),
+      annotations: shared.tree(annotations),
+      templateValues: shared.tree(cluster.spec?.templateValues ?? {}),
+      groups: shared.tree(groups),
     };
   }
 }

@@ -5,8 +5,12 @@ import type { ClusterFacts } from "../../compile/bundle.ts";
 import type { HubLink } from "../../protocol/protocol.ts";
 import type { ClusterKey } from "../ports.ts";
 import { sha256Of } from "../sources/blobs.ts";
+import { keySha256 } from "../register/keys.ts";
+import type { Shared } from "./shared.ts";
+import { shortSum } from "./short-sum.ts";
 
 export type ClusterStatus = NonNullable<Cluster["status"]>;
+export type KeptStatus = Pick<ClusterStatus, "conditions" | "agent" | "session" | "reports">;
 
 /** What the hub does with a connection besides answering it. */
 export type Connected = {
@@ -24,6 +28,8 @@ export type StoreRow = {
   readonly key: string;
   readonly cluster: ClusterKey;
   readonly uid: string;
+  /** What the store registered as; empty: it never did. */
+  readonly clientId: string;
   /** Dense, and used again when the store is gone. */
   readonly index: number;
   readonly createdMs: number;
@@ -33,22 +39,77 @@ export type StoreRow = {
   version: number;
   isRevoked: boolean;
   isPaused: boolean;
-  status: ClusterStatus;
+  /** SHA-256 of the store's public key (SPKI, DER), hex; empty: it never registered. */
+  keySha256: string;
+  /** Of the key's text: reading a key costs more than this. */
+  keySum: number;
+  /** What the next status is made of; what is made anew each time is not kept. */
+  status: KeptStatus;
+  /** Of the status as it was written last; 0: not by this hub. */
+  writtenSum: number;
+  writtenMs: number;
   heardSinceMs: number;
   /** Of the desired state; grows over restarts of the hub. */
   revision: number;
   /** Bundles that were not looked at since the row began: what the store has of them is not known to be gone. */
-  readonly unlooked: Set<string>;
+  unlooked: ReadonlySet<string>;
   /** Who knows less than this is told everything. */
   fullFrom: number;
   connected: Connected | undefined;
 };
+
+/** The key that a store proves itself with from now on. */
+export function setKey(row: StoreRow, publicKey: string): void {
+  const sum = shortSum(publicKey);
+  if (sum === row.keySum) return;
+  row.keySum = sum;
+  row.keySha256 = keySha256(publicKey);
+}
+
+/** Notes that a bundle was looked at; answers whether it was the last. */
+export function lookedAt(row: StoreRow, bundle: string): boolean {
+  if (!row.unlooked.has(bundle)) return false;
+  const left = [...row.unlooked].filter((one) => one !== bundle);
+  row.unlooked = left.length === 0 ? noBundles : new Set(left);
+  return left.length === 0;
+}
+
+/** What a status is made of, with what all stores have in common held once. */
+export function keptStatus(
+  { conditions, agent, session, reports }: ClusterStatus,
+  shared: Shared,
+): KeptStatus {
+  return {
+    ...(conditions === undefined ? {} : { conditions: conditions.map((one) => shared.tree(one)) }),
+    ...(agent === undefined
+      ? {}
+      : {
+          agent: {
+            ...agent,
+            ...shareTexts({ version: agent.version, kubernetes: agent.kubernetes }, shared),
+          },
+        }),
+    ...(session === undefined ? {} : { session: { ...session } }),
+    ...(reports === undefined ? {} : { reports: reports.map((one) => shared.tree(one)) }),
+  };
+}
+
+function shareTexts(
+  texts: Readonly<Record<string, string | undefined>>,
+  shared: Shared,
+): Record<string, string> {
+  const known = Object.entries(texts).filter((one): one is [string, string] => one[1] !== undefined);
+  return Object.fromEntries(known.map(([name, text]) => [name, shared.text(text)]));
+}
 
 /** Where the BundleDeployments of a store are shown; a name of at most 63 characters that no other store has. */
 export function deploymentNamespace({ namespace, name }: ClusterKey): string {
   const sum = sha256Of(new TextEncoder().encode(`${namespace}/${name}`)).slice(0, 12);
   return `cluster-${`${namespace}-${name}`.slice(0, 41).replace(/[^a-z0-9]+$/, "")}-${sum}`;
 }
+
+/** For rows that wait for nothing: they share it. */
+export const noBundles: ReadonlySet<string> = new Set();
 
 export const REVOKED_ANNOTATION = "fleet.cortado.dev/revoked";
 
@@ -60,6 +121,9 @@ export function isRevoked(cluster: Pick<Stored<Cluster>, "metadata">): boolean {
 export class Stores {
   readonly #byKey: Map<string, StoreRow> = new Map();
   readonly #byIndex: (StoreRow | undefined)[] = [];
+  readonly #inOrder: Map<string, readonly StoreRow[]> = new Map();
+  /** No free index is lower. */
+  #lowest = 0;
   readonly #listeners: Set<() => void> = new Set();
 
   /** Calls when a store has come or gone. */
@@ -80,31 +144,46 @@ export class Stores {
     return this.#byIndex[index];
   }
 
+  /** The store of a namespace that registered under this id. */
+  ofClient(namespace: string, clientId: string): StoreRow | undefined {
+    for (const row of this.#byKey.values())
+      if (row.clientId === clientId && row.cluster.namespace === namespace) return row;
+    return undefined;
+  }
+
   all(): Iterable<StoreRow> {
     return this.#byKey.values();
   }
 
+  /** By key, as rollouts want them; the list is made anew only when a store came or went. */
   inNamespace(namespace: string): readonly StoreRow[] {
-    return [...this.#byKey.values()].filter((row) => row.cluster.namespace === namespace);
+    const known = this.#inOrder.get(namespace);
+    if (known !== undefined) return known;
+    const rows = [...this.#byKey.values()].filter((row) => row.cluster.namespace === namespace);
+    rows.sort((one, other) => (one.key < other.key ? -1 : 1));
+    this.#inOrder.set(namespace, rows);
+    return rows;
   }
 
   /** The number that a store had, unless another has it; then the lowest free one. */
   indexFor(wanted: number | undefined): number {
     if (wanted !== undefined && wanted >= 0 && this.#byIndex[wanted] === undefined) return wanted;
-    let index = 0;
-    while (this.#byIndex[index] !== undefined) index += 1;
-    return index;
+    while (this.#byIndex[this.#lowest] !== undefined) this.#lowest += 1;
+    return this.#lowest;
   }
 
   put(row: StoreRow): void {
     this.#byKey.set(row.key, row);
+    this.#inOrder.delete(row.cluster.namespace);
     this.#byIndex[row.index] = row;
     for (const listener of this.#listeners) listener();
   }
 
   remove(row: StoreRow): void {
     this.#byKey.delete(row.key);
+    this.#inOrder.delete(row.cluster.namespace);
     this.#byIndex[row.index] = undefined;
+    this.#lowest = Math.min(this.#lowest, row.index);
     for (const listener of this.#listeners) listener();
   }
 }

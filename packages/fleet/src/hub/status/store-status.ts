@@ -3,9 +3,10 @@ import { clusters } from "@cortado/kinds/fleet";
 import { toTime } from "@cortado/std/clock";
 import { newMetrics } from "@cortado/std/metrics";
 import { hasReason } from "@cortado/std/status";
-import type { Core } from "../core.ts";
+import type { Core, WriteOptions } from "../core.ts";
 import { ROUNDS_AT_ONCE, STATUS_EVERY_MS, STATUS_GATHER_MS } from "../limits.ts";
-import { deploymentNamespace, type ClusterStatus, type StoreRow } from "../state/stores.ts";
+import { deploymentNamespace, keptStatus, type ClusterStatus, type StoreRow } from "../state/stores.ts";
+import { shortSum } from "../state/short-sum.ts";
 import { sumUp, withCondition } from "./summary.ts";
 
 type Waiter = { readonly resolve: () => void; readonly reject: (error: unknown) => void };
@@ -15,7 +16,6 @@ export class StoreStatus {
   readonly #core: Core;
   readonly #loop: Loop;
   readonly #waiters: Map<string, Waiter[]> = new Map();
-  readonly #written: Map<string, { readonly text: string; readonly atMs: number }> = new Map();
 
   constructor(core: Core) {
     this.#core = core;
@@ -34,18 +34,17 @@ export class StoreStatus {
     });
   }
 
-  write(row: StoreRow, { isUrgent = false }: { readonly isUrgent?: boolean } = {}): Promise<void> {
+  write(row: StoreRow, { isUrgent = false, isLazy = false }: WriteOptions = {}): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#waiters.set(row.key, [...(this.#waiters.get(row.key) ?? []), { resolve, reject }]);
-    const sinceMs =
-      this.#core.ports.clock.monotonicMs() - (this.#written.get(row.key)?.atMs ?? -STATUS_EVERY_MS);
+    const sinceMs = this.#core.ports.clock.monotonicMs() - row.writtenMs;
     if (isUrgent) this.#loop.add(row.key);
+    else if (isLazy) this.#loop.addAfter(row.key, STATUS_EVERY_MS);
     else this.#loop.addAfter(row.key, Math.max(STATUS_GATHER_MS, STATUS_EVERY_MS - sinceMs));
     return promise;
   }
 
   forget(row: StoreRow): void {
-    this.#written.delete(row.key);
     for (const { reject } of this.#take(row.key)) reject(new Error(`cluster ${row.key} is gone`));
   }
 
@@ -61,10 +60,11 @@ export class StoreStatus {
     if (row === undefined) return;
     const waiters = this.#take(key);
     try {
-      row.status = statusOf(this.#core, row);
-      const text = JSON.stringify(row.status);
-      if (text !== this.#written.get(key)?.text) {
-        const body = { status: row.status };
+      const status = statusOf(this.#core, row);
+      row.status = keptStatus(status, this.#core.shared);
+      const sum = shortSum(JSON.stringify(status));
+      if (sum !== row.writtenSum) {
+        const body = { status };
         await ports.client.patch(clusters, {
           ...row.cluster,
           type: "merge",
@@ -73,7 +73,8 @@ export class StoreStatus {
           body,
           signal,
         });
-        this.#written.set(key, { text, atMs: ports.clock.monotonicMs() });
+        row.writtenSum = sum;
+        row.writtenMs = ports.clock.monotonicMs();
       }
       for (const { resolve } of waiters) resolve();
     } catch (error) {

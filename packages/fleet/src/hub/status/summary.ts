@@ -32,18 +32,21 @@ export function sumUp(cells: Cells, which: Iterable<number>, nameOf: (cell: Cell
   const named: NonNullable<BundleSummary["nonReadyResources"]> = [];
   let state: BundleState = "Ready";
   for (const number of which) {
-    const cell = cells.read(number);
-    summary.desiredReady += 1;
-    summary[fields[cell.state]] = (summary[fields[cell.state]] ?? 0) + 1;
     const own = cells.countsOf(number);
+    const one = cells.stateOf(number);
+    summary.desiredReady += 1;
+    summary[fields[one]] = (summary[fields[one]] ?? 0) + 1;
     counts.ready += own.ready;
     counts.desiredReady += own.desired;
     counts.notReady += own.notReady;
     counts.modified += own.modified;
     counts.missing += own.missing;
-    if (rankOf(cell.state) > rankOf(state)) ({ state } = cell);
-    if (cell.state !== "Ready" && named.length < NAMED_MAX)
-      named.push({ name: nameOf(cell), bundleState: cell.state, message: cell.message });
+    // Most of ten thousand are Ready and need no name.
+    if (one === "Ready") continue;
+    if (rankOf(one) > rankOf(state)) state = one;
+    if (named.length >= NAMED_MAX) continue;
+    const cell = cells.read(number);
+    named.push({ name: nameOf(cell), bundleState: one, message: cell.message });
   }
   if (named.length > 0) summary.nonReadyResources = named;
   return { summary, counts, state, message: messageOf(summary, named) };

@@ -1,4 +1,4 @@
-import type { Informer } from "@cortado/client/informer";
+import { splitKey, type Informer } from "@cortado/client/informer";
 import { clusters, type Bundle, type Cluster } from "@cortado/kinds/fleet";
 import { sameTree, treeAt, type Tree } from "@cortado/kinds/tree";
 import { toTime } from "@cortado/std/clock";
@@ -6,8 +6,10 @@ import { uuidFrom } from "@cortado/std/random";
 import { StatusError } from "@cortado/std/status";
 import type { Core } from "../core.ts";
 import { OVERRIDES_ANNOTATION, readOverrides } from "../holds/holds.ts";
-import type { View, ViewChange, ViewItem, ViewPage } from "../ports.ts";
+import type { ClusterKey, View, ViewChange, ViewItem, ViewPage } from "../ports.ts";
 import { sha256Of } from "../sources/blobs.ts";
+import { shortId } from "../link/reports.ts";
+import { shortSum } from "../state/short-sum.ts";
 import { deploymentNamespace, type StoreRow } from "../state/stores.ts";
 
 export type DeploymentPorts = {
@@ -16,7 +18,11 @@ export type DeploymentPorts = {
   readonly bundles: Informer<Bundle>;
 };
 
-type Shown = { readonly sum: string; readonly revision: number; readonly item: () => ViewItem };
+/**
+ * What was told of a store's objects: a sum of each and the revision of its last change. The objects themselves are computed when
+ * somebody reads them; a million of them are not held.
+ */
+type Shown = { readonly names: readonly string[]; readonly sums: readonly number[]; revisions: number[] };
 
 /**
  * BundleDeployments as objects: one for each bundle of each store, computed of the Cluster's row and the Bundle. They change when
@@ -27,9 +33,9 @@ export class Deployments implements View {
   readonly plural = "bundledeployments";
   readonly instead = "change the Bundle or its GitRepo, or the labels of the Cluster";
   readonly #listeners: Set<(change: ViewChange) => void> = new Set();
-  /** By key of the store, then of the object. */
-  readonly #shown: Map<string, Map<string, Shown>> = new Map();
-  readonly #storeOf: Map<string, string> = new Map();
+  /** By namespace of the objects, which is one for each store. */
+  readonly #shown: Map<string, Shown & { readonly store: string }> = new Map();
+  readonly #labels: WeakMap<object, string> = new WeakMap();
   #ports: DeploymentPorts | undefined;
 
   /** Begins to show what a hub has. */
@@ -39,13 +45,20 @@ export class Deployments implements View {
   }
 
   get(key: string): ViewItem | undefined {
-    const store = this.#storeOf.get(key.slice(0, key.indexOf("/"))) ?? "";
-    return this.#shown.get(store)?.get(key)?.item();
+    const { namespace, name } = splitKey(key);
+    const shown = this.#shown.get(namespace);
+    const at = shown?.names.indexOf(name) ?? -1;
+    if (shown === undefined || at === -1) return undefined;
+    const object = this.#objectOf(shown.store, name);
+    return object === undefined ? undefined : { key, object, revision: shown.revisions[at] as number };
   }
 
   list({ prefix, after = "", limit }: Parameters<View["list"]>[0]): ViewPage {
-    const keys = [...this.#shown.values()]
-      .flatMap((shown) => [...shown.keys()])
+    const inside = this.#shown.get(splitKey(prefix).namespace);
+    const shown =
+      prefix === "" ? [...this.#shown.keys()] : inside === undefined ? [] : [splitKey(prefix).namespace];
+    const keys = shown
+      .flatMap((one) => this.#keysOf(one))
       .filter((key) => key.startsWith(prefix) && key > after)
       .toSorted();
     const page = keys.slice(0, limit ?? keys.length);
@@ -54,7 +67,7 @@ export class Deployments implements View {
 
   /** Whether a store does anything about a bundle is for people to say; everything else is computed. */
   async put({ key, object, current }: Parameters<View["put"]>[0]): Promise<number> {
-    const row = this.#ports?.core.stores.get(this.#storeOf.get(key.slice(0, key.indexOf("/"))) ?? "");
+    const row = this.#ports?.core.stores.get(this.#shown.get(splitKey(key).namespace)?.store ?? "");
     if (row === undefined || this.#ports === undefined)
       throw new StatusError("NotFound", `BundleDeployment ${key} is no longer there`);
     const other = changedField(object, current);
@@ -91,55 +104,120 @@ export class Deployments implements View {
     for (const listener of this.#listeners) listener(change);
   }
 
+  #keysOf(namespace: string): readonly string[] {
+    return (this.#shown.get(namespace)?.names ?? []).map((name) => `${namespace}/${name}`);
+  }
+
   #look(storeKey: string, revision: number): void {
-    const before = this.#shown.get(storeKey) ?? new Map<string, Shown>();
-    const now = new Map<string, Shown>();
+    const { namespace: storeNamespace, name: storeName } = splitKey(storeKey);
+    const namespace = deploymentNamespace({ namespace: storeNamespace, name: storeName });
+    const before = this.#shown.get(namespace);
+    const names: string[] = [];
+    const sums: number[] = [];
+    const revisions: number[] = [];
     const changes: ViewChange[] = [];
-    for (const [key, object] of this.#objects(storeKey)) {
-      const sum = sha256Of(new TextEncoder().encode(JSON.stringify(object)));
-      const old = before.get(key);
-      if (old?.sum === sum) now.set(key, old);
-      else {
-        now.set(key, { sum, revision, item: () => ({ key, object, revision }) });
-        changes.push({ kind: old === undefined ? "added" : "changed", key });
-      }
+    for (const { name, sum } of this.#sums(storeKey)) {
+      const at = before?.names.indexOf(name) ?? -1;
+      const isSame = before !== undefined && at !== -1 && before.sums[at] === sum;
+      names.push(name);
+      sums.push(sum);
+      revisions.push(isSame ? (before.revisions[at] as number) : revision);
+      if (!isSame) changes.push({ kind: at === -1 ? "added" : "changed", key: `${namespace}/${name}` });
     }
-    for (const [key, { item }] of before)
-      if (!now.has(key)) changes.push({ kind: "gone", key, item: item() });
-    if (now.size === 0) this.#shown.delete(storeKey);
-    else this.#shown.set(storeKey, now);
+    for (const name of before?.names ?? []) {
+      const key = `${namespace}/${name}`;
+      const item = { key, object: goneObject(namespace, storeKey, name), revision };
+      if (!names.includes(name)) changes.push({ kind: "gone", key, item });
+    }
+    if (names.length === 0) this.#shown.delete(namespace);
+    else if (changes.length > 0) this.#shown.set(namespace, { store: storeKey, names, sums, revisions });
     for (const change of changes) this.#tell(change);
   }
 
-  *#objects(storeKey: string): Iterable<readonly [string, Tree]> {
+  /** For each object of a store, a sum of what it is computed of. */
+  *#sums(storeKey: string): Iterable<{ readonly name: string; readonly sum: number }> {
     const row = this.#ports?.core.stores.get(storeKey);
     if (row === undefined || this.#ports === undefined) return;
     const { core, bundles } = this.#ports;
-    const namespace = deploymentNamespace(row.cluster);
-    this.#storeOf.set(namespace, storeKey);
     for (const cell of core.cells.ofCluster(row.index)) {
       const bundle = bundles.get(core.bundles.keyOf(core.cells.read(cell).bundle));
       if (bundle === undefined) continue;
-      yield [
-        `${namespace}/${bundle.metadata.name}`,
-        objectOf(core, { row, bundle, cell, namespace }),
-      ] as const;
+      const { name, uid, labels } = bundle.metadata;
+      const report = row.status.reports?.find((one) => one.bundle === name);
+      const hold = holdOf(core, row, bundle);
+      const of = [core.cells.read(cell), core.cells.countsOf(cell), report, hold, uid];
+      yield { name: name ?? "", sum: shortSum(`${JSON.stringify(of)}${this.#labelsText(labels)}`) };
     }
+  }
+
+  #labelsText(labels: object | undefined): string {
+    if (labels === undefined) return "";
+    const known = this.#labels.get(labels) ?? JSON.stringify(labels);
+    this.#labels.set(labels, known);
+    return known;
+  }
+
+  #objectOf(storeKey: string, name: string): Tree | undefined {
+    const row = this.#ports?.core.stores.get(storeKey);
+    if (row === undefined || this.#ports === undefined) return undefined;
+    const { core, bundles } = this.#ports;
+    for (const cell of core.cells.ofCluster(row.index)) {
+      // By mapping it may be a Bundle of another namespace; of one name a store has one.
+      const bundle = bundles.get(core.bundles.keyOf(core.cells.read(cell).bundle));
+      if (bundle?.metadata.name === name)
+        return objectOf(core, { row, bundle, cell, namespace: deploymentNamespace(row.cluster) });
+    }
+    return undefined;
   }
 }
 
+/** What is said of an object that is gone: what it was found by. */
+function goneObject(namespace: string, storeKey: string, name: string): Tree {
+  return {
+    apiVersion: "fleet.cattle.io/v1alpha1",
+    kind: "BundleDeployment",
+    metadata: { name, namespace, labels: ownLabels(splitKey(storeKey), name) },
+    spec: {},
+    status: {},
+  };
+}
+
+function ownLabels(store: ClusterKey, bundle: string): Tree {
+  return {
+    "fleet.cattle.io/bundle-name": bundle,
+    "fleet.cattle.io/bundle-namespace": store.namespace,
+    "fleet.cattle.io/cluster": store.name,
+    "fleet.cattle.io/cluster-namespace": store.namespace,
+    "fleet.cattle.io/managed": "true",
+  };
+}
+
+/** What keeps the store from doing anything about a bundle. */
+function holdOf(
+  { windows }: Core,
+  row: StoreRow,
+  bundle: Bundle,
+): { readonly paused: boolean; readonly offSchedule: boolean } {
+  const override = readOverrides(row.facts.annotations)[bundle.metadata.name ?? ""];
+  return {
+    paused: bundle.spec?.paused === true || row.isPaused || override?.paused === true,
+    offSchedule: windows.of(row.key).isClosed,
+  };
+}
+
 function objectOf(
-  { cells, variants, windows }: Core,
+  core: Core,
   of: { readonly row: StoreRow; readonly bundle: Bundle; readonly cell: number; readonly namespace: string },
 ): Tree {
   const { row, bundle, cell, namespace } = of;
+  const { cells, variants } = core;
   const { name = "", uid = "", labels = {} } = bundle.metadata;
-  const { released, wanted, state, message } = cells.read(cell);
+  const { released, wanted, applied, state, message } = cells.read(cell);
   const [allowed, newest] = [variants.get(released), variants.get(wanted)];
   const report = row.status.reports?.find((one) => one.bundle === name);
   const { desired, ...counts } = cells.countsOf(cell);
   const isReady = state === "Ready";
-  const isDeployed = allowed !== undefined && report?.applied === allowed.deploymentId;
+  const isDeployed = allowed !== undefined && report?.applied === shortId(allowed.deploymentId);
   return {
     apiVersion: "fleet.cattle.io/v1alpha1",
     kind: "BundleDeployment",
@@ -152,11 +230,8 @@ function objectOf(
       creationTimestamp: toTime(row.createdMs),
       labels: {
         ...labels,
-        "fleet.cattle.io/bundle-name": name,
+        ...ownLabels(row.cluster, name),
         "fleet.cattle.io/bundle-namespace": bundle.metadata.namespace ?? "",
-        "fleet.cattle.io/cluster": row.cluster.name,
-        "fleet.cattle.io/cluster-namespace": row.cluster.namespace,
-        "fleet.cattle.io/managed": "true",
       },
     },
     spec: {
@@ -164,14 +239,10 @@ function objectOf(
       stagedDeploymentID: newest?.deploymentId ?? "",
       options: { ...allowed?.options },
       stagedOptions: { ...newest?.options },
-      paused:
-        bundle.spec?.paused === true ||
-        row.isPaused ||
-        readOverrides(row.facts.annotations)[name]?.paused === true,
-      offSchedule: windows.of(row.key).isClosed,
+      ...holdOf(core, row, bundle),
     },
     status: {
-      appliedDeploymentID: report?.applied ?? "",
+      appliedDeploymentID: variants.get(applied)?.deploymentId ?? report?.applied ?? "",
       ready: isReady,
       nonModified: state !== "Modified",
       nonReadyStatus: report?.resources ?? [],

@@ -1,0 +1,29 @@
+import { freezeTree } from "@cortado/kinds/tree";
+import { SHARED_MAX } from "../limits.ts";
+
+/** Hands out one text, or one tree, for all that are equal: what ten thousand stores have in common is held once. */
+export class Shared {
+  readonly #texts: Map<string, string> = new Map();
+  readonly #trees: Map<string, unknown> = new Map();
+
+  text(text: string): string {
+    const known = this.#texts.get(text);
+    if (known !== undefined) return known;
+    // A full table begins anew: what is shared stays shared, and later texts find each other again.
+    if (this.#texts.size >= SHARED_MAX) this.#texts.clear();
+    this.#texts.set(text, text);
+    return text;
+  }
+
+  /** Frozen, and the same object for the same JSON. */
+  tree<Value>(tree: Value): Value {
+    if (tree === undefined) return tree;
+    const text = JSON.stringify(tree);
+    const known = this.#trees.get(text);
+    if (known !== undefined) return known as Value;
+    if (this.#trees.size >= SHARED_MAX) this.#trees.clear();
+    const shared = freezeTree(structuredClone(tree));
+    this.#trees.set(text, shared);
+    return shared;
+  }
+}
