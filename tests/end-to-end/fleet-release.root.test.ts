@@ -93,6 +93,8 @@ test("what happened is told by kubectl describe and by the dashboard's row", { s
     /not ready in time: store-042/,
     /mend it with a new commit, abort, or promote/,
     /never-built/,
+    /Warning\s+RolloutHalted/,
+    /To abort \(it goes back to generation \d+\): kubectl annotate bundles/,
   ])
     assert.match(described, told);
   const row = toBundleRow(await bundleNow());
