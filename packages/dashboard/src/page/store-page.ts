@@ -1,10 +1,10 @@
-import { h, type JSX } from "preact";
+import { h, type ComponentChildren, type JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Api, ApiObject } from "../data/api.ts";
 import { toDeploymentRow, type DeploymentRow, type StoreRow } from "../data/rows.ts";
 import { agoText } from "../data/view.ts";
 import { EVENTS_SHOWN, ORDERS_SINCE_MS } from "../limits.ts";
-import { ListStateLine } from "./list-page.ts";
+import { detail } from "./detail.ts";
 import { contactText, type PageProps } from "./pages.ts";
 import type { Sources } from "./sources.ts";
 import { StateMark } from "./state-mark.ts";
@@ -30,30 +30,13 @@ export function StorePage({
   namespace,
   name,
 }: PageProps & { readonly namespace: string; readonly name: string }): JSX.Element {
-  const list = sources.stores;
-  const row = list.rows.get(`${namespace}/${name}`);
-  const more = useMore(sources, row);
-  const back = h("p", null, h("a", { href: "#/stores" }, "All stores"));
-  const title = h("h1", { id: "title", tabIndex: -1 }, `Store ${name}`);
-  if (row === undefined)
-    return h(
-      "div",
-      null,
-      back,
-      title,
-      h(ListStateLine, { state: list.state, nowMs }),
-      list.state.kind === "live" ? h("p", null, `There is no store ${namespace}/${name} any more.`) : null,
-    );
+  const more = useMore(sources, sources.stores.rows.get(`${namespace}/${name}`));
   const alerts = [...sources.alerts.rows.values()]
     .filter(({ store }) => store === name)
     .toSorted((one, other) => other.atMs - one.atMs)
     .slice(0, EVENTS_SHOWN);
-  return h(
-    "div",
-    null,
-    back,
-    title,
-    facts(row, nowMs),
+  const body = (store: StoreRow): readonly ComponentChildren[] => [
+    facts(store, nowMs),
     more.problem === "" ? null : h("p", { class: "lost", role: "alert" }, more.problem),
     h("h2", null, "Bundles"),
     plainTable(
@@ -79,7 +62,15 @@ export function StorePage({
       })),
       "None has arrived here.",
     ),
-  );
+  ];
+  return detail({
+    kind: "Store",
+    key: `${namespace}/${name}`,
+    back: { href: "#/stores", text: "All stores" },
+    list: sources.stores,
+    nowMs,
+    body,
+  });
 }
 
 function facts(row: StoreRow, nowMs: number): JSX.Element {
