@@ -44,8 +44,9 @@ const debianLists = {
     "libpython3-stdlib",
     "git",
   ],
-  debianTest: ["mosquitto-clients", "openssh-client", "openssh-server", "curl", "e2fsprogs"],
-  debianCi: ["mosquitto", "chromium", "fonts-dejavu-core", "qemu-system-x86"],
+  debianTest: ["mosquitto-clients", "openssh-client", "curl", "e2fsprogs"],
+  // Servers that Debian starts by itself are for machines of CI's only.
+  debianCi: ["mosquitto", "openssh-server", "chromium", "fonts-dejavu-core", "qemu-system-x86"],
   debianBench: ["etcd-server", "mosquitto"],
 };
 
