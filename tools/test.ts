@@ -20,12 +20,13 @@ const sets: readonly Set[] = [
   { name: "process", suffixes: [".process.test.ts"], together: false, minutesMax: 6, slow: false },
   { name: "sim", suffixes: [".sim.test.ts"], together: false, minutesMax: 4, slow: false },
   { name: "demo", suffixes: [".demo.test.ts"], together: false, minutesMax: 8, slow: false },
-  { name: "root", suffixes: [".root.test.ts"], together: false, minutesMax: 15, slow: true },
+  { name: "root", suffixes: [".root.test.ts"], together: false, minutesMax: 25, slow: true },
+  { name: "long", suffixes: [".long.test.ts"], together: false, minutesMax: 8, slow: true },
   { name: "browser", suffixes: [".browser.test.ts"], together: false, minutesMax: 5, slow: true },
   { name: "vm", suffixes: [".vm.test.ts"], together: false, minutesMax: 10, slow: true },
 ];
 
-const named = [".process", ".sim", ".demo", ".root", ".browser", ".vm", ".scale", ".golden"];
+const named = [".process", ".sim", ".demo", ".root", ".long", ".browser", ".vm", ".scale", ".golden"];
 
 type Counts = { readonly passed: number; readonly failed: number; readonly skipped: number };
 
@@ -42,9 +43,10 @@ for (const set of sets) {
     continue;
   }
   console.log(`\n${set.name}: ${files.length} files`);
+  const startMs = performance.now();
   const counts = await runSet(set, files);
   console.log(
-    `${set.name}: ${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""}`,
+    `${set.name}: ${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ""} (${((performance.now() - startMs) / 1_000).toFixed(0)} s)`,
   );
   total = add(total, counts);
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { request } from "node:https";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,6 +44,8 @@ export type Asking = {
   readonly env?: Record<string, string>;
   readonly timeoutMs?: number;
 };
+
+export type EventLine = Readonly<Record<string, unknown>>;
 
 export type Reply = {
   readonly status: number;
@@ -197,12 +200,50 @@ export class DemoWorld {
   }
 
   publish(topic: string, message: string, ...words: readonly string[]): Promise<Ran> {
-    const { port } = new URL(this.store.mqtt);
+    return this.publishAt(this.store, topic, message, ...words);
+  }
+
+  publishAt(at: StoreEntry, topic: string, ...[message = "", ...words]: readonly string[]): Promise<Ran> {
+    const { port } = new URL(at.mqtt);
     return run(
       "mosquitto_pub",
       ["-h", "127.0.0.1", "-p", port, "-t", topic, "-m", message, "-q", "1", ...words],
       { timeoutMs: 10_000 },
     );
+  }
+
+  /** Rows that the hub has of what stores did: `store=S&kind=order`. */
+  events(query: string): Promise<readonly EventLine[]> {
+    const { origin, username, password } = new URL(this.hub.url);
+    const authorization = `Basic ${Buffer.from(`${username}:${decodeURIComponent(password)}`).toString("base64")}`;
+    return new Promise((resolve, reject) => {
+      const path = `${origin}/telemetry/v1/events?${query}`;
+      const asking = request(path, { headers: { authorization }, rejectUnauthorized: false }, (answer) => {
+        let text = "";
+        answer.setEncoding("utf8");
+        answer.on("data", (piece: string) => (text += piece));
+        answer.on("end", () => {
+          assert.equal(answer.statusCode, 200, text);
+          resolve(text.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as EventLine])));
+        });
+      });
+      asking.on("error", reject);
+      asking.end();
+    });
+  }
+
+  /** Names of the alerts of one store, as a hub or the store itself lists them. */
+  async alertsOf(store: string, kubeconfig: string): Promise<readonly string[]> {
+    const words = ["--kubeconfig", kubeconfig, "get", "alerts", "-A", "-o", "json"];
+    const { code, out, err } = await run(stockClient("kubectl"), words);
+    assert.equal(code, 0, err);
+    const { items } = JSON.parse(out) as {
+      readonly items: readonly { readonly spec: { readonly store: string; readonly payload: string } }[];
+    };
+    return items
+      .filter(({ spec }) => spec.store === store)
+      .map(({ spec }) => spec.payload)
+      .toSorted();
   }
 }
 

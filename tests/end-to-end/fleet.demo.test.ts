@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,6 +48,7 @@ const note = (value: string) => (text: string) =>
   text.includes("\n  name: note\n")
     ? text.replace(/said: .*/, `said: "${value}"`)
     : `${text}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: note\n  namespace: coffee-shop\ndata:\n  said: "${value}"\n`;
+const orderOf = (line: string): string | undefined => line.split(" ")[0];
 const noteIn = (name: string): Promise<string> =>
   inStore(name, "get configmap note -o jsonpath={.data.said}");
 
@@ -84,9 +86,14 @@ test(
   { skip },
   async () => {
     const dark = world.storeNamed("store-104");
+    const raisedBefore = (await world.alertsOf("store-104", world.hub.kubeconfig)).length;
     await world.demo("unplug", "store-104");
     await push(note("two"));
-    assert.equal((await world.order(1, undefined, "latte", dark)).status, 201);
+    const orders: readonly string[] = Array.from({ length: 5 }, () => randomUUID());
+    for (const id of orders) assert.equal((await world.order(1, id, "latte", dark)).status, 201);
+    assert.equal((await world.publishAt(dark, "/store104/fridge/temp", "97.4")).code, 0);
+    const raised = (): Promise<readonly string[]> => world.alertsOf("store-104", dark.kubeconfig);
+    await until("the alarm in the store", async () => (await raised()).length === raisedBefore + 1, 20_000);
     await until("store-042", async () => (await noteIn("store-042")) === "two", 15_000);
     await until("Offline", async () => (await stateOf("store-104")) === "Offline", 60_000, 500);
     const since = await atHub(
@@ -94,9 +101,30 @@ test(
     );
     assert.match(since, /"status":"True"/);
     assert.match(since, /\d{4}-\d\d-\d\dT/);
+    const phase = await atHub(
+      "get bundles.fleet.cattle.io coffee-shop -n fleet-default -o jsonpath={.status.rollout.phase}",
+    );
+    assert.equal(phase, "Complete", "a dark store holds no rollout up");
+    const linesOf = async (): Promise<readonly string[]> =>
+      (await world.events("store=store-104&kind=order"))
+        .filter((line) => orders.includes(String(line["order"])))
+        .map((line) => `${String(line["order"])} ${String(line["state"])}`);
+    assert.deepEqual(await linesOf(), [], "nothing gets out");
     await world.demo("plug", "store-104");
+    const pluggedMs = performance.now();
     await until("store-104", async () => (await noteIn("store-104")) === "two", 15_000);
+    const all = async (): Promise<boolean> => new Set((await linesOf()).map(orderOf)).size === orders.length;
+    await until("its orders", all, 15_000);
+    const alertsAtHub = (): Promise<readonly string[]> => world.alertsOf("store-104", world.hub.kubeconfig);
+    await until("its alarm", async () => (await alertsAtHub()).length === raisedBefore + 1, 15_000);
+    const tookMs = performance.now() - pluggedMs;
+    console.log(`# up to date, orders and alarm at the hub ${Math.round(tookMs)} ms after the line was back`);
+    assert.ok(tookMs < 10_000, `${Math.round(tookMs)} ms`);
     await until("Ready", async () => (await stateOf("store-104")) === "Ready", 30_000, 200);
+    // Whatever would come twice has come by now.
+    const lines = await linesOf();
+    assert.deepEqual(lines.toSorted(), [...new Set(lines)].toSorted(), "each change of an order once");
+    assert.deepEqual(await alertsAtHub(), await raised(), "each alarm once");
   },
 );
 

@@ -134,24 +134,21 @@ after(async () => {
 test("a GitRepo of the hub's own repository makes every store run the coffee shop", async () => {
   const password = readFileSync(join(folder, "hub", "server", "hub-password"), "utf8");
   const url = `${hubUrl()}/git/coffee-shop.git`;
-  const repo = `apiVersion: v1
-kind: Secret
-metadata: { name: own-git, namespace: fleet-default }
-stringData: { username: admin, password: ${password} }
----
-apiVersion: fleet.cattle.io/v1alpha1
-kind: GitRepo
-metadata: { name: coffee-shop, namespace: fleet-default }
-spec: { repo: ${url}, branch: main, clientSecretName: own-git, insecureSkipTLSVerify: true }
-`;
-  assert.match(await ask("hub", "apply -f -", repo), /gitrepo\.fleet\.cattle\.io\/coffee-shop created/);
+  const words = "get gitrepo coffee-shop -n fleet-default -o jsonpath={.spec.repo}";
+  assert.equal(await ask("hub", words), url, "the hub watches the repository that it was given");
   for (const name of names) {
     await until(`${name} to be Ready`, async () => (await stateOf(name)) === "Ready", 60_000);
     await until(`the shop in ${name}`, async () => (await wanted(name)) === "1", 30_000);
-    assert.match(await ask(name, "get functions -n openfaas-fn -o name"), /temperature-check/);
+    const functions = "get functions -n openfaas-fn -o name";
+    await until(
+      `functions in ${name}`,
+      async () => /temperature-check/.test(await ask(name, functions)),
+      30_000,
+    );
   }
-  const views = await ask("hub", "get bundledeployments -A --no-headers");
-  assert.equal(views.trim().split("\n").length, 4, `a BundleDeployment for each store and bundle:\n${views}`);
+  const views = async (): Promise<number> =>
+    (await ask("hub", "get bundledeployments -A --no-headers")).trim().split("\n").length;
+  await until("a BundleDeployment for each store and bundle", async () => (await views()) === 4, 10_000);
   await git("clone", "--quiet", url.replace("https://", `https://admin:${password}@`), join(folder, "work"));
 });
 

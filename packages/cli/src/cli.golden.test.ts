@@ -220,6 +220,11 @@ for (const { words, code, says } of [
     code: 1,
     says: /^cortado: --label x is not of the form key=value/,
   },
+  {
+    words: ["agent", "--server", "https://store:6443"],
+    code: 1,
+    says: /^cortado: a further node that joins a store's server comes in a later release/,
+  },
   { words: ["serve"], code: 2, says: /unknown command 'serve'/ },
   { words: ["server", "--no-such"], code: 2, says: /unknown option '--no-such'/ },
   { words: ["fleet", "plan", "here"], code: 2, says: /required option '--clusters <file>'/ },

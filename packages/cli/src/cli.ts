@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { StatusError } from "@cortado/std/status";
+import { agentCommand } from "./agent.ts";
 import { demoCommand, type DemoRoles } from "./demo.ts";
 import { fleetCommand, type FleetRoles } from "./fleet/fleet.ts";
 import { hubCommand, type HubRoles } from "./hub.ts";
@@ -48,6 +49,7 @@ function newCli(roles: CliRoles): Command {
   );
   for (const command of [
     serverCommand(roles),
+    agentCommand(),
     demoCommand(roles),
     hubCommand(roles),
     fleetCommand(roles),

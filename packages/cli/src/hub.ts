@@ -14,6 +14,8 @@ export type HubWords = {
   readonly seedRepository?: string;
   /** Seconds. */
   readonly offlineAfter: string;
+  /** Seconds that a store of a wave may take until it is Ready. */
+  readonly waveDeadline: string;
   readonly fleetStrict: boolean;
   /** Where events of stores are passed on to. */
   readonly forward?: string;
@@ -45,6 +47,11 @@ export function hubCommand(roles: HubRoles): Command {
     .option("--local-socket-dir <folder>", "Folder for Unix sockets that this machine reaches it by")
     .option("--seed-repository <folder>", "Files of the first commit of its own repository, coffee-shop.git")
     .option("--offline-after <seconds>", "A store unheard for so long is Offline", "30")
+    .option(
+      "--wave-deadline <seconds>",
+      "A rollout halts when a store of an open wave is not ready after so long",
+      "300",
+    )
     .option("--fleet-strict", "Fleet's partitions and fleet.yaml to the letter", false)
     .option(
       "--forward <file>",
@@ -54,7 +61,7 @@ export function hubCommand(roles: HubRoles): Command {
     .option("--kubectl <file>", "Another kubectl than the one on PATH");
   command.addHelpText(
     "after",
-    "\nThen: kubectl --kubeconfig /etc/cortado/hub.yaml get clusters.fleet.cattle.io -A\nA store joins with the token that Secret `values` of a ClusterRegistrationToken holds.\n",
+    "\nThen: kubectl --kubeconfig /etc/cortado/hub.yaml get clusters.fleet.cattle.io -A\nA store joins with key `token` of the Secret that a ClusterRegistrationToken makes, which has its name.\n",
   );
   return command.action(() => roles.runHub(command.opts<HubWords>()));
 }

@@ -341,7 +341,7 @@ class Demo {
   /** Before the first time, a store may sell while its functions are still on their way. */
   async #isSteered(hub: DemoHub): Promise<boolean> {
     if (this.#state.wasSteered === true) return true;
-    if (!(await hub.hasSteered(this.#options.stores))) return false;
+    if (!(await hub.hasSteered(this.#options.stores.length))) return false;
     this.#state.wasSteered = true;
     await this.#save();
     return true;

@@ -32,9 +32,11 @@ export type DemoHubOptions = {
   readonly command: (plan: HubPlan) => readonly string[];
 };
 
-type ClusterState = {
-  readonly metadata: { readonly name: string };
-  readonly status?: { readonly display?: { readonly state?: string } };
+type RepoState = {
+  readonly status?: {
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+    readonly readyClusters?: number;
+  };
 };
 
 /** The name that `cortado demo kill` and `boot` know it by. */
@@ -107,15 +109,15 @@ export class DemoHub {
     return await waitFor("the hub's registration token", look, { withinMs: TOKEN_MS_MAX, everyMs: 50 });
   }
 
-  /** Has each of these stores all that is wanted of it? False while nobody answers. */
-  async hasSteered(stores: readonly string[]): Promise<boolean> {
-    const clusters = "/apis/fleet.cattle.io/v1alpha1/namespaces/fleet-default/clusters";
-    const { status, text } = await this.#ask("GET", clusters).catch(() => ({ status: 0, text: "" }));
+  /** Have so many stores all that the hub's own repository wants of them? False while nobody answers. */
+  async hasSteered(stores: number): Promise<boolean> {
+    const repo = "/apis/fleet.cattle.io/v1alpha1/namespaces/fleet-default/gitrepos/coffee-shop";
+    const { status, text } = await this.#ask("GET", repo).catch(() => ({ status: 0, text: "" }));
     if (status !== 200) return false;
-    const { items } = JSON.parse(text) as { readonly items: readonly ClusterState[] };
-    const isReady = ({ status: of }: ClusterState): boolean => of?.display?.state === "Ready";
-    const ready = items.filter(isReady).map(({ metadata }) => metadata.name);
-    return stores.every((name) => ready.includes(name));
+    const { conditions = [], readyClusters = 0 } = (JSON.parse(text) as RepoState).status ?? {};
+    // It is not Ready before all of its bundles are known: a store that has none yet is ready, too.
+    const isReady = conditions.some(({ type, status: is }) => type === "Ready" && is === "True");
+    return isReady && readyClusters >= stores;
   }
 
   async entry(): Promise<HubEntry> {

@@ -106,8 +106,10 @@ export function toBundleRow(object: ApiObject): BundleRow {
   // A rollout that is through has nothing to tell that the state does not.
   const story = phase === "Complete" ? "" : (rollout?.message ?? "");
   const problem = condition(conditions, "Ready")?.message ?? "";
+  // The condition of a halted rollout tells its story, too.
+  const isTold = problem.includes(story);
   return {
-    ...common(object, state, [story, problem].filter((text) => text !== "").join("; ")),
+    ...common(object, state, [isTold ? "" : story, problem].filter((text) => text !== "").join("; ")),
     words: lower(object, state, repo, phase),
     stores: display.readyClusters ?? "",
     repo,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { toStoreRow } from "./rows.ts";
+import { toBundleRow, toStoreRow } from "./rows.ts";
 import { agoText, shownRows, statesOf, windowOf } from "./view.ts";
 
 const store = (name: string, state: string, labels: Record<string, string> = {}) =>
@@ -69,4 +69,18 @@ test("a time is told in the largest whole unit", () => {
     [ago(5), ago(61), ago(7_300), ago(200_000), agoText(0, nowMs)],
     ["5 s ago", "1 min ago", "2 h ago", "2 d ago", "never"],
   );
+});
+
+test("a bundle's row tells a halted rollout once", () => {
+  const row = (message: string): string =>
+    toBundleRow({
+      metadata: { name: "shop", namespace: "shops" },
+      status: {
+        rollout: { phase: "Halted", message: "halted with wave 1" },
+        conditions: [{ type: "Ready", status: "False", message }],
+      },
+    } as never).message;
+  assert.equal(row("NotReady(1)"), "halted with wave 1; NotReady(1)");
+  const told = "generation 2: halted with wave 1. To abort: …; NotReady(1)";
+  assert.equal(row(told), told);
 });

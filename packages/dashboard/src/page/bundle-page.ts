@@ -25,7 +25,11 @@ export function BundlePage({
       list.state.kind === "live" ? h("p", null, `There is no bundle ${namespace}/${name} any more.`) : null,
     );
   const command = (word: string): JSX.Element =>
-    h("li", { key: word }, h("code", null, `cortado fleet rollout ${word} ${name} -n ${namespace}`));
+    h(
+      "li",
+      { key: word },
+      h("code", null, `cortado fleet rollout ${word} ${name} -n ${namespace} --kubeconfig HUB`),
+    );
   return h(
     "div",
     null,

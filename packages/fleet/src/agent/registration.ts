@@ -13,7 +13,7 @@ export function parseToken(token: string): HubToken {
   if (authorityHash !== undefined && secret !== undefined) return { authorityHash, secret };
   throw new StatusError(
     "Invalid",
-    "the hub's token is not of the form K10<hash>::fleet:<secret>; copy it whole from `cortado fleet token` at the hub",
+    "the hub's token is not of the form K10<hash>::fleet:<secret>; copy it whole from key token of the ClusterRegistrationToken's Secret",
   );
 }
 

@@ -163,6 +163,22 @@ test("dark stores never block, and jump to the newest that they are allowed", ()
   assert.ok(fleet.stores.every((store) => store.released === 2));
 });
 
+test("a wave of dark stores alone is looked through at once: none of them will ever say a word", () => {
+  const fleet = new Fleet(10);
+  for (const store of fleet.stores.slice(1)) store.isHeard = false;
+  fleet.look();
+  fleet.settle();
+  for (const open of [2, 3, 4]) {
+    assert.equal(fleet.look().lookAgainAtMs, fleet.nowMs, `wave ${open}`);
+    assert.equal(fleet.record.open, open);
+  }
+  assert.match(fleet.look().message, /^complete; 9 stores that are dark/);
+  const promoted = new Fleet(2);
+  for (const store of promoted.stores) store.isHeard = false;
+  promoted.control = { isPaused: false, promote: 2, abort: undefined };
+  assert.equal(promoted.look().lookAgainAtMs, promoted.nowMs);
+});
+
 test("a store that was dark in an open wave gets its time when it is heard", () => {
   const fleet = new Fleet(10);
   fleet.look();

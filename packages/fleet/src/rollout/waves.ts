@@ -63,7 +63,8 @@ function judge(input: RolloutInput, drawing: Drawing): Verdict {
       phase: "Progressing",
       reason: "",
     } as const;
-    return { change, message: "promoted: all waves are open", lookAgainAtMs: nowMs + input.deadlineMs };
+    const lookAgainAtMs = nextLookMs(input, { drawing, open: change.open });
+    return { change, message: "promoted: all waves are open", lookAgainAtMs };
   }
   return progress(input, { drawing, since });
 }
@@ -71,7 +72,7 @@ function judge(input: RolloutInput, drawing: Drawing): Verdict {
 type Progress = { readonly drawing: Drawing; readonly since: number };
 
 function progress(input: RolloutInput, { drawing, since }: Progress): Verdict {
-  const { record, nowMs, deadlineMs } = input;
+  const { record, nowMs } = input;
   const last = drawing.waves.length;
   const front = frontOf(input, { drawing, since });
   const wait = (change: Partial<RolloutRecord>, message: string, at?: number): Verdict => ({
@@ -92,7 +93,8 @@ function progress(input: RolloutInput, { drawing, since }: Progress): Verdict {
   if (front.blocking.length === 0) {
     const open = record.open + 1;
     const change = { open, openedAtMs: nowMs, phase: "Progressing", reason: "" } as const;
-    return { change, message: openText(open, drawing), lookAgainAtMs: nowMs + deadlineMs };
+    const lookAgainAtMs = nextLookMs(input, { drawing, open });
+    return { change, message: openText(open, drawing), lookAgainAtMs };
   }
   if (front.late.length > 0) {
     const reason = `not ready in time: ${namesOf(front.late)}`;
@@ -104,6 +106,17 @@ function progress(input: RolloutInput, { drawing, since }: Progress): Verdict {
   }
   const message = `${openText(record.open, drawing)}; waiting for ${namesOf(front.blocking)}`;
   return wait({ phase: "Progressing", reason: "" }, message, front.nextLateMs);
+}
+
+/** When to look at waves that were opened now: of dark stores alone at once, as none of them will say a word. */
+function nextLookMs(
+  { record, stores, nowMs, deadlineMs }: RolloutInput,
+  { drawing, open }: { readonly drawing: Drawing; readonly open: number },
+): number {
+  const isAwaited = stores.some(
+    (store, at) => (drawing.waveOf[at] ?? 0) < open && store.isHeard && store.ready !== record.generation,
+  );
+  return isAwaited ? nowMs + deadlineMs : nowMs;
 }
 
 type Front = {

@@ -79,6 +79,8 @@ function hubWords(plan: HubPlan, bundle: string): readonly string[] {
     "kubeconfig-server": plan.apiUrl,
     "local-socket-dir": plan.socketDir,
     "seed-repository": join(bundle, "repository"),
+    // Images are on this machine: what is not ready in a minute never will be.
+    "wave-deadline": "60",
     ...Object.fromEntries(
       ["helm", "kubectl"]
         .map((name) => [name, join(bundle, "bin", name)] as const)

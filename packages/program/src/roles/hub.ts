@@ -151,7 +151,8 @@ function startFleet(options: {
       folder: join(config.dataDir, "fleet"),
       url,
       authority: certificates.serverCa,
-      offlineAfterMs: secondsOf(words.offlineAfter) * 1_000,
+      offlineAfterMs: secondsOf({ flag: "--offline-after", text: words.offlineAfter }) * 1_000,
+      waveDeadlineMs: secondsOf({ flag: "--wave-deadline", text: words.waveDeadline }) * 1_000,
       isStrict: words.fleetStrict,
     },
     {
@@ -190,10 +191,10 @@ function toHubConfig(words: HubWords): ServerConfig {
   );
 }
 
-function secondsOf(text: string): number {
+function secondsOf({ flag, text }: { readonly flag: string; readonly text: string }): number {
   const seconds = Number(text.replace(/s$/, ""));
   if (Number.isFinite(seconds) && seconds >= 1) return seconds;
-  throw new StatusError("BadRequest", `--offline-after ${JSON.stringify(text)} is not a number of seconds`);
+  throw new StatusError("BadRequest", `${flag} ${JSON.stringify(text)} is not a number of seconds`);
 }
 
 type Account = { readonly name: string; readonly password: string; readonly groups: readonly string[] };

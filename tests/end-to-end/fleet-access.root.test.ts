@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -35,29 +34,8 @@ const inStore = async (words: string): Promise<string> => {
 const atHub = async (words: string): Promise<string> =>
   (await run(stockClient("kubectl"), ["--kubeconfig", world.hub.kubeconfig, ...words.split(" ")])).out;
 
-type Line = Readonly<Record<string, unknown>>;
-
-function eventsOf(query: string): Promise<readonly Line[]> {
-  const { origin, username, password } = new URL(world.hub.url);
-  const authorization = `Basic ${Buffer.from(`${username}:${decodeURIComponent(password)}`).toString("base64")}`;
-  return new Promise((resolve, reject) => {
-    const path = `${origin}/telemetry/v1/events?${query}`;
-    const asking = request(path, { headers: { authorization }, rejectUnauthorized: false }, (answer) => {
-      let text = "";
-      answer.setEncoding("utf8");
-      answer.on("data", (piece: string) => (text += piece));
-      answer.on("end", () => {
-        assert.equal(answer.statusCode, 200, text);
-        resolve(text.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as Line])));
-      });
-    });
-    asking.on("error", reject);
-    asking.end();
-  });
-}
-
 const statesOf = async (order: string): Promise<readonly unknown[]> =>
-  (await eventsOf("store=store-104&kind=order"))
+  (await world.events("store=store-104&kind=order"))
     .filter((line) => line["order"] === order)
     .map((line) => line["state"]);
 
@@ -67,7 +45,7 @@ test("an order is at the hub a moment after it was placed, without its token", {
   const placed = await world.order(2, id, "latte", store);
   assert.equal(placed.status, 201);
   await until("the order", async () => (await statesOf(id)).length > 0, 10_000);
-  const lines = (await eventsOf("store=store-104&kind=order")).filter((line) => line["order"] === id);
+  const lines = (await world.events("store=store-104&kind=order")).filter((line) => line["order"] === id);
   for (const line of lines) {
     assert.deepEqual(Object.keys(line).toSorted(), [
       "amount",
@@ -80,7 +58,7 @@ test("an order is at the hub a moment after it was placed, without its token", {
     ]);
     assert.equal(line["amount"], placed.json()["totalCents"]);
   }
-  assert.doesNotMatch(JSON.stringify(await eventsOf("")), /tok_/);
+  assert.doesNotMatch(JSON.stringify(await world.events("")), /tok_/);
 });
 
 test("what a store sold and raised in the dark is at the hub once when it is back", { skip }, async () => {
@@ -90,41 +68,30 @@ test("what a store sold and raised in the dark is at the hub once when it is bac
   for (const id of ids) assert.equal((await world.order(1, id, "latte", store)).status, 201);
   const raised = await call(`${store.gateway}/function/temperature-check`, 97.4);
   assert.match(raised.text, /^Warning/);
-  const topic = "/store104/fridge/temp";
-  const { port } = new URL(store.mqtt);
-  const said = await run("mosquitto_pub", [
-    "-h",
-    "127.0.0.1",
-    "-p",
-    port,
-    "-t",
-    topic,
-    "-m",
-    "98.6",
-    "-q",
-    "1",
-  ]);
+  const said = await world.publishAt(store, "/store104/fridge/temp", "98.6");
   assert.equal(said.code, 0, said.err);
-  const alertsAt = async (kubeconfig: string): Promise<number> => {
-    const words = ["--kubeconfig", kubeconfig, "get", "alerts", "-A", "-o", "json"];
-    const { items } = JSON.parse((await run(stockClient("kubectl"), words)).out) as {
-      items: { spec: { store: string } }[];
-    };
-    return items.filter(({ spec }) => spec.store === "store-104").length;
-  };
-  await until("the alert in the store", async () => (await alertsAt(store.kubeconfig)) > 0, 20_000);
+  const alertsAt = (kubeconfig: string): Promise<readonly string[]> =>
+    world.alertsOf("store-104", kubeconfig);
+  const raisedThere = await until(
+    "the alert in the store",
+    async () => {
+      const alerts = await alertsAt(store.kubeconfig);
+      return alerts.length > 0 && alerts;
+    },
+    20_000,
+  );
   await new Promise((resolve) => setTimeout(resolve, 5_000));
   await world.demo("plug", "store-104");
   const plugged = performance.now();
   for (const id of ids) await until(`order ${id}`, async () => (await statesOf(id)).length > 0, 15_000);
   await until(
     "the alerts at the hub",
-    async () => (await alertsAt(world.hub.kubeconfig)) === (await alertsAt(store.kubeconfig)),
+    async () => String(await alertsAt(world.hub.kubeconfig)) === String(raisedThere),
     15_000,
   );
   const tookMs = performance.now() - plugged;
   assert.ok(tookMs < 10_000, `${Math.round(tookMs)} ms`);
-  const lines = await eventsOf("store=store-104");
+  const lines = await world.events("store=store-104");
   assert.equal(new Set(lines.map((line) => line["id"])).size, lines.length, "each event once");
 });
 
