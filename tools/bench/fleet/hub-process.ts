@@ -78,10 +78,6 @@ export class HubProcess implements AsyncDisposable {
     return this.#stop.signal;
   }
 
-  get pid(): number {
-    return this.#child?.pid ?? 0;
-  }
-
   get client(): Client {
     if (this.#client === undefined) throw new Error("the hub is not up");
     return this.#client;
