@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createApiServer } from "@cortado/apiserver";
+import { createApiServer, type ApiServer } from "@cortado/apiserver";
 import { newClient, type Client } from "@cortado/client";
 import { startAgent } from "@cortado/fleet/agent";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
@@ -36,6 +36,7 @@ export const hex = (text: string | Uint8Array): string => createHash("sha256").u
 /** A hub over an API server of its own; stores' clusters are LoopWorlds on the same clock. */
 export class HubWorld implements AsyncDisposable {
   readonly client: Client;
+  readonly server: ApiServer;
   readonly clock: Clock;
   readonly files: MemoryFiles = new MemoryFiles();
   readonly events: unknown[] = [];
@@ -45,9 +46,11 @@ export class HubWorld implements AsyncDisposable {
   readonly issued: Map<string, { readonly key: string; readonly name: string }> = new Map();
   readonly stack: AsyncDisposableStack = new AsyncDisposableStack();
 
-  private constructor(clock: Clock, client: Client) {
+  private constructor(clock: Clock, server: ApiServer) {
     this.clock = clock;
-    this.client = client;
+    this.server = server;
+    const user = { name: "system:admin", groups: ["system:masters", "system:authenticated"] };
+    this.client = newClient(inProcessTransport(server, user));
   }
 
   static async start(clock: Clock, more: Partial<HubOptions> = {}): Promise<HubWorld> {
@@ -65,8 +68,7 @@ export class HubWorld implements AsyncDisposable {
       definitions: fleetDefinitions,
       views: parts.views,
     });
-    const user = { name: "system:admin", groups: ["system:masters", "system:authenticated"] };
-    const world = new HubWorld(clock, newClient(inProcessTransport(server, user)));
+    const world = new HubWorld(clock, server);
     world.stack.use(store);
     world.stack.use(server);
     await world.client.create(namespaces, { metadata: { name: namespace } }, world);
@@ -88,6 +90,7 @@ export class HubWorld implements AsyncDisposable {
       { folder: "hub", url: "https://hub.example:8443", authority, ...more },
       {
         client: this.client,
+        writeOwnStatus: (own) => this.server.writeOwnStatus(own),
         compiler: newCompiler({ renderer }),
         plan: planRollout,
         issue: ({ publicKey, cluster }) => {

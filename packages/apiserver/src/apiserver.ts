@@ -41,6 +41,7 @@ import { errorResponse } from "./respond.ts";
 import type { Server } from "./server.ts";
 import { servePath } from "./paths.ts";
 import { follow } from "./storage/follow.ts";
+import { writeOwnStatus, type OwnStatus } from "./storage/own-status.ts";
 import { withViews } from "./storage/views.ts";
 import { targetOf } from "./subresources/streams.ts";
 import { OpenApiDocuments } from "./openapi/documents.ts";
@@ -83,7 +84,13 @@ export interface ApiServer extends AsyncDisposable {
   /** Sets what measures pods and nodes, and serves metrics.k8s.io from then on. */
   setUsage(usage: UsageSource): void;
   readonly streams: NodeStreams | undefined;
+  /** For a part of this process that alone owns the status of a kind. @throws StatusError "NotFound" */
+  writeOwnStatus(own: OwnStatus): Promise<void>;
 }
+
+const verbs: ReadonlySet<string> = new Set(
+  "get list watch create update patch delete deletecollection".split(" "),
+);
 
 export const anonymous: User = { name: "system:anonymous", groups: ["system:unauthenticated"] };
 
@@ -222,6 +229,10 @@ class GenericServer implements ApiServer {
     return first?.allowed === true ? first : this.#policy.decide(question);
   }
 
+  writeOwnStatus(own: OwnStatus): Promise<void> {
+    return writeOwnStatus(this.#server, own);
+  }
+
   setStreams(streams: NodeStreams): void {
     this.#streams = streams;
   }
@@ -255,18 +266,7 @@ class GenericServer implements ApiServer {
         });
       response = errorResponse(request, error);
     }
-    const known = [
-      "get",
-      "list",
-      "watch",
-      "create",
-      "update",
-      "patch",
-      "delete",
-      "deletecollection",
-    ].includes(verb)
-      ? verb
-      : "other";
+    const known = verbs.has(verb) ? verb : "other";
     this.#seconds.observe((this.#options.clock.monotonicMs() - startMs) / 1_000, {
       verb: known.toUpperCase(),
       code: String(response.status),

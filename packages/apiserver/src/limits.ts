@@ -16,6 +16,8 @@ export const LIST_SLICE_ITEMS = 50;
 export const GZIP_BYTES_MIN: number = 128 * 1024;
 /** How often a write that lost a race is tried again (apiserver, MaxRetryWhenPatchConflicts). */
 export const PATCH_ATTEMPTS_MAX = 5;
+/** The owner of a status gives way to other writers of the object so often. */
+export const OWN_STATUS_ATTEMPTS_MAX = 20;
 /** How often a generated name is tried (apiserver, maxNameGenerationCreateAttempts). */
 export const GENERATED_NAME_ATTEMPTS_MAX = 8;
 /** Between two bookmarks of a quiet watch (apiserver, bookmarkFrequency). */

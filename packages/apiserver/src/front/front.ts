@@ -19,7 +19,7 @@ import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import type { Address } from "@cortado/std/net";
 import { StatusError } from "@cortado/std/status";
-import type { ApiServer } from "../apiserver.ts";
+import { anonymous, type ApiServer } from "../apiserver.ts";
 import type { ApiRequest, ApiResponse, User } from "../api.ts";
 import { BODY_BYTES_MAX, GZIP_BYTES_MIN, WATCH_STALL_MS_MAX } from "../limits.ts";
 import { errorResponse } from "../respond.ts";
@@ -163,8 +163,8 @@ async function serve(options: FrontOptions, request: Request, response: Response
   response.once("close", () => ending.abort());
   const headers = plainHeaders(request);
   try {
-    const user = await (options.identify?.(request) ?? identify(request, options));
     const route = routeOf(options.routes, request);
+    const user = await userOf(options, { request, route });
     if (route !== undefined) {
       await serveRoute(route, { request, response, user });
       return;
@@ -311,14 +311,25 @@ function drained({ clock, log }: FrontOptions, response: Response): Promise<void
   });
 }
 
+async function userOf(
+  options: FrontOptions,
+  {
+    request,
+    route,
+  }: { readonly request: IncomingMessage | Http2ServerRequest; readonly route: FrontRoute | undefined },
+): Promise<User> {
+  if (route?.asksItself === true) return anonymous;
+  return await (options.identify?.(request) ?? identify(request, options));
+}
+
 async function upgrade(options: FrontOptions, { request, socket, head }: Upgrading): Promise<void> {
   const ending = new AbortController();
   socket.once("close", () => ending.abort());
   socket.on("error", (error) => options.log.debug("an upgraded connection broke", { error: error.message }));
   const headers = plainHeaders(request);
   try {
-    const user = await (options.identify?.(request) ?? identify(request, options));
     const route = routeOf(options.routes, request);
+    const user = await userOf(options, { request, route });
     if (route !== undefined) {
       await upgradeRoute(route, { request, socket, head }, user);
       return;

@@ -20,6 +20,8 @@ export type Upgrading = {
 export type FrontRoute = {
   /** A path, or a prefix that ends in "/". */
   readonly path: string;
+  /** True: it looks itself at who is there, and the front asks nobody: the caller is anonymous. */
+  readonly asksItself?: boolean;
   handle(request: HttpRequest, caller: Caller): Promise<HttpAnswer>;
   /** Takes the connection over. @throws StatusError before it has written anything */
   upgrade?(upgrading: Upgrading, caller: Caller): void | Promise<void>;
@@ -39,7 +41,7 @@ export function serveRoute(
   exchange: { readonly request: Request; readonly response: ServerResponse; readonly user: User },
 ): Promise<void> {
   const { request, response, user } = exchange;
-  const caller = { user, certificate: certificateOf(request) };
+  const caller = callerOf(route, request, user);
   // Node's HTTP/2 requests have the face of HTTP/1.1's.
   return serveHttp((asked) => route.handle(asked, caller), { request: request as IncomingMessage, response });
 }
@@ -47,5 +49,9 @@ export function serveRoute(
 export async function upgradeRoute(route: FrontRoute, upgrading: Upgrading, user: User): Promise<void> {
   if (route.upgrade === undefined)
     throw new StatusError("BadRequest", `${route.path} does not speak ${upgrading.request.headers.upgrade}`);
-  await route.upgrade(upgrading, { user, certificate: certificateOf(upgrading.request) });
+  await route.upgrade(upgrading, callerOf(route, upgrading.request, user));
+}
+
+function callerOf(route: FrontRoute, request: Request, user: User): Caller {
+  return { user, certificate: route.asksItself === true ? undefined : certificateOf(request) };
 }

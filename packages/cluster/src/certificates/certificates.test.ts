@@ -5,7 +5,10 @@ import { seededRandom } from "@cortado/std/random";
 import { HeldClock } from "@cortado/std/testing/held-clock";
 import { MemoryFiles } from "@cortado/std/testing/memory-files";
 import { silentLog } from "@cortado/std/testing/silent-log";
+import { certifyClient } from "./client-certificate.ts";
 import { openCertificates, type CertificatesOptions } from "./certificates.ts";
+import { der, derTags, derValues, oid, time, type DerValue } from "./der.ts";
+import { issueAuthority, issueLeaf } from "./issue.ts";
 
 const dayMs = 24 * 3_600_000;
 
@@ -86,4 +89,50 @@ test("a store's own key is certified for as long as was asked, and the key stays
   assert.ok(read.verify(new X509Certificate(certificates.clientCa).publicKey));
   assert.equal(Date.parse(read.validTo) - options.clock.nowMs(), 30 * dayMs);
   await assert.rejects(certificates.certifyClient({ ...request, publicKey: "no key" }));
+});
+
+test("a store's certificate has what the library gives to a client's", async () => {
+  const making = { random: seededRandom(3), nowMs: Date.UTC(2026, 0, 1) };
+  const authority = await issueAuthority("test", making);
+  const request = { commonName: "fleet-default/store-1", organizations: ["cortado:stores", "Zürich"] };
+  const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const pem = publicKey.export({ type: "spki", format: "pem" }).toString();
+  const lifeMs = 30 * 365 * dayMs;
+  const own = new X509Certificate(certifyClient(authority, { ...request, publicKey: pem, lifeMs }, making));
+  const theirs = new X509Certificate(
+    (await issueLeaf(authority, { ...request, usage: "client" }, making)).cert,
+  );
+  const parts = ({ raw }: X509Certificate): readonly DerValue[] =>
+    derValues(derValues(derValues(raw)[0]?.content ?? Buffer.alloc(0))[0]?.content ?? Buffer.alloc(0));
+  const [mine, other] = [parts(own), parts(theirs)];
+  for (const [at, name] of [
+    [0, "version"],
+    [2, "algorithm"],
+    [3, "issuer"],
+  ] as const)
+    assert.deepEqual(mine[at]?.whole, other[at]?.whole, name);
+  const extensions = (of: readonly DerValue[]): readonly string[] =>
+    derValues(derValues(of[7]?.content ?? Buffer.alloc(0))[0]?.content ?? Buffer.alloc(0))
+      .map(({ whole }) => whole.toString("hex"))
+      // The key's own name differs with the key.
+      .filter((hex) => !hex.includes("0603551d0e"))
+      .toSorted();
+  assert.equal(extensions(mine).length, 4);
+  assert.deepEqual(extensions(mine), extensions(other));
+  assert.equal(own.subject, theirs.subject);
+  const issuer = new X509Certificate(authority.cert);
+  assert.ok(own.checkIssued(issuer) && own.verify(issuer.publicKey));
+  assert.equal(
+    own.validToDate.getTime(),
+    issuer.validToDate.getTime(),
+    "it ends with its authority at the latest",
+  );
+  assert.equal(own.publicKey.export({ type: "spki", format: "pem" }), pem);
+});
+
+test("moments are written as certificates write them", () => {
+  assert.equal(time(Date.UTC(2049, 11, 31, 23, 59, 59)).toString("latin1"), "\u0017\r491231235959Z");
+  assert.equal(time(Date.UTC(2050, 0, 1)).toString("latin1"), "\u0018\u000f20500101000000Z");
+  assert.equal(der(derTags.octets, Buffer.alloc(300)).subarray(0, 4).toString("hex"), "0482012c");
+  assert.equal(oid("1.2.840.10045.4.3.2").toString("hex"), "06082a8648ce3d040302");
 });

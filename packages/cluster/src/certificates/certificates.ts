@@ -3,8 +3,8 @@ import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
 import { DAY_MS, RENEW_LOOK_MS, RENEW_SHARE } from "../limits.ts";
+import { certifyClient } from "./client-certificate.ts";
 import {
-  certifyKey,
   isCurrent,
   issueAuthority,
   issueLeaf,
@@ -111,12 +111,10 @@ export async function openCertificates(options: CertificatesOptions): Promise<Ce
       return admin;
     },
     serviceAccounts: { privateKey: accountKey, publicKey: publicPem(accountKey) },
-    certifyClient: ({ days, ...request }) =>
-      certifyKey(
-        clientCa,
-        { ...request, usage: "client", lifeMs: days * DAY_MS },
-        { random: options.random, nowMs: clock.nowMs() },
-      ),
+    certifyClient: async ({ days, ...request }) => {
+      const making = { random: options.random, nowMs: clock.nowMs() };
+      return await Promise.resolve(certifyClient(clientCa, { ...request, lifeMs: days * DAY_MS }, making));
+    },
     onRenewed: (listener) => void listeners.push(listener),
     renew,
     [Symbol.dispose]: () => looking[Symbol.dispose](),

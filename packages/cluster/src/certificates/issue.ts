@@ -58,10 +58,40 @@ export async function issueAuthority(commonName: string, { random, nowMs }: Maki
 }
 
 /** A new key and a certificate for it, for one server or one client, signed by `authority`. */
-export async function issueLeaf(authority: KeyPair, request: LeafRequest, making: Making): Promise<KeyPair> {
+export async function issueLeaf(
+  authority: KeyPair,
+  request: LeafRequest,
+  { random, nowMs }: Making,
+): Promise<KeyPair> {
+  const x509 = await library();
   const key = newKeyPem();
-  const publicKey = publicPem(key);
-  return { cert: await certifyKey(authority, { ...request, publicKey, lifeMs: LEAF_LIFE_MS }, making), key };
+  const publicKey = await importPublic(createPublicKey(key));
+  const { issuer, signer } = await readAuthority(authority);
+  const usage =
+    request.usage === "server" ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth;
+  const names = [
+    ...(request.dnsNames ?? []).map((value) => ({ type: "dns" as const, value })),
+    ...(request.ipAddresses ?? []).map((value) => ({ type: "ip" as const, value })),
+  ];
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serial(random),
+    subject: [...(request.organizations ?? []).map((O) => ({ O: [O] })), { CN: [request.commonName] }],
+    issuer: issuer.subject,
+    notBefore: new Date(nowMs - BACKDATE_MS),
+    notAfter: new Date(Math.min(nowMs + LEAF_LIFE_MS, issuer.notAfter.getTime())),
+    signingAlgorithm: algorithm,
+    publicKey,
+    signingKey: signer.privateKey,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([usage]),
+      await x509.AuthorityKeyIdentifierExtension.create(signer.publicKey),
+      await x509.SubjectKeyIdentifierExtension.create(publicKey),
+      ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names)]),
+    ],
+  });
+  return { cert: `${certificate.toString("pem")}\n`, key };
 }
 
 /** An authority signs a chain's certificates in a row; reading its own costs more than signing one. */
@@ -79,42 +109,6 @@ async function parseAuthority({ cert, key }: KeyPair): Promise<{
 }> {
   const x509 = await library();
   return { issuer: new x509.X509Certificate(cert), signer: await importKeys(key) };
-}
-
-/** A certificate for a key that its owner keeps: `publicKey` is PEM (SPKI, P-256). @throws Error when it is none */
-export async function certifyKey(
-  authority: KeyPair,
-  request: LeafRequest & { readonly publicKey: string; readonly lifeMs: number },
-  { random, nowMs }: Making,
-): Promise<string> {
-  const x509 = await library();
-  const publicKey = await importPublic(createPublicKey(request.publicKey));
-  const { issuer, signer } = await readAuthority(authority);
-  const usage =
-    request.usage === "server" ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth;
-  const names = [
-    ...(request.dnsNames ?? []).map((value) => ({ type: "dns" as const, value })),
-    ...(request.ipAddresses ?? []).map((value) => ({ type: "ip" as const, value })),
-  ];
-  const certificate = await x509.X509CertificateGenerator.create({
-    serialNumber: serial(random),
-    subject: [...(request.organizations ?? []).map((O) => ({ O: [O] })), { CN: [request.commonName] }],
-    issuer: issuer.subject,
-    notBefore: new Date(nowMs - BACKDATE_MS),
-    notAfter: new Date(Math.min(nowMs + request.lifeMs, issuer.notAfter.getTime())),
-    signingAlgorithm: algorithm,
-    publicKey,
-    signingKey: signer.privateKey,
-    extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([usage]),
-      await x509.AuthorityKeyIdentifierExtension.create(signer.publicKey),
-      await x509.SubjectKeyIdentifierExtension.create(publicKey),
-      ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names)]),
-    ],
-  });
-  return `${certificate.toString("pem")}\n`;
 }
 
 export function newKeyPem(): string {

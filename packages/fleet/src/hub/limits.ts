@@ -50,8 +50,10 @@ export const MESSAGE_CHARS_MAX = 1_000;
 export const RENDER_AGAIN_MS = 30_000;
 /** Challenges that wait for their answer; the oldest goes first. */
 export const CHALLENGES_MAX = 10_000;
-/** Bundles and stores at work at once. */
+/** Bundles at work at once. */
 export const ROUNDS_AT_ONCE = 4;
+/** Stores whose status is written at once: those that wait for one sync of the disk share it. */
+export const STORES_AT_ONCE = 64;
 /** Bytes that wait for a store's line; beyond them the hub waits, and looks again after so long. */
 export const SEND_WAITING_BYTES: number = 1024 * 1024;
 export const SEND_LOOK_MS = 50;
@@ -73,3 +75,5 @@ export const EVENT_CHARS_MAX = 1_000;
 export const SWEEP_EVERY_MS: number = 60 * 60_000;
 /** What an audit line repeats of a name that somebody gave (a namespace and a name of Kubernetes fit). */
 export const NAME_CHARS_MAX = 320;
+/** Public keys of stores that register now, as read. */
+export const KEYS_READ_MAX = 64;

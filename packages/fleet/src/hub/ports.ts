@@ -63,8 +63,22 @@ export type Issue = (options: {
 /** Takes what a store's journal sent; answers the sequence up to which it is on disk. */
 export type TakeEvents = (cluster: ClusterKey, events: readonly unknown[]) => Promise<number>;
 
+/** An object of ours, and fields of its status as they are now, each whole; fields that are not named stay. */
+export type OwnStatus = ClusterKey & {
+  readonly group: string;
+  readonly version: string;
+  readonly plural: string;
+  readonly manager: string;
+  readonly fields: Tree;
+};
+
 export type HubPorts = {
   readonly client: Client;
+  /**
+   * Writes a status that nobody but the hub writes, durably, past what the API does for clients that it does not know: a store comes
+   * often, and its status is written each time. @throws StatusError "NotFound"
+   */
+  readonly writeOwnStatus: (own: OwnStatus) => Promise<void>;
   readonly compiler: Compiler;
   /** The pure function of rollout/. */
   readonly plan: (input: RolloutInput) => RolloutPlan;

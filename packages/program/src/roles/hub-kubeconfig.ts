@@ -10,9 +10,9 @@ import type { ServerConfig } from "../config/server-config.ts";
 
 /** Stores with a context of their own; the others are reached with `--server HUB/stores/NAMESPACE/NAME`. */
 const CONTEXTS_MAX = 1_000;
-/** Clusters that come at once are one write: so long for a few, and so much longer for each that is there, as all are sorted. */
+/** Clusters that come at once are one write; with many stores a write takes time, and the next waits so many times what the last one took. */
 const GATHER_MS = 100;
-const GATHER_MS_EACH = 0.1;
+const GATHER_PACE = 50;
 /** A write that failed is tried again after so long. */
 const AGAIN_MS = 10_000;
 
@@ -35,19 +35,19 @@ export async function keepHubKubeconfig(options: HubKubeconfigOptions): Promise<
   const { config, hub, content, clock, log } = options;
   const { writeKubeconfig: path, writeKubeconfigMode: mode } = config;
   let written = "";
-  let count = 0;
+  let tookMs = 0;
   let writing: Promise<void> = Promise.resolve();
   let waiting: Disposable | undefined;
   const write = async (): Promise<void> => {
+    const startMs = clock.monotonicMs();
     const { server, ...rest } = content();
-    const clusters = [...hub.clusters];
-    count = clusters.length;
-    const stores = contextsOf(clusters, rest.name);
+    const stores = contextsOf(hub.clusters, rest.name);
     const contexts = stores.map((one) => ({
       name: one.context,
       server: `${server}${STORES_PATH}${one.namespace}/${one.name}`,
     }));
     const text = hubKubeconfig({ server, ...rest }, contexts);
+    tookMs = clock.monotonicMs() - startMs;
     if (text === written) return;
     await mkdir(dirname(path), { recursive: true });
     await writeFile(`${path}.next`, text, { mode });
@@ -70,7 +70,7 @@ export async function keepHubKubeconfig(options: HubKubeconfigOptions): Promise<
     () => later(0),
     () => undefined, // the hub stopped before it was ready
   );
-  const following = hub.onClusters(() => later(GATHER_MS + count * GATHER_MS_EACH));
+  const following = hub.onClusters(() => later(GATHER_MS + tookMs * GATHER_PACE));
   return {
     renew: () => later(0),
     [Symbol.dispose]() {

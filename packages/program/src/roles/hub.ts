@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { mkdir } from "node:fs/promises";
+import type { ApiServer } from "@cortado/apiserver";
 import type { FrontRoute } from "@cortado/apiserver/front/routes";
 import type { PasswordReader } from "@cortado/apiserver/front/identity";
 import type { HubWords } from "@cortado/cli/hub";
@@ -78,7 +79,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   const hub = await startPart(stack, {
     name: "hub",
     log,
-    start: () => startFleet({ hubParts, words, config, ports, certificates, client, url, telemetry }),
+    start: () => startFleet({ hubParts, words, config, ports, certificates, client, server, url, telemetry }),
   });
   const repositories = startRepositories({ hub, words, config, ports, client, loopMetrics, signal });
   const authority = certificates.serverCa;
@@ -136,10 +137,11 @@ function startFleet(options: {
   readonly ports: Ports;
   readonly certificates: Certificates;
   readonly client: Client;
+  readonly server: ApiServer;
   readonly url: string;
   readonly telemetry: HubTelemetry;
 }): Promise<RunningHub> {
-  const { hubParts, words, config, ports, certificates, client, url, telemetry } = options;
+  const { hubParts, words, config, ports, certificates, client, server, url, telemetry } = options;
   const renderer = newStockRenderer({
     helm: words.helm ?? onPath("helm"),
     kubectl: words.kubectl ?? onPath("kubectl"),
@@ -156,6 +158,7 @@ function startFleet(options: {
     {
       ...ports,
       client,
+      writeOwnStatus: (own) => server.writeOwnStatus(own),
       compiler: newCompiler({ renderer, strict: words.fleetStrict }),
       plan: planRollout,
       issue: ({ publicKey, cluster, days }) =>
@@ -234,6 +237,7 @@ function hubRoutes(hub: RunningHub): readonly FrontRoute[] {
   return [
     ...hub.routes.map(({ path, methods, handle }) => ({
       path,
+      asksItself: true,
       handle(request: Parameters<FrontRoute["handle"]>[0]) {
         if (methods.includes(request.method)) return handle(request);
         throw new StatusError("MethodNotAllowed", `${path} takes ${methods.join(" and ")}`);
@@ -241,6 +245,7 @@ function hubRoutes(hub: RunningHub): readonly FrontRoute[] {
     })),
     {
       path: "/fleet/v1/connect",
+      asksItself: true,
       handle: () => Promise.reject(new StatusError("BadRequest", "stores come here by WebSocket")),
       upgrade: ({ request, socket, head }) => hub.upgrade(request, socket, Buffer.from(head)),
     },

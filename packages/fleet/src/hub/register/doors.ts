@@ -17,6 +17,7 @@ import {
 import type { ClusterKey, HubRoute } from "../ports.ts";
 import { sha256Of } from "../sources/blobs.ts";
 import { isRevoked, setKey, type StoreRow } from "../state/stores.ts";
+import { writeOwnStatus } from "../status/own-status.ts";
 import { checkKey, isSigned } from "./keys.ts";
 import { noteRegistration } from "./registrations.ts";
 import type { Tokens } from "./tokens.ts";
@@ -134,14 +135,11 @@ export class Doors {
     const known = found?.status?.publicKey ?? "";
     // Who has a token and the key begins a new row of session words.
     const session = { confirmed: "", offered: "" };
-    await client.patch(clusters, {
-      ...where,
-      type: "merge",
-      subresource: "status",
-      fieldManager: "cortado-hub",
-      body: { status: { publicKey: wanted.publicKey, ...(known === "" ? {} : { session }) } },
-      signal,
-    });
+    const fields = {
+      publicKey: wanted.publicKey,
+      ...(known === "" ? {} : { session: { ...found?.status?.session, ...session } }),
+    };
+    await writeOwnStatus(this.#core, clusters, { ...where, fields });
     const row = await this.#rowOf(where);
     if (row !== undefined) row.status = { ...row.status, session: { ...row.status.session, ...session } };
     if (row !== undefined) setKey(row, wanted.publicKey);

@@ -1,10 +1,11 @@
-import { createHash, createPublicKey, createVerify } from "node:crypto";
+import { createHash, createPublicKey, createVerify, type KeyObject } from "node:crypto";
 import { StatusError } from "@cortado/std/status";
+import { KEYS_READ_MAX } from "../limits.ts";
 
 /** SHA-256 (hex) of a public key as SPKI, DER; empty for a text that is no key. */
 export function keySha256(publicKey: string): string {
   try {
-    const der = createPublicKey(publicKey).export({ type: "spki", format: "der" });
+    const der = read(publicKey).export({ type: "spki", format: "der" });
     return createHash("sha256").update(der).digest("hex");
   } catch {
     return "";
@@ -14,7 +15,7 @@ export function keySha256(publicKey: string): string {
 /** @throws StatusError "Invalid" for a text that is no public key of P-256 */
 export function checkKey(publicKey: string): void {
   try {
-    const key = createPublicKey(publicKey);
+    const key = read(publicKey);
     if (key.asymmetricKeyDetails?.namedCurve === "prime256v1") return;
   } catch (cause) {
     throw new StatusError("Invalid", "publicKey is no PEM of a public key; give one of P-256", { cause });
@@ -25,8 +26,24 @@ export function checkKey(publicKey: string): void {
 /** Whether a text was signed with the key, base64. */
 export function isSigned(publicKey: string, text: string, proof: string): boolean {
   try {
-    return createVerify("sha256").update(text).verify(publicKey, proof, "base64");
+    return createVerify("sha256").update(text).verify(read(publicKey), proof, "base64");
   } catch {
     return false;
   }
+}
+
+/** One registration asks for its key five times, and taking its text apart costs as much as checking a signature. */
+const recent: Map<string, KeyObject> = new Map();
+
+/** @throws Error for a text that is no key */
+function read(publicKey: string): KeyObject {
+  const known = recent.get(publicKey);
+  if (known !== undefined) return known;
+  const key = createPublicKey(publicKey);
+  for (const [oldest] of recent) {
+    if (recent.size < KEYS_READ_MAX) break;
+    recent.delete(oldest);
+  }
+  recent.set(publicKey, key);
+  return key;
 }

@@ -2,6 +2,7 @@ import { clusterRegistrations, clusters, type ClusterRegistration } from "@corta
 import { hasReason } from "@cortado/std/status";
 import type { Core } from "../core.ts";
 import type { ClusterKey } from "../ports.ts";
+import { writeOwnStatus } from "../status/own-status.ts";
 import { sha256Of } from "../sources/blobs.ts";
 
 /**
@@ -9,14 +10,16 @@ import { sha256Of } from "../sources/blobs.ts";
  * read: a store is let in by its row and its key.
  */
 export async function noteRegistration(
-  { ports, signal }: Core,
+  core: Core,
   cluster: ClusterKey,
   wanted: { readonly clientId: string; readonly labels: Readonly<Record<string, string>> },
 ): Promise<void> {
+  const { ports, signal } = core;
   const { client, random } = ports;
   const { namespace, name: clusterName } = cluster;
   const name = `request-${sha256Of(new TextEncoder().encode(`${clusterName}/${wanted.clientId}`)).slice(0, 12)}`;
-  const { uid } = (await client.get(clusters, { ...cluster, signal })).metadata;
+  const known = core.stores.get(`${namespace}/${clusterName}`)?.uid;
+  const uid = known ?? (await client.get(clusters, { ...cluster, signal })).metadata.uid;
   const owner = { apiVersion: "fleet.cattle.io/v1alpha1", kind: "Cluster", name: clusterName, uid };
   const spec: ClusterRegistration["spec"] = {
     clientID: wanted.clientId,
@@ -31,11 +34,9 @@ export async function noteRegistration(
     if (!hasReason(error, "AlreadyExists")) throw error;
     await client.patch(clusterRegistrations, { ...where, type: "merge", body: { metadata, spec } });
   }
-  const status = { clusterName, granted: true };
-  await client.patch(clusterRegistrations, {
-    ...where,
-    type: "merge",
-    subresource: "status",
-    body: { status },
+  await writeOwnStatus(core, clusterRegistrations, {
+    namespace,
+    name,
+    fields: { clusterName, granted: true },
   });
 }

@@ -4,9 +4,10 @@ import { toTime } from "@cortado/std/clock";
 import { newMetrics } from "@cortado/std/metrics";
 import { hasReason } from "@cortado/std/status";
 import type { Core, WriteOptions } from "../core.ts";
-import { ROUNDS_AT_ONCE, STATUS_EVERY_MS, STATUS_GATHER_MS } from "../limits.ts";
+import { STATUS_EVERY_MS, STATUS_GATHER_MS, STORES_AT_ONCE } from "../limits.ts";
 import { deploymentNamespace, keptStatus, type ClusterStatus, type StoreRow } from "../state/stores.ts";
 import { shortSum } from "../state/short-sum.ts";
+import { writeOwnStatus } from "./own-status.ts";
 import { sumUp, withCondition } from "./summary.ts";
 
 type Waiter = { readonly resolve: () => void; readonly reject: (error: unknown) => void };
@@ -26,7 +27,7 @@ export class StoreStatus {
         await this.#round(key);
         return done;
       },
-      workers: ROUNDS_AT_ONCE,
+      workers: STORES_AT_ONCE,
       clock,
       log,
       metrics: newLoopMetrics(newMetrics()),
@@ -64,15 +65,7 @@ export class StoreStatus {
       row.status = keptStatus(status, this.#core.shared);
       const sum = shortSum(JSON.stringify(status));
       if (sum !== row.writtenSum) {
-        const body = { status };
-        await ports.client.patch(clusters, {
-          ...row.cluster,
-          type: "merge",
-          subresource: "status",
-          fieldManager: "cortado-hub",
-          body,
-          signal,
-        });
+        await writeOwnStatus(this.#core, clusters, { ...row.cluster, fields: status });
         row.writtenSum = sum;
         row.writtenMs = ports.clock.monotonicMs();
       }
@@ -111,7 +104,6 @@ function statusOf({ cells, heard, bundles, ports, windows }: Core, row: StoreRow
     index: row.index,
     namespace: deploymentNamespace(row.cluster),
     conditions,
-    // Merge patches: what is not there now has to be said.
     summary: { ...zeros, nonReadyResources: [], ...summed.summary },
     resourceCounts: summed.counts,
     scheduled: isScheduled,

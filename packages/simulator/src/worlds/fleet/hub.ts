@@ -164,6 +164,7 @@ export class HubLife {
         ...common,
         files,
         client,
+        writeOwnStatus: (own) => server.writeOwnStatus(own),
         compiler: newCompiler({ renderer: noRenderer }),
         plan: planRollout,
         issue: (request) => Promise.resolve(this.#issue(request)),
