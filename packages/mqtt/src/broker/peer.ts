@@ -7,6 +7,7 @@ import {
   encodePacket,
   FrameReader,
   type ConnectPacket,
+  type Level,
   type Packet,
   type PublishPacket,
   type SubscribePacket,
@@ -159,7 +160,7 @@ export class Peer implements ConnectionEvents, Sink {
     this.closed();
   }
 
-  accepted(session: Session, { present, level }: { readonly present: boolean; readonly level: 3 | 4 }): void {
+  accepted(session: Session, { present, level }: { readonly present: boolean; readonly level: Level }): void {
     this.session = session;
     this.#phase = "open";
     // MQTT 3.1 knows no session-present flag: the bit is reserved there.
