@@ -9,6 +9,8 @@ export type Tally = {
   publishSent: number;
   publishDropped: number;
   publishHeld: number;
+  publishRefused: number;
+  sessionsExpired: number;
   willsDropped: number;
   protocolFaults: number;
   connectionsRefused: number;
@@ -22,6 +24,8 @@ export function newTally(): Tally {
     publishSent: 0,
     publishDropped: 0,
     publishHeld: 0,
+    publishRefused: 0,
+    sessionsExpired: 0,
     willsDropped: 0,
     protocolFaults: 0,
     connectionsRefused: 0,
@@ -113,6 +117,16 @@ const rows: readonly Row[] = [
     value: ({ publishHeld }) => publishHeld,
   },
   {
+    name: "broker_publish_messages_refused",
+    help: "Publishes answered with a reason code of failure (MQTT 5).",
+    value: ({ publishRefused }) => publishRefused,
+  },
+  {
+    name: "broker_clients_expired",
+    help: "Sessions that expired since the start.",
+    value: ({ sessionsExpired }) => sessionsExpired,
+  },
+  {
     name: "broker_wills_dropped",
     help: "Wills dropped as no room was left for them.",
     value: ({ willsDropped }) => willsDropped,
@@ -192,5 +206,8 @@ export function sysMessages(tally: Tally, levels: Levels, atMs: number): readonl
     qos: 0,
     retain: true,
     recipients: [],
+    grants: undefined,
+    carried: undefined,
+    expiresAtMs: undefined,
   }));
 }

@@ -5,6 +5,7 @@ import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
 import { messageOf } from "@cortado/std/status";
 import { DISK_RETRY_FIRST_MS, DISK_RETRY_MAX_MS, GROUP_BYTES_MAX } from "../limits.ts";
+import type { BrokerTime } from "../session/broker-time.ts";
 import { FORMAT_VERSION, jsonRecord, recordKinds } from "./records.ts";
 import { noteSequence, segmentName, type Segment } from "./segment.ts";
 
@@ -12,6 +13,7 @@ export type JournalOptions = {
   readonly files: Files;
   readonly folder: string;
   readonly clock: Clock;
+  readonly time: BrokerTime;
   readonly log: Log;
   readonly broker: string;
   readonly segmentBytes: number;
@@ -240,7 +242,8 @@ export class Journal implements AsyncDisposable {
   }
 
   #header(): Uint8Array {
-    return jsonRecord(recordKinds.header, { version: FORMAT_VERSION, broker: this.#options.broker });
+    const { broker, time } = this.#options;
+    return jsonRecord(recordKinds.header, { version: FORMAT_VERSION, broker, time: time.pair() });
   }
 
   async #waitToRetry(attempt: number): Promise<boolean> {

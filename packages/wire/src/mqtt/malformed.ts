@@ -4,6 +4,7 @@ import { StatusError } from "@cortado/std/status";
 export const faultCodes = {
   malformedPacket: 0x81,
   protocolError: 0x82,
+  receiveMaximumExceeded: 0x93,
   topicAliasInvalid: 0x94,
   packetTooLarge: 0x95,
 } as const;
