@@ -165,6 +165,7 @@ export class Maintenance {
       const old = segment.file;
       segment.file = await files.openAppend(segment.path);
       segment.generation += 1;
+      this.#options.journal.measure();
       await old[Symbol.asyncDispose]();
     } finally {
       segment.readers -= 1;

@@ -69,7 +69,8 @@ export class Framer {
 
   #ownFrame(message: Message, { qos, retain, identifiers }: Framing): Uint8Array {
     const { expiresAtMs, carried, payload } = message;
-    const alias = this.#terms.topicAliasMax > 0 ? this.#aliasFor(message.topic) : undefined;
+    // Not with QoS 2: clients keep such a packet until PUBREL, and MQTT.js 5 then hands it out without its topic.
+    const alias = this.#terms.topicAliasMax > 0 && qos < 2 ? this.#aliasFor(message.topic) : undefined;
     const properties: Properties = {
       ...(expiresAtMs === undefined
         ? noProperties
