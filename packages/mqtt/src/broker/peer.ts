@@ -172,7 +172,8 @@ export class Peer implements ConnectionEvents, Sink {
   /** The answer to a publish; its id is free again unless a QoS 2 exchange goes on. */
   answer(answer: PublishAnswer): void {
     if (answer.qos === 1 || (answer.code ?? 0) >= 0x80) this.#inbound?.answered(answer.id);
-    this.reply(answerPacket(answer));
+    if (this.terms.level < 5) this.send(encodePacket(answerPacket(answer)));
+    else this.reply(answerPacket(answer));
   }
 
   completed(id: number, code = 0): void {
