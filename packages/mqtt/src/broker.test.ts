@@ -301,6 +301,23 @@ test("publishing to $SYS ends the connection; its topics tell of the broker", as
   );
 });
 
+test("$SYS counts shared subscriptions and expired sessions", async () => {
+  await using world = await World.start({ limits: { sessionExpiryMs: 5_000 } });
+  const away = await world.client({ clientId: "away", cleanSession: false });
+  away.connection.destroy();
+  const member = await world.client({ clientId: "member" });
+  await member.subscribed("$share/g/a", "$share/h/a", "b");
+  await world.clock.advance(7_000);
+  const watcher = await world.client({ clientId: "watcher" });
+  await watcher.subscribed("$SYS/broker/+/count", "$SYS/broker/clients/expired");
+  await until(() => watcher.messages.length > 3, "at once");
+  const value = (name: string): string | undefined =>
+    watcher.texts[watcher.messages.findIndex(({ topic }) => topic === `$SYS/broker/${name}`)];
+  assert.equal(value("shared_subscriptions/count"), "2");
+  assert.equal(value("subscriptions/count"), "5");
+  assert.equal(value("clients/expired"), "1");
+});
+
 test("retained messages outlive a restart, and an empty one clears them", async () => {
   await using world = await World.start();
   const sensor = await world.client({ clientId: "sensor" });

@@ -278,6 +278,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
       clientsConnected: connected,
       clientsTotal: connected + offline,
       subscriptions: registry.subscriptions,
+      sharedSubscriptions: registry.sharedSubscriptions,
       retained: registry.retained.items,
       queuedItems: publishing.queuedItems,
       queuedBytes: publishing.queuedBytes,

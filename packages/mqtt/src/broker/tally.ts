@@ -37,6 +37,8 @@ export type Levels = {
   readonly clientsConnected: number;
   readonly clientsTotal: number;
   readonly subscriptions: number;
+  /** Members of shared subscriptions, which count among the subscriptions too. */
+  readonly sharedSubscriptions: number;
   readonly retained: number;
   readonly queuedItems: number;
   readonly queuedBytes: number;
@@ -56,6 +58,7 @@ export function sysTopics(tally: Tally, levels: Levels): ReadonlyMap<string, str
     [`${base}/clients/connected`, String(levels.clientsConnected)],
     [`${base}/clients/disconnected`, String(levels.clientsTotal - levels.clientsConnected)],
     [`${base}/clients/total`, String(levels.clientsTotal)],
+    [`${base}/clients/expired`, String(tally.sessionsExpired)],
     [`${base}/messages/received`, String(tally.messagesReceived)],
     [`${base}/messages/sent`, String(tally.messagesSent)],
     [`${base}/publish/messages/received`, String(tally.publishReceived)],
@@ -64,7 +67,9 @@ export function sysTopics(tally: Tally, levels: Levels): ReadonlyMap<string, str
     [`${base}/retained messages/count`, String(levels.retained)],
     [`${base}/store/messages/count`, String(levels.queuedItems)],
     [`${base}/store/messages/bytes`, String(levels.queuedBytes)],
+    [`${base}/messages/stored`, String(levels.queuedItems)],
     [`${base}/subscriptions/count`, String(levels.subscriptions)],
+    [`${base}/shared_subscriptions/count`, String(levels.sharedSubscriptions)],
   ]);
 }
 
@@ -150,6 +155,11 @@ const rows: readonly Row[] = [
     name: "broker_subscriptions_count",
     help: "Subscriptions.",
     value: (_, { subscriptions }) => subscriptions,
+  },
+  {
+    name: "broker_shared_subscriptions_count",
+    help: "Members of shared subscriptions.",
+    value: (_, { sharedSubscriptions }) => sharedSubscriptions,
   },
   {
     name: "broker_store_messages_count",
