@@ -18,23 +18,32 @@ export type BrokerLimits = {
   readonly subscriptionsPerSessionMax: number;
   /** QoS 1 messages sent to a client and not acknowledged by it. */
   readonly inflightMax: number;
-  /** A persistent session that nobody came back to is forgotten after this, with its queue; counted from a start of the broker. */
+  /** A persistent session of a client before MQTT 5 is forgotten, with its queue, when nobody came back to it for this long. */
   readonly sessionExpiryMs: number;
+  /** QoS 1 and 2 publishes of an MQTT 5 client that may be unanswered (receive maximum, section 3.2.2.3.3). */
+  readonly receiveMax: number;
+  /** Topic aliases that a client may set, and that it is set if it takes as many. */
+  readonly topicAliasMax: number;
+  /** An MQTT 5 client that asks for a longer keep-alive, or none, is given this (server keep alive); 0: as it asks. */
+  readonly keepAliveMaxS: number;
 };
 
 export const brokerLimits: BrokerLimits = {
   packetBytesMax: PACKET_BYTES_MAX,
   connectionsMax: 10_000,
   sessionsMax: 10_000,
-  sessionItemsMax: 200_000,
-  sessionBytesMax: 64 * 1_048_576,
-  diskBytesMax: 256 * 1_048_576,
+  sessionItemsMax: 2_000_000,
+  sessionBytesMax: 384 * 1_048_576,
+  diskBytesMax: 512 * 1_048_576,
   segmentBytes: 4 * 1_048_576,
   retainedItemsMax: 20_000,
   retainedBytesMax: 16 * 1_048_576,
   subscriptionsPerSessionMax: 1_000,
   inflightMax: 100,
   sessionExpiryMs: 30 * 24 * 3_600_000,
+  receiveMax: 1_000,
+  topicAliasMax: 64,
+  keepAliveMaxS: 0,
 };
 
 /** Longest client id; the standard asks for 23 (MQTT 3.1.1, section 3.1.3.1). */
@@ -73,6 +82,10 @@ export const DISK_RETRY_MAX_MS = 2_000;
 export const COMPACT_BELOW_SHARE = 0.25;
 /** How often a broker that somebody watches publishes its $SYS topics (mosquitto's sys_interval). */
 export const SYS_INTERVAL_MS = 10_000;
+/** The wall clock may say that the broker was away for so long at most; what it says beyond is not believed. */
+export const CLOCK_GAP_MAX_MS: number = 5 * 365 * 24 * 3_600_000;
+/** Wills that wait for their delay; the oldest is published early. */
+export const DELAYED_WILLS_MAX = 10_000;
 /** Wills that wait for room; the oldest is dropped and counted. Nobody was promised anything about them. */
 export const HELD_WILLS_MAX = 1_000;
 /** What a record needs beside topic and payload: header, numbers, and four bytes for each recipient. */

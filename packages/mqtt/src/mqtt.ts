@@ -6,10 +6,10 @@ import type { Log } from "@cortado/std/log";
 import type { Metrics } from "@cortado/std/metrics";
 import type { Address, Connection, Listening, Network } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
-import type { Authenticate, Authorize } from "./broker/access.ts";
+import type { Authenticate, Authorize, Redirect } from "./broker/access.ts";
 import { ConnectionHost } from "./broker/broker.ts";
 import { Maintenance } from "./broker/maintenance.ts";
-import type { AcceptOptions } from "./broker/peer.ts";
+import type { AcceptOptions } from "./broker/accept.ts";
 import { Publishing } from "./broker/publishing.ts";
 import { declareMetrics } from "./broker/tally.ts";
 import { newConnectionPair } from "./client/pair.ts";
@@ -17,10 +17,11 @@ import { Journal } from "./journal/journal.ts";
 import { MessageLog } from "./journal/message-log.ts";
 import { recover } from "./journal/recovery.ts";
 import { brokerLimits, type BrokerLimits } from "./limits.ts";
+import { BrokerTime, UNKNOWN_MS } from "./session/broker-time.ts";
 import { newWebSocketUpgrade } from "./websocket/websocket.ts";
 
-export type { Access, Authenticate, Authorize, Credentials } from "./broker/access.ts";
-export type { AcceptOptions } from "./broker/peer.ts";
+export type { Access, Authenticate, Authorize, Credentials, Redirect } from "./broker/access.ts";
+export type { AcceptOptions } from "./broker/accept.ts";
 export { brokerLimits, type BrokerLimits } from "./limits.ts";
 
 export type StartBrokerOptions = {
@@ -37,6 +38,10 @@ export type StartBrokerOptions = {
   readonly authenticate?: Authenticate;
   /** Says what it may do. Absent: everything but $SYS. */
   readonly authorize?: Authorize;
+  /** Sends MQTT 5 clients to another server. Absent: all are served here. */
+  readonly redirect?: Redirect;
+  /** Where a client that asks may have its answers sent (MQTT 5, response information). Absent: `responses/CLIENT_ID/`. */
+  readonly responseTopics?: (clientId: string) => string;
 };
 
 export type BrokerHealth = {
@@ -47,7 +52,7 @@ export type BrokerHealth = {
   readonly setAside: readonly string[];
 };
 
-/** A durable MQTT 3.1.1 broker: an acknowledged QoS 1 message would survive a power cut. */
+/** A durable broker of MQTT 3.1, 3.1.1 and 5: an acknowledged message would survive a power cut. */
 export interface Broker extends AsyncDisposable {
   /** Takes over a connection, whatever it came by. */
   accept(connection: Connection, options?: AcceptOptions): void;
@@ -69,13 +74,24 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
   const limits: BrokerLimits = { ...brokerLimits, ...options.limits };
   const recovered = await recover({ files, folder, log, random, nowMs: clock.nowMs() });
   const { registry, broker, segments, nextSegment, stateSegment, setAside } = recovered;
-  const nowMs = clock.monotonicMs();
+  const time = new BrokerTime(clock, recovered.lastTime);
   const { segmentBytes } = limits;
-  const journal = new Journal({ files, folder, clock, log, broker, segmentBytes, segments, nextSegment });
+  const journal = new Journal({
+    files,
+    folder,
+    clock,
+    time,
+    log,
+    broker,
+    segmentBytes,
+    segments,
+    nextSegment,
+  });
   const messages = new MessageLog(journal);
   const publishing = new Publishing({ limits, registry, journal, messages });
   for (const session of registry.byNumber.values()) {
-    session.offlineSinceMs = nowMs;
+    if (session.leftMs === UNKNOWN_MS) session.leftMs = time.nowMs();
+    session.recoveredThrough = registry.nextSequence - 1;
     publishing.queuedItems += session.items;
     publishing.queuedBytes += session.bytes;
   }
@@ -88,12 +104,14 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     segmentBytes,
     journal,
     registry,
+    time,
     stateSegment,
     freed,
   });
   const host: ConnectionHost = new ConnectionHost({
     limits,
     clock,
+    time,
     random,
     log,
     network,
@@ -105,6 +123,8 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     brokerId: broker,
     authenticate: options.authenticate,
     authorize: options.authorize,
+    redirect: options.redirect,
+    responseTopics: options.responseTopics ?? ((clientId) => `responses/${clientId}/`),
   });
   declareMetrics(metrics, () => ({ tally: host.tally, levels: host.levels() }));
   log.info("mqtt broker started", {
@@ -113,12 +133,24 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     retained: registry.retained.items,
     queued: publishing.queuedItems,
   });
+  return brokerOf({ host, journal, setAside, log, bytesMax: limits.packetBytesMax });
+}
+
+type Parts = {
+  readonly host: ConnectionHost;
+  readonly journal: Journal;
+  readonly setAside: readonly string[];
+  readonly log: Log;
+  readonly bytesMax: number;
+};
+
+function brokerOf({ host, journal, setAside, log, bytesMax }: Parts): Broker {
   return {
     accept: (connection, accepting) => host.accept(connection, accepting),
     listen: (address) => host.listen(address),
     upgrade: newWebSocketUpgrade({
       accept: (connection) => host.accept(connection),
-      bytesMax: limits.packetBytesMax,
+      bytesMax,
       log,
     }),
     dialLocal(user) {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { serve, startChild } from "./testing/broker-child.ts";
-import { leaveSession, publishNumbers, readSession } from "./testing/load.ts";
+import { ExactPair, leaveSession, publishNumbers, readSession } from "./testing/load.ts";
 
 const delay = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
 const quietly = { stdio: "ignore" } as const;
@@ -20,40 +20,62 @@ function mount(image: string, at: string): Disposable {
   return { [Symbol.dispose]: () => void execFileSync("umount", [at], quietly) };
 }
 
+/** Each acknowledged QoS 2 message once, and no other twice. */
+function checkExact({ acknowledged, received }: ExactPair, atLeast: number): void {
+  const got = new Set(received);
+  assert.equal(got.size, received.length, `${received.length - got.size} of QoS 2 came twice`);
+  assert.deepEqual(
+    [...acknowledged].filter((number) => !got.has(number)),
+    [],
+  );
+  assert.ok(acknowledged.size > atLeast, `only ${acknowledged.size} of QoS 2 were acknowledged`);
+}
+
 function tests(): void {
   const skip = process.getuid?.() === 0 && existsSync("/sbin/mkfs.ext4") ? false : "needs root and mkfs.ext4";
-  test("power cuts under load: no acknowledged message is lost", { skip }, async () => {
-    const folder = mkdtempSync(join(tmpdir(), "mqtt-cut-"));
-    let image = join(folder, "disk-0.img");
-    try {
-      execFileSync("truncate", ["-s", "64M", image]);
-      execFileSync("mkfs.ext4", ["-q", image]);
-      const acknowledged = new Set<number>();
-      for (let round = 0; round < 3; round += 1) {
-        const next = join(folder, `disk-${round + 1}.img`);
-        {
-          using _mounted = mount(image, join(folder, "mnt"));
-          await using broker = await startChild(import.meta.filename, join(folder, "mnt/mqtt"));
-          if (round === 0) await leaveSession(broker.port);
-          const load = await publishNumbers(broker.port, round * 1_000_000);
-          await delay(500);
-          await broker.kill();
-          // The loop device has what was synced to it and what the kernel wrote by itself: the rest is gone with the power.
-          execFileSync("cp", ["--sparse=always", image, next]);
-          for (const number of load.acknowledged) acknowledged.add(number);
-          load.stop();
+  test(
+    "power cuts under load: no acknowledged message is lost, none of QoS 2 comes twice",
+    { skip },
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), "mqtt-cut-"));
+      let image = join(folder, "disk-0.img");
+      try {
+        execFileSync("truncate", ["-s", "64M", image]);
+        execFileSync("mkfs.ext4", ["-q", image]);
+        const acknowledged = new Set<number>();
+        const exact = new ExactPair();
+        for (let round = 0; round < 3; round += 1) {
+          const next = join(folder, `disk-${round + 1}.img`);
+          {
+            using _mounted = mount(image, join(folder, "mnt"));
+            await using broker = await startChild(import.meta.filename, join(folder, "mnt/mqtt"));
+            if (round === 0) await leaveSession(broker.port);
+            const load = await publishNumbers(broker.port, round * 1_000_000);
+            await exact.start(broker.port, { publishing: true });
+            await delay(500);
+            await broker.kill();
+            // The loop device has what was synced to it and what the kernel wrote by itself: the rest is gone with the power.
+            execFileSync("cp", ["--sparse=always", image, next]);
+            for (const number of load.acknowledged) acknowledged.add(number);
+            load.stop();
+            exact.stop();
+          }
+          rmSync(image);
+          image = next;
         }
-        rmSync(image);
-        image = next;
+        using _mounted = mount(image, join(folder, "mnt"));
+        await using broker = await startChild(import.meta.filename, join(folder, "mnt/mqtt"));
+        const got = new Set(await readSession(broker.port));
+        const lost = [...acknowledged].filter((number) => !got.has(number));
+        assert.equal(lost.length, 0, `${lost.length} of ${acknowledged.size} lost`);
+        assert.ok(acknowledged.size > 300, `only ${acknowledged.size} were acknowledged`);
+        await exact.start(broker.port, { publishing: false });
+        for (let quiet = 0; quiet < 100 && exact.openExchanges > 0; quiet += 1) await delay(50);
+        exact.stop();
+        checkExact(exact, 100);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
       }
-      using _mounted = mount(image, join(folder, "mnt"));
-      await using broker = await startChild(import.meta.filename, join(folder, "mnt/mqtt"));
-      const got = new Set(await readSession(broker.port));
-      const lost = [...acknowledged].filter((number) => !got.has(number));
-      assert.equal(lost.length, 0, `${lost.length} of ${acknowledged.size} lost`);
-      assert.ok(acknowledged.size > 300, `only ${acknowledged.size} were acknowledged`);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  });
+    },
+  );
 }

@@ -14,3 +14,8 @@ export type Access = {
   readonly topic: string;
 };
 export type Authorize = (access: Access) => boolean;
+
+/** Another server for a client, `host:port`: from now on, or until it is told otherwise (MQTT 5, section 4.11). */
+export type Redirect = (client: {
+  readonly clientId: string;
+}) => { readonly server: string; readonly forGood: boolean } | undefined;

@@ -1,23 +1,25 @@
-import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
-import { connackCodes, type ConnectPacket } from "@cortado/wire/mqtt";
+import { connackCodes, reasonCodes, type ConnectPacket, type Properties } from "@cortado/wire/mqtt";
 import type { Journal } from "../journal/journal.ts";
-import type { MessageLog } from "../journal/message-log.ts";
-import { jsonRecord, recordKinds } from "../journal/records.ts";
+import type { Committed, MessageLog } from "../journal/message-log.ts";
+import { jsonRecord, recordKinds, type PresenceRecord, type SessionRecord } from "../journal/records.ts";
 import { CLIENT_ID_BYTES_MAX, type BrokerLimits } from "../limits.ts";
+import type { BrokerTime, TimePair } from "../session/broker-time.ts";
 import { Outbox } from "../session/outbox.ts";
 import type { Registry } from "../session/registry.ts";
-import type { Session } from "../session/session.ts";
-import type { Authenticate } from "./access.ts";
+import { keptExpiry, NEVER_MS, type Session } from "../session/session.ts";
+import type { Authenticate, Redirect } from "./access.ts";
 import type { Cursors } from "./cursors.ts";
 import type { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
+import type { Shares } from "./shares.ts";
 import type { Tally } from "./tally.ts";
+import type { Wills } from "./wills.ts";
 
 export type AdmissionOptions = {
   readonly limits: BrokerLimits;
-  readonly clock: Clock;
+  readonly time: BrokerTime;
   readonly random: Random;
   readonly log: Log;
   readonly registry: Registry;
@@ -25,11 +27,18 @@ export type AdmissionOptions = {
   readonly messages: MessageLog;
   readonly publishing: Publishing;
   readonly authenticate: Authenticate | undefined;
+  readonly redirect: Redirect | undefined;
+  /** Where a client that asks may have its answers sent (response information). */
+  readonly responseTopics: (clientId: string) => string;
   readonly tally: Tally;
+  readonly wills: Wills;
+  readonly shares: Shares;
   readonly cursors: Cursors;
   readonly peers: ReadonlySet<Peer>;
   readonly refused: (peer: Peer, what: { readonly reason: string; readonly protocolFault: boolean }) => void;
   readonly roomFreed: () => void;
+  /** A stored message is done with, for this session. */
+  readonly acknowledged: (session: Session, committed: Committed) => void;
 };
 
 /** CONNECT: who it is, whose session it gets, and CONNACK only when that session would survive a power cut. */
@@ -41,22 +50,55 @@ export class Admission {
   }
 
   connect(peer: Peer, packet: ConnectPacket): void {
-    const { random, log, refused } = this.#options;
+    const { random, log, redirect } = this.#options;
     const fault = clientIdFault(packet);
     if (fault !== undefined) {
-      refused(peer, { reason: fault, protocolFault: false });
-      peer.refuse(connackCodes.identifierRejected);
+      this.#refuse(peer, {
+        code: connackCodes.identifierRejected,
+        code5: reasonCodes.badClientId,
+        reason: fault,
+      });
+      return;
+    }
+    peer.authenticationMethod = packet.properties?.authenticationMethod;
+    if (peer.authenticationMethod !== undefined) {
+      const reason = `authentication method ${peer.authenticationMethod} is not known here; use user name and password`;
+      this.#refuse(peer, {
+        code: connackCodes.notAuthorized,
+        code5: reasonCodes.badAuthenticationMethod,
+        reason,
+      });
       return;
     }
     if (packet.clientId === "") peer.clientId = `auto-${random.uuid()}`;
+    const elsewhere = packet.level === 5 ? redirect?.({ clientId: peer.clientId }) : undefined;
+    if (elsewhere !== undefined) {
+      peer.refuse({
+        code: connackCodes.serverUnavailable,
+        code5: elsewhere.forGood ? reasonCodes.serverMoved : reasonCodes.useAnotherServer,
+        reason: `this client belongs to ${elsewhere.server}`,
+        more: { serverReference: elsewhere.server },
+      });
+      return;
+    }
     void this.#admit(peer, packet).catch((error: unknown) => {
       log.error("mqtt client could not be admitted", { client: peer.clientId, error });
-      if (peer.phase !== "closed") peer.refuse(connackCodes.serverUnavailable);
+      if (peer.phase !== "closed")
+        peer.refuse({
+          code: connackCodes.serverUnavailable,
+          code5: reasonCodes.unspecified,
+          reason: "an internal error occurred; the broker's log has its cause",
+        });
     });
   }
 
+  #refuse(peer: Peer, why: Parameters<Peer["refuse"]>[0]): void {
+    this.#options.refused(peer, { reason: why.reason, protocolFault: false });
+    peer.refuse(why);
+  }
+
   async #admit(peer: Peer, packet: ConnectPacket): Promise<void> {
-    const { authenticate, registry, limits, refused, peers } = this.#options;
+    const { authenticate, peers } = this.#options;
     const { username, password } = packet;
     const credentials = { clientId: peer.clientId, username, password, remote: peer.connection.remote };
     const who =
@@ -64,76 +106,135 @@ export class Admission {
       (authenticate === undefined ? { user: username ?? "" } : await authenticate(credentials));
     if (peer.phase === "closed") return;
     if (who === undefined) {
-      refused(peer, {
+      this.#refuse(peer, {
+        code: username === undefined ? connackCodes.notAuthorized : connackCodes.badCredentials,
+        code5: username === undefined ? reasonCodes.notAuthorized : reasonCodes.badCredentials,
         reason: `user ${username ?? "(none)"} is not let in: unknown, or the password is wrong`,
-        protocolFault: false,
       });
-      peer.refuse(username === undefined ? connackCodes.notAuthorized : connackCodes.badCredentials);
       return;
     }
     peer.user = who.user;
-    const known = registry.byClientId.get(peer.clientId);
-    if (authenticate !== undefined && known !== undefined && known.user !== who.user) {
-      refused(peer, {
-        reason: `client id ${peer.clientId} belongs to another user`,
-        protocolFault: false,
-      });
-      peer.refuse(connackCodes.notAuthorized);
-      return;
-    }
-    if (known === undefined && registry.byNumber.size >= limits.sessionsMax && !packet.cleanSession) {
-      refused(peer, {
-        reason: `${limits.sessionsMax} persistent sessions are kept`,
-        protocolFault: false,
-      });
-      peer.refuse(connackCodes.serverUnavailable);
-      return;
-    }
+    if (this.#isRefusedAsKnown(peer, packet)) return;
     for (const other of peers)
       if (other !== peer && other.clientId === peer.clientId && other.phase !== "new")
-        other.fail("its client id connected anew");
+        other.fail("its client id connected anew", { code: reasonCodes.sessionTakenOver });
     this.#attach(peer, packet);
   }
 
-  #attach(peer: Peer, { cleanSession, level }: ConnectPacket): void {
-    const { registry, journal, clock } = this.#options;
+  #isRefusedAsKnown(peer: Peer, packet: ConnectPacket): boolean {
+    const { authenticate, registry, limits } = this.#options;
     const known = registry.byClientId.get(peer.clientId);
-    const begin = (session: Session, present: boolean): void => {
-      if (peer.phase !== "connecting") return;
-      peer.accepted(session, { present, level });
-      session.outbox = this.#newOutbox(peer, session);
-      session.outbox.wake();
-      peer.proceed();
-    };
-    if (!cleanSession && known?.persistent === true) {
-      begin(known, true);
+    if (authenticate !== undefined && known !== undefined && known.user !== peer.user) {
+      this.#refuse(peer, {
+        code: connackCodes.notAuthorized,
+        code5: reasonCodes.notAuthorized,
+        reason: `client id ${peer.clientId} belongs to another user`,
+      });
+      return true;
+    }
+    if (known !== undefined || !isKept(packet) || registry.byNumber.size < limits.sessionsMax) return false;
+    this.#refuse(peer, {
+      code: connackCodes.serverUnavailable,
+      code5: reasonCodes.quotaExceeded,
+      reason: `${limits.sessionsMax} persistent sessions are kept`,
+    });
+    return true;
+  }
+
+  #attach(peer: Peer, packet: ConnectPacket): void {
+    const { registry, journal, time, wills } = this.#options;
+    const known = registry.byClientId.get(peer.clientId);
+    if (!packet.cleanSession && known?.persistent === true) {
+      wills.cameBack(peer.clientId);
+      known.expiryMs = expiryMsOf(packet);
+      journal.add({
+        record: jsonRecord(recordKinds.presence, presenceOf(known, { leftMs: undefined, time: time.pair() })),
+        committed: () => {
+          // Its session may have gone while that was written.
+          if (registry.byNumber.get(known.number) === known)
+            this.#begin(peer, { packet, session: known, present: true });
+          else if (peer.phase === "connecting") this.#attach(peer, packet);
+        },
+      });
       return;
     }
-    if (!cleanSession) {
-      const record = {
-        number: registry.nextSession,
-        clientId: peer.clientId,
-        user: peer.user,
-        filters: [],
-        through: registry.nextSequence - 1,
-        ahead: [],
-        receiving: [],
-      };
-      registry.nextSession += 1;
-      const committed = (): void => begin(registry.addPersistent(record, clock.monotonicMs()), false);
-      journal.add({ record: jsonRecord(recordKinds.session, record), committed });
+    wills.ended(peer.clientId);
+    if (known?.persistent === true) this.forget(known, () => this.#attachNew(peer, packet));
+    else this.#attachNew(peer, packet);
+  }
+
+  #attachNew(peer: Peer, packet: ConnectPacket): void {
+    const { registry, journal, time } = this.#options;
+    if (peer.phase !== "connecting") return;
+    const nowMs = time.nowMs();
+    if (!isKept(packet)) {
+      const session = registry.addClean(peer.clientId, { user: peer.user, nowMs });
+      this.#begin(peer, { packet, session, present: false });
       return;
     }
-    const beginClean = (): void => {
-      if (peer.phase === "connecting")
-        begin(registry.addClean(peer.clientId, { user: peer.user, nowMs: clock.monotonicMs() }), false);
+    const expiryMs = expiryMsOf(packet);
+    const record: SessionRecord = {
+      number: registry.nextSession,
+      clientId: peer.clientId,
+      user: peer.user,
+      filters: [],
+      through: registry.nextSequence - 1,
+      ahead: [],
+      receiving: [],
+      ...(expiryMs === undefined ? {} : { expiryMs: keptExpiry(expiryMs) }),
+      time: time.pair(),
     };
-    if (known?.persistent === true) this.forget(known, beginClean);
-    else beginClean();
+    registry.nextSession += 1;
+    const committed = (): void =>
+      this.#begin(peer, { packet, session: registry.addPersistent(record, nowMs), present: false });
+    journal.add({ record: jsonRecord(recordKinds.session, record), committed });
+  }
+
+  #begin(peer: Peer, { packet, session, present }: Beginning): void {
+    if (peer.phase !== "connecting") return;
+    peer.accepted(session, {
+      present,
+      ...(packet.level === 5 ? { properties: this.#connackProperties(peer, packet) } : {}),
+    });
+    session.outbox = this.#newOutbox(peer, session);
+    session.outbox.wake();
+    peer.proceed();
+  }
+
+  #connackProperties(peer: Peer, { clientId, properties }: ConnectPacket): Properties {
+    const { limits, responseTopics } = this.#options;
+    const { keepAliveMaxS } = limits;
+    const isLong = keepAliveMaxS > 0 && (peer.keepAliveMs === 0 || peer.keepAliveMs > keepAliveMaxS * 1_000);
+    if (isLong) peer.keepAliveMs = keepAliveMaxS * 1_000;
+    return {
+      receiveMaximum: limits.receiveMax,
+      topicAliasMaximum: limits.topicAliasMax,
+      maximumPacketSizeBytes: limits.packetBytesMax,
+      ...(clientId === "" ? { assignedClientIdentifier: peer.clientId } : {}),
+      ...(isLong ? { serverKeepAliveS: keepAliveMaxS } : {}),
+      ...(properties?.requestResponseInformation === 1
+        ? { responseInformation: responseTopics(peer.clientId) }
+        : {}),
+    };
   }
 
   /** Ends a persistent session for good, durably; then goes on. */
   forget(session: Session, then: () => void): void {
+    const { shares, log } = this.#options;
+    if (!shares.isMember(session)) {
+      this.#remove(session, then);
+      return;
+    }
+    shares.leave(session);
+    shares
+      .handOverStored(session)
+      .catch((error: unknown) =>
+        log.error("mqtt messages of a lost member could not be read", { client: session.clientId, error }),
+      )
+      .finally(() => this.#remove(session, then));
+  }
+
+  #remove(session: Session, then: () => void): void {
     const { journal, registry, publishing, cursors, roomFreed } = this.#options;
     journal.add({
       record: jsonRecord(recordKinds.sessionRemoved, { session: session.number }),
@@ -148,25 +249,66 @@ export class Admission {
   }
 
   #newOutbox(peer: Peer, session: Session): Outbox {
-    const { messages, limits, log, tally } = this.#options;
+    const { messages, limits, log, tally, time, journal, acknowledged } = this.#options;
     return new Outbox({
       session,
       sink: peer,
       log: messages,
       inflightMax: limits.inflightMax,
+      nowMs: () => time.nowMs(),
       sent: () => {
         tally.publishSent += 1;
         tally.messagesSent += 1;
       },
       dropped: () => void (tally.publishDropped += 1),
+      skipped: (committed) => {
+        tally.publishDropped += 1;
+        acknowledged(session, committed);
+      },
+      received: (sequence, then) => {
+        session.released.add(sequence);
+        journal.add({
+          record: jsonRecord(recordKinds.received, { session: session.number, sequence }),
+          committed: then,
+        });
+      },
       failed: (error) => log.error("mqtt queue could not be read", { client: session.clientId, error }),
     });
   }
 }
 
+type Beginning = { readonly packet: ConnectPacket; readonly session: Session; readonly present: boolean };
+
+/** Whether the session outlives its connection. */
+function isKept(packet: ConnectPacket): boolean {
+  return expiryMsOf(packet) !== 0;
+}
+
+function expiryMsOf({ level, cleanSession, properties }: ConnectPacket): number | undefined {
+  if (level < 5) return cleanSession ? 0 : undefined;
+  return expiryFromS(properties?.sessionExpiryIntervalS ?? 0);
+}
+
+export function expiryFromS(seconds: number): number {
+  return seconds === 0xffffffff ? NEVER_MS : seconds * 1_000;
+}
+
+export function presenceOf(
+  { number, expiryMs }: Session,
+  { leftMs, time }: { readonly leftMs: number | undefined; readonly time: TimePair },
+): PresenceRecord {
+  return {
+    session: number,
+    ...(expiryMs === undefined ? {} : { expiryMs: keptExpiry(expiryMs) }),
+    ...(leftMs === undefined ? {} : { leftMs }),
+    time,
+  };
+}
+
 function clientIdFault({ clientId, cleanSession, level }: ConnectPacket): string | undefined {
   if (clientId === "" && level === 3) return "MQTT 3.1 asks for a client id";
-  if (clientId === "" && !cleanSession) return "a persistent session needs a client id (MQTT-3.1.3-8)";
+  if (clientId === "" && level === 4 && !cleanSession)
+    return "a persistent session needs a client id (MQTT-3.1.3-8)";
   return clientId.length > CLIENT_ID_BYTES_MAX
     ? `a client id is over ${CLIENT_ID_BYTES_MAX} bytes`
     : undefined;

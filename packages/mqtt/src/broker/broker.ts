@@ -3,30 +3,40 @@ import type { Log } from "@cortado/std/log";
 import type { Connection, Listening, Network, Address } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
 import {
-  encodePacket,
+  protocolError,
+  reasonCodes,
+  type AckPacket,
+  type AuthPacket,
   type ConnectPacket,
   type Packet,
   type PublishPacket,
   type SubscribePacket,
   type Will,
 } from "@cortado/wire/mqtt";
-import { CONNECT_WAIT_MS, HELD_WILLS_MAX, SWEEP_MS, SYS_INTERVAL_MS, type BrokerLimits } from "../limits.ts";
+import { CONNECT_WAIT_MS, SWEEP_MS, SYS_INTERVAL_MS, type BrokerLimits } from "../limits.ts";
 import type { Journal } from "../journal/journal.ts";
-import type { MessageLog } from "../journal/message-log.ts";
+import type { Committed, MessageLog } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
+import type { BrokerTime } from "../session/broker-time.ts";
 import type { Registry } from "../session/registry.ts";
-import type { Authenticate, Authorize } from "./access.ts";
-import { Admission } from "./admission.ts";
+import { NEVER_MS, type Session } from "../session/session.ts";
+import type { Authenticate, Authorize, Redirect } from "./access.ts";
+import { Admission, expiryFromS, presenceOf } from "./admission.ts";
 import { Cursors } from "./cursors.ts";
+import { Incoming } from "./incoming.ts";
 import type { Maintenance } from "./maintenance.ts";
-import { Peer, type AcceptOptions, type Host } from "./peer.ts";
+import type { AcceptOptions } from "./accept.ts";
+import { Peer, type Host } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
+import { Shares } from "./shares.ts";
 import { Subscribing } from "./subscribing.ts";
 import { newTally, sysMessages, type Levels, type Tally } from "./tally.ts";
+import { Wills } from "./wills.ts";
 
 export type BrokerOptions = {
   readonly limits: BrokerLimits;
   readonly clock: Clock;
+  readonly time: BrokerTime;
   readonly random: Random;
   readonly log: Log;
   readonly network: Network;
@@ -37,6 +47,8 @@ export type BrokerOptions = {
   readonly maintenance: Maintenance;
   readonly authenticate: Authenticate | undefined;
   readonly authorize: Authorize | undefined;
+  readonly redirect: Redirect | undefined;
+  readonly responseTopics: (clientId: string) => string;
   readonly brokerId: string;
 };
 
@@ -46,8 +58,9 @@ export class ConnectionHost implements Host, AsyncDisposable {
   readonly #peers: Set<Peer> = new Set();
   /** Told their last and not gone yet, with the time when they are cut off. */
   readonly #leaving: Map<Peer, number> = new Map();
-  readonly #held: Set<Peer> = new Set();
-  readonly #heldWills: { readonly peer: Peer; readonly will: Will }[] = [];
+  readonly #incoming: Incoming;
+  readonly #wills: Wills;
+  readonly #shares: Shares;
   #corked: Peer[] = [];
   readonly #cursors: Cursors;
   readonly #subscribing: Subscribing;
@@ -65,6 +78,18 @@ export class ConnectionHost implements Host, AsyncDisposable {
     const { clock, journal, maintenance } = options;
     this.#cursors = new Cursors({ journal, clock });
     this.#subscribing = new Subscribing({ ...options, tally: this.tally, levels: () => this.levels() });
+    this.#shares = new Shares(options);
+    this.#wills = new Wills({
+      publish: (publication) => options.publishing.publish(publication).admitted,
+      wallMs: () => clock.nowMs(),
+      nowMs: () => options.time.nowMs(),
+      dropped: () => void (this.tally.willsDropped += 1),
+    });
+    this.#incoming = new Incoming({
+      ...options,
+      tally: this.tally,
+      full: () => maintenance.look({ urgent: true }),
+    });
     this.#admission = new Admission({
       ...options,
       tally: this.tally,
@@ -72,6 +97,9 @@ export class ConnectionHost implements Host, AsyncDisposable {
       peers: this.#peers,
       refused: (peer, what) => this.refused(peer, what),
       roomFreed: () => this.#roomFreed(),
+      acknowledged: (session, committed) => this.#acknowledged(session, committed),
+      wills: this.#wills,
+      shares: this.#shares,
     });
     this.#startMs = clock.monotonicMs();
     this.#sysAtMs = this.#startMs;
@@ -85,6 +113,14 @@ export class ConnectionHost implements Host, AsyncDisposable {
 
   get brokerId(): string {
     return this.#options.brokerId;
+  }
+
+  get receiveMax(): number {
+    return this.#options.limits.receiveMax;
+  }
+
+  get topicAliasMax(): number {
+    return this.#options.limits.topicAliasMax;
   }
 
   get packetBytesMax(): number {
@@ -137,90 +173,20 @@ export class ConnectionHost implements Host, AsyncDisposable {
   }
 
   publish(peer: Peer, packet: PublishPacket): boolean {
-    const { clock, publishing, log } = this.#options;
-    const { session } = peer;
-    if (session === undefined) return true;
-    const { topic, payload, qos, retain, id } = packet;
-    if (!this.#mayPublish(peer, topic)) return true;
-    if (qos === 2 && session.receiving.has(id)) {
-      // Sent again as our PUBREC got lost; it must not count twice. It may still be on its way to disk: answer behind it.
-      this.#options.journal.add({ committed: () => peer.send(encodePacket({ type: "pubrec", id })) });
-      return true;
-    }
-    let size = 0;
-    let isCommitted = false;
-    const admission = publishing.publish({
-      topic,
-      payload,
-      qos,
-      retain,
-      atMs: clock.nowMs(),
-      ...(qos === 2 && session.persistent ? { origin: { session: session.number, packetId: id } } : {}),
-      committed: () => {
-        isCommitted = true;
-        if (qos > 0) peer.send(encodePacket({ type: qos === 1 ? "puback" : "pubrec", id }));
-        if (size > 0) peer.publishCommitted(size);
-      },
-    });
-    if (!admission.admitted) {
-      if (!this.#held.has(peer))
-        log.warn("mqtt publisher held: a quota is full", {
-          client: peer.clientId,
-          topic,
-          full: admission.full,
-        });
-      this.#held.add(peer);
-      this.tally.publishHeld += 1;
-      this.#options.maintenance.look({ urgent: true });
-      return false;
-    }
-    if (qos === 2) session.receiving.add(id);
-    if (!isCommitted && admission.bytes > 0) {
-      size = admission.bytes;
-      peer.publishAdmitted(size);
-    }
-    return true;
-  }
-
-  #mayPublish(peer: Peer, topic: string): boolean {
-    const { authorize } = this.#options;
-    if (topic.startsWith("$SYS/") || topic === "$SYS") {
-      peer.fail(`${topic} is the broker's own; publish under another name`);
-      return false;
-    }
-    if (peer.trusted !== undefined || authorize === undefined) return true;
-    if (authorize({ user: peer.user, clientId: peer.clientId, action: "publish", topic })) return true;
-    peer.fail(`user ${peer.user} may not publish to ${topic}`); // 3.1.1 has no other way to say no
-    return false;
-  }
-
-  publishWill(peer: Peer, will: Will): void {
-    if (this.#closed) return;
-    const admission = this.#options.publishing.publish({
-      ...will,
-      atMs: this.#options.clock.nowMs(),
-      committed() {},
-    });
-    if (admission.admitted) return;
-    if (this.#heldWills.length >= HELD_WILLS_MAX) {
-      this.#heldWills.shift();
-      this.tally.willsDropped += 1;
-    }
-    this.#heldWills.push({ peer, will });
+    return this.#incoming.publish(peer, packet);
   }
 
   release(peer: Peer, packetId: number): void {
-    const { session } = peer;
-    const nod = (): void => {
-      session?.receiving.delete(packetId);
-      peer.send(encodePacket({ type: "pubcomp", id: packetId }));
-    };
-    if (session?.persistent !== true || !session.receiving.has(packetId)) nod();
-    else
-      this.#options.journal.add({
-        record: jsonRecord(recordKinds.released, { session: session.number, packetId }),
-        committed: nod,
-      });
+    this.#incoming.release(peer, packetId);
+  }
+
+  auth(peer: Peer, { properties }: AuthPacket): void {
+    if (peer.authenticationMethod === undefined)
+      throw protocolError("AUTH without an authentication method in CONNECT (MQTT 5, section 4.12)");
+    peer.fail(`authentication method ${properties?.authenticationMethod} is not the one of CONNECT`, {
+      protocolFault: true,
+      code: reasonCodes.badAuthenticationMethod,
+    });
   }
 
   subscribe(peer: Peer, packet: SubscribePacket): void {
@@ -231,29 +197,59 @@ export class ConnectionHost implements Host, AsyncDisposable {
     this.#subscribing.unsubscribe(peer, packet);
   }
 
-  acknowledged(peer: Peer, packetId: number): void {
-    const { publishing } = this.#options;
+  answered(peer: Peer, packet: AckPacket): void {
     const { session } = peer;
-    const committed = session?.outbox?.acknowledge(packetId)?.committed;
-    if (session === undefined || committed === undefined) return;
-    session.dropRow(committed.segment, committed.bytes);
-    publishing.settle(session, committed.bytes);
+    const committed = session?.outbox?.answered(packet)?.committed;
+    if (session !== undefined && committed !== undefined) this.#acknowledged(session, committed);
+  }
+
+  #acknowledged(session: Session, { segment, bytes }: Committed): void {
+    session.dropRow(segment, bytes);
+    this.#options.publishing.settle(session, bytes);
     this.#cursors.moved(session);
     this.#roomFreed();
   }
 
-  detached(peer: Peer): void {
-    const { registry, clock } = this.#options;
+  detached(peer: Peer, will: Will | undefined): void {
+    const { registry, time } = this.#options;
     const { session } = peer;
     this.#peers.delete(peer);
-    this.#held.delete(peer);
+    this.#incoming.forget(peer);
     this.#leaving.set(peer, this.nowMs() + CONNECT_WAIT_MS);
     peer.session = undefined;
-    if (session === undefined) return;
-    session.outbox?.close();
+    if (session === undefined) {
+      if (will !== undefined && !this.#closed) this.#wills.publish(will);
+      return;
+    }
+    const left = session.outbox?.close() ?? [];
     session.outbox = undefined;
-    session.offlineSinceMs = clock.monotonicMs();
-    if (!session.persistent) registry.remove(session, () => undefined);
+    session.leftMs = time.nowMs();
+    if (peer.terms.level === 5 && session.persistent) session.expiryMs = expiryFromS(peer.expiryS);
+    if (this.#closed) {
+      if (session.persistent) this.#notePresence(session);
+      return;
+    }
+    const delayS = Math.min(
+      will?.properties?.willDelayIntervalS ?? 0,
+      (session.expiryMs ?? NEVER_MS) / 1_000,
+    );
+    if (will !== undefined) this.#wills.delay(peer.clientId, { will, delayMs: delayS * 1_000 });
+    if (!session.persistent) {
+      registry.remove(session, () => undefined);
+      this.#shares.handOver(left);
+    } else if (session.expiryMs === 0) this.#admission.forget(session, () => {});
+    else this.#notePresence(session);
+  }
+
+  #notePresence(session: Session): void {
+    const { journal, time } = this.#options;
+    journal.add({
+      record: jsonRecord(
+        recordKinds.presence,
+        presenceOf(session, { leftMs: session.leftMs, time: time.pair() }),
+      ),
+      committed() {},
+    });
   }
 
   gone(peer: Peer): void {
@@ -281,13 +277,14 @@ export class ConnectionHost implements Host, AsyncDisposable {
     return {
       clientsConnected: connected,
       clientsTotal: connected + offline,
-      subscriptions: registry.tree.size,
+      subscriptions: registry.subscriptions,
+      sharedSubscriptions: registry.sharedSubscriptions,
       retained: registry.retained.items,
       queuedItems: publishing.queuedItems,
       queuedBytes: publishing.queuedBytes,
       journalBytes: journal.bytes,
       journalWrittenBytes: journal.writtenBytes,
-      heldClients: this.#held.size,
+      heldClients: this.#incoming.heldClients,
       uptimeS: (this.#options.clock.monotonicMs() - this.#startMs) / 1_000,
       writable: journal.fault === undefined,
     };
@@ -298,6 +295,10 @@ export class ConnectionHost implements Host, AsyncDisposable {
     this.#closed = true;
     this.#sweep[Symbol.dispose]();
     for (const listening of this.#listening) await listening[Symbol.asyncDispose]();
+    for (const peer of [...this.#peers])
+      if (peer.terms.level === 5) peer.leave(reasonCodes.serverShuttingDown, "the broker shuts down");
+    // A turn for what was said last; whoever has not gone by then is cut off.
+    await new Promise<void>((resolve) => void setImmediate(resolve));
     for (const peer of [...this.#peers, ...this.#leaving.keys()]) {
       peer.connection.destroy();
       peer.closed();
@@ -307,7 +308,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
   }
 
   #roomFreed(): void {
-    if (this.#retrySoon || (this.#held.size === 0 && this.#heldWills.length === 0)) return;
+    if (this.#retrySoon || (this.#incoming.heldClients === 0 && !this.#wills.isWaiting)) return;
     this.#retrySoon = true;
     setImmediate(() => {
       this.#retrySoon = false;
@@ -317,11 +318,8 @@ export class ConnectionHost implements Host, AsyncDisposable {
 
   /** Room was freed: whoever was held tries again, wills first. */
   retryHeld(): void {
-    for (const { peer, will } of this.#heldWills.splice(0)) this.publishWill(peer, will);
-    for (const peer of [...this.#held]) {
-      peer.retryHeld();
-      if (!peer.isHeld) this.#held.delete(peer);
-    }
+    this.#wills.retry();
+    this.#incoming.retryHeld();
   }
 
   #look(): void {
@@ -330,27 +328,32 @@ export class ConnectionHost implements Host, AsyncDisposable {
       if (peer.phase === "new" && nowMs - peer.lastSeenMs > CONNECT_WAIT_MS)
         peer.fail(`no CONNECT within ${CONNECT_WAIT_MS} ms`);
       else if (peer.phase === "open" && peer.isSilent(nowMs))
-        peer.fail("silent for longer than its keep-alive");
+        peer.fail("silent for longer than its keep-alive", { code: reasonCodes.keepAliveTimeout });
     }
     for (const [peer, atMs] of this.#leaving) if (nowMs > atMs) peer.connection.destroy();
-    this.#expireSessions(nowMs);
+    this.#expireSessions();
+    this.#wills.look();
     if (nowMs - this.#sysAtMs >= SYS_INTERVAL_MS) {
       this.#sysAtMs = nowMs;
       this.#publishSys();
     }
     // Disk may have come back without any publish to notice it.
-    if (this.#held.size > 0 || this.#heldWills.length > 0) this.retryHeld();
+    if (this.#incoming.heldClients > 0 || this.#wills.isWaiting) this.retryHeld();
   }
 
-  #expireSessions(nowMs: number): void {
-    const { registry, limits, log } = this.#options;
+  #expireSessions(): void {
+    const { registry, limits, log, time } = this.#options;
+    const nowMs = time.nowMs();
     for (const session of registry.byNumber.values()) {
-      if (session.outbox !== undefined || nowMs - session.offlineSinceMs <= limits.sessionExpiryMs) continue;
+      const expiryMs = session.expiryMs ?? limits.sessionExpiryMs;
+      if (session.outbox !== undefined || nowMs - session.leftMs < expiryMs) continue;
       log.warn("mqtt session expired: nobody came back to it", {
         client: session.clientId,
         queued: session.items,
       });
-      session.offlineSinceMs = nowMs; // once
+      this.tally.sessionsExpired += 1;
+      session.leftMs = nowMs; // once
+      this.#wills.ended(session.clientId);
       this.#admission.forget(session, () => {});
     }
   }
@@ -359,6 +362,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
     const { registry, clock } = this.#options;
     const messages = sysMessages(this.tally, this.levels(), clock.nowMs());
     for (const message of messages)
-      for (const [session] of registry.tree.match(message.topic)) session.outbox?.sendOnce(message);
+      for (const [session, grant] of registry.tree.match(message.topic))
+        session.outbox?.sendOnce(message, grant);
   }
 }

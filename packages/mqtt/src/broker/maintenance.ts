@@ -13,6 +13,7 @@ import {
 } from "../journal/records.ts";
 import { STATE_FILE } from "../journal/recovery.ts";
 import type { Segment } from "../journal/segment.ts";
+import type { BrokerTime } from "../session/broker-time.ts";
 import type { Registry } from "../session/registry.ts";
 
 export type MaintenanceOptions = {
@@ -23,6 +24,7 @@ export type MaintenanceOptions = {
   readonly segmentBytes: number;
   readonly journal: Journal;
   readonly registry: Registry;
+  readonly time: BrokerTime;
   /** The first segment that the state file on disk does not cover. */
   readonly stateSegment: number;
   /** Disk became free. */
@@ -163,6 +165,7 @@ export class Maintenance {
       const old = segment.file;
       segment.file = await files.openAppend(segment.path);
       segment.generation += 1;
+      this.#options.journal.measure();
       await old[Symbol.asyncDispose]();
     } finally {
       segment.readers -= 1;
@@ -170,10 +173,11 @@ export class Maintenance {
   }
 
   #encodeState(covers: number): Uint8Array {
-    const { registry, broker } = this.#options;
+    const { registry, broker, time } = this.#options;
     const header: HeaderRecord = {
       version: FORMAT_VERSION,
       broker,
+      time: time.pair(),
       segment: covers,
       nextSequence: registry.nextSequence,
       nextSession: registry.nextSession,
@@ -183,7 +187,9 @@ export class Maintenance {
       records.push(jsonRecord(recordKinds.session, session.toRecord()));
     for (const message of registry.retained.all()) {
       const { origin: _origin, ...bare } = message;
-      records.push(messageRecord({ ...bare, recipients: [] }, recordKinds.retained).record);
+      records.push(
+        messageRecord({ ...bare, recipients: [], grants: undefined }, recordKinds.retained).record,
+      );
     }
     return Buffer.concat(records);
   }

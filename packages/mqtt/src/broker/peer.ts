@@ -5,9 +5,17 @@ import {
   connectHead,
   decodeFrame,
   encodePacket,
+  faultCode,
   FrameReader,
+  protocolError,
+  reasonCodes,
+  type AckPacket,
+  type AuthPacket,
   type ConnectPacket,
+  type DisconnectPacket,
+  type Level,
   type Packet,
+  type Properties,
   type PublishPacket,
   type SubscribePacket,
   type Will,
@@ -19,22 +27,26 @@ import {
   UNCOMMITTED_BYTES_MAX,
   UNCOMMITTED_ITEMS_MAX,
 } from "../limits.ts";
+import type { AcceptOptions, Failing, Trust } from "./accept.ts";
+import { Inbound } from "./inbound.ts";
+import {
+  answerPacket,
+  encodeReply,
+  expiryAfter,
+  oldTerms,
+  termsOf,
+  versionFault,
+  type PublishAnswer,
+} from "./terms.ts";
+import type { ClientTerms } from "../session/framing.ts";
 import type { Sink } from "../session/outbox.ts";
 import type { Session } from "../session/session.ts";
-
-/** Who a connection is, when its maker says so instead of its CONNECT. */
-export type Trust = { readonly user: string };
-
-export type AcceptOptions = {
-  /** The connection needs no credentials and is this user: for in-process clients. */
-  readonly trusted?: Trust;
-  /** Each payload it gets is preceded by the broker's id, the message's sequence and its time (see `client/stamp.ts`). */
-  readonly stamped?: boolean;
-};
 
 /** What a connection asks of the broker. */
 export interface Host {
   readonly packetBytesMax: number;
+  readonly receiveMax: number;
+  readonly topicAliasMax: number;
   readonly brokerId: string;
   nowMs(): number;
   corked(peer: Peer): void;
@@ -42,13 +54,14 @@ export interface Host {
   connect(peer: Peer, packet: ConnectPacket): void;
   /** False when a quota is full: the peer keeps the packet and is told by `retryHeld` when to try again. */
   publish(peer: Peer, packet: PublishPacket): boolean;
-  publishWill(peer: Peer, will: Will): void;
   release(peer: Peer, packetId: number): void;
   subscribe(peer: Peer, packet: SubscribePacket): void;
   unsubscribe(peer: Peer, packet: { readonly id: number; readonly filters: readonly string[] }): void;
-  acknowledged(peer: Peer, packetId: number): void;
-  /** It takes part no more; its socket may still be sending what it was told last. */
-  detached(peer: Peer): void;
+  /** PUBACK, PUBREC or PUBCOMP of a subscriber. */
+  answered(peer: Peer, packet: AckPacket): void;
+  auth(peer: Peer, packet: AuthPacket): void;
+  /** It takes part no more; its socket may still be sending what it was told last. With the will that is to be published now. */
+  detached(peer: Peer, will: Will | undefined): void;
   gone(peer: Peer): void;
   refused(peer: Peer, what: { readonly reason: string; readonly protocolFault: boolean }): void;
 }
@@ -73,8 +86,16 @@ export class Peer implements ConnectionEvents, Sink {
   #corked = false;
   #busy = false;
   #will: Will | undefined;
-  #keepAliveMs = 0;
+  keepAliveMs = 0;
+  /** For MQTT 5 only. */
+  #inbound: Inbound | undefined;
+  /** False when it does not want to be told why (request problem information). */
+  #wantsReasons = true;
   lastSeenMs: number;
+  terms: ClientTerms = oldTerms;
+  /** What it said of its session's expiry, in seconds. */
+  expiryS = 0;
+  authenticationMethod: string | undefined;
   clientId = "";
   user = "";
   session: Session | undefined;
@@ -106,6 +127,7 @@ export class Peer implements ConnectionEvents, Sink {
   }
 
   data(bytes: Uint8Array): void {
+    if (this.#phase === "closed") return;
     this.lastSeenMs = this.#host.nowMs();
     this.#reader.push(bytes);
     this.#run();
@@ -122,10 +144,9 @@ export class Peer implements ConnectionEvents, Sink {
     }
     this.#phase = "closed";
     this.#held = undefined;
-    this.#host.detached(this);
     const will = this.#will;
     this.#will = undefined;
-    if (will !== undefined) this.#host.publishWill(this, will);
+    this.#host.detached(this, will);
   }
 
   send(frame: Uint8Array): void {
@@ -143,29 +164,79 @@ export class Peer implements ConnectionEvents, Sink {
     this.connection.uncork();
   }
 
+  /** Sends a packet in the client's version; properties that it does not want, or that are too long for it, are left out. */
+  reply(packet: Packet): void {
+    this.send(encodeReply(packet, { terms: this.terms, wantsReasons: this.#wantsReasons }));
+  }
+
+  /** The answer to a publish; its id is free again unless a QoS 2 exchange goes on. */
+  answer(answer: PublishAnswer): void {
+    if (answer.qos === 1 || (answer.code ?? 0) >= 0x80) this.#inbound?.answered(answer.id);
+    if (this.terms.level < 5) this.send(encodePacket(answerPacket(answer)));
+    else this.reply(answerPacket(answer));
+  }
+
+  completed(id: number, code = 0): void {
+    this.#inbound?.answered(id);
+    this.send(encodePacket({ type: "pubcomp", id, code }, this.terms.level));
+  }
+
   /** Ends a connection that did, or is, what it must not; its will is published. */
-  fail(reason: string, protocolFault = false): void {
+  fail(reason: string, { protocolFault = false, code = reasonCodes.unspecified }: Failing = {}): void {
     if (this.#phase === "closed") return;
     this.#host.refused(this, { reason, protocolFault });
-    this.connection.destroy();
-    this.closed();
+    this.leave(code, reason);
+  }
+
+  /** Tells an MQTT 5 client why, and ends the connection; its will is published. */
+  leave(code: number, reason: string, more: Properties = {}): void {
+    if (this.terms.level < 5) {
+      this.connection.destroy();
+      this.closed();
+    } else if (this.#phase === "open") {
+      this.reply({ type: "disconnect", code, properties: { reasonString: reason, ...more } });
+      this.#end();
+    } else this.refuse({ code: connackCodes.serverUnavailable, code5: code, reason });
   }
 
   /** Answers a CONNECT that is not accepted, and ends the connection. */
-  refuse(code: number): void {
+  refuse(why: {
+    readonly code: number;
+    readonly code5: number;
+    readonly reason: string;
+    readonly more?: Properties;
+  }): void {
     this.#will = undefined;
-    this.connection.write(encodePacket({ type: "connack", sessionPresent: false, code }));
+    const isFive = this.terms.level === 5;
+    this.reply({
+      type: "connack",
+      sessionPresent: false,
+      code: isFive ? why.code5 : why.code,
+      ...(isFive ? { properties: { reasonString: why.reason, ...why.more } } : {}),
+    });
+    this.#end();
+  }
+
+  #end(): void {
+    this.uncork();
     this.connection.end();
     this.closed();
   }
 
-  accepted(session: Session, { present, level }: { readonly present: boolean; readonly level: 3 | 4 }): void {
+  accepted(
+    session: Session,
+    { present, properties }: { readonly present: boolean; readonly properties?: Properties },
+  ): void {
     this.session = session;
     this.#phase = "open";
-    // MQTT 3.1 knows no session-present flag: the bit is reserved there.
-    this.send(
-      encodePacket({ type: "connack", sessionPresent: present && level === 4, code: connackCodes.accepted }),
-    );
+    const { level } = this.terms;
+    this.reply({
+      type: "connack",
+      // MQTT 3.1 knows no session-present flag: the bit is reserved there.
+      sessionPresent: present && level !== 3,
+      code: connackCodes.accepted,
+      ...(properties === undefined ? {} : { properties }),
+    });
   }
 
   /** Goes on with what had to wait for the broker. */
@@ -197,8 +268,8 @@ export class Peer implements ConnectionEvents, Sink {
 
   /** True when the client has been silent for longer than it said it would be. */
   isSilent(nowMs: number): boolean {
-    if (this.#paused || this.#held !== undefined || this.#keepAliveMs === 0) return false;
-    return nowMs - this.lastSeenMs > this.#keepAliveMs * KEEP_ALIVE_FACTOR;
+    if (this.#paused || this.#held !== undefined || this.keepAliveMs === 0) return false;
+    return nowMs - this.lastSeenMs > this.keepAliveMs * KEEP_ALIVE_FACTOR;
   }
 
   #run(): void {
@@ -211,7 +282,10 @@ export class Peer implements ConnectionEvents, Sink {
         this.#handleFrame(frame);
       }
     } catch (error) {
-      this.fail(messageOf(error), true);
+      this.fail(messageOf(error), {
+        protocolFault: true,
+        code: faultCode(error) ?? reasonCodes.implementationSpecific,
+      });
     }
     this.#busy = false;
     this.#setPaused(this.#isStalled());
@@ -239,32 +313,37 @@ export class Peer implements ConnectionEvents, Sink {
 
   #handleFrame(frame: Uint8Array): void {
     if (this.#phase === "new") this.#handleFirst(frame);
-    else this.#handle(decodeFrame(frame));
+    else this.#handle(decodeFrame(frame, this.terms.level));
   }
 
   #handleFirst(frame: Uint8Array): void {
     if ((frame[0] ?? 0) >> 4 !== 1) {
-      this.fail("the first packet is no CONNECT (MQTT-3.1.0-1)", true);
+      this.fail("the first packet is no CONNECT (MQTT-3.1.0-1)", { protocolFault: true });
       return;
     }
     const { protocol, level } = connectHead(frame);
-    const known = (protocol === "MQTT" && level === 4) || (protocol === "MQIsdp" && level === 3);
-    if (!known && (protocol === "MQTT" || protocol === "MQIsdp")) {
-      const later = level === 5 ? "; MQTT 5 comes with a later release, use 3.1.1" : "";
-      this.#host.refused(this, {
-        reason: `${protocol} level ${level} is not spoken here${later}`,
-        protocolFault: false,
+    if (protocol === "MQTT" && level >= 5) this.terms = { ...oldTerms, level: 5 };
+    const reason = versionFault({ protocol, level });
+    if (reason !== undefined) {
+      this.#host.refused(this, { reason, protocolFault: false });
+      this.refuse({
+        code: connackCodes.unacceptableProtocol,
+        code5: reasonCodes.unsupportedVersion,
+        reason,
       });
-      this.refuse(connackCodes.unacceptableProtocol);
       return;
     }
-    const packet = decodeFrame(frame);
+    const packet = decodeFrame(frame, level as Level);
     if (packet.type !== "connect") return;
     this.#host.received(packet);
     this.#phase = "connecting";
     this.clientId = packet.clientId;
-    this.#keepAliveMs = packet.keepAliveS * 1_000;
+    this.keepAliveMs = packet.keepAliveS * 1_000;
     this.#will = packet.will;
+    this.#wantsReasons = packet.properties?.requestProblemInformation !== 0;
+    this.expiryS = packet.properties?.sessionExpiryIntervalS ?? 0;
+    this.terms = termsOf(packet, this.#host.topicAliasMax);
+    if (packet.level === 5) this.#inbound = new Inbound(this.#host);
     this.#host.connect(this, packet);
   }
 
@@ -275,7 +354,9 @@ export class Peer implements ConnectionEvents, Sink {
         this.#publish(packet);
         return;
       case "puback":
-        this.#host.acknowledged(this, packet.id);
+      case "pubrec":
+      case "pubcomp":
+        this.#host.answered(this, packet);
         return;
       case "pubrel":
         this.#host.release(this, packet.id);
@@ -290,22 +371,26 @@ export class Peer implements ConnectionEvents, Sink {
         this.send(encodePacket({ type: "pingresp" }));
         return;
       case "disconnect":
-        this.#will = undefined;
-        this.connection.end();
-        this.closed();
+        this.#onDisconnect(packet);
+        return;
+      case "auth":
+        this.#host.auth(this, packet);
         return;
       case "connect":
-        this.fail("a second CONNECT (MQTT-3.1.0-2)", true);
-        return;
-      case "pubrec":
-      case "pubcomp":
-        return; // answers to a QoS 2 delivery, which this broker never makes
+        throw protocolError("a second CONNECT (MQTT-3.1.0-2)");
       default:
-        this.fail(`${packet.type.toUpperCase()} comes from a server only`, true);
+        throw protocolError(`${packet.type.toUpperCase()} comes from a server only`);
     }
   }
 
-  #publish(packet: PublishPacket): void {
+  #onDisconnect(packet: DisconnectPacket): void {
+    this.expiryS = expiryAfter(packet, this.expiryS);
+    if ((packet.code ?? 0) === 0) this.#will = undefined;
+    this.#end();
+  }
+
+  #publish(given: PublishPacket): void {
+    const packet = this.#inbound?.resolved(given) ?? given;
     // Behind a held one all wait, or they would overtake it.
     if (this.#held === undefined && this.#host.publish(this, packet)) return;
     if (this.#phase === "closed") return;

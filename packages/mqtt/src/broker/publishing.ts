@@ -5,6 +5,7 @@ import { messageRecord, type Message } from "../journal/records.ts";
 import type { Segment } from "../journal/segment.ts";
 import type { BrokerLimits } from "../limits.ts";
 import type { Registry } from "../session/registry.ts";
+import { isPlainFor, type Grant } from "../session/grant.ts";
 import type { Session } from "../session/session.ts";
 
 export type Publication = {
@@ -13,9 +14,15 @@ export type Publication = {
   readonly qos: QoS;
   readonly retain: boolean;
   readonly atMs: number;
+  /** What goes with it to its readers (MQTT 5). */
+  readonly carried: Uint8Array | undefined;
+  /** In broker time. */
+  readonly expiresAtMs: number | undefined;
+  /** Whose it is: its own subscriptions may ask not to get it. */
+  readonly publisher: Session | undefined;
   readonly origin?: NonNullable<Message["origin"]>;
-  /** Called once when it is as safe as its QoS asks. */
-  readonly committed: () => void;
+  /** Called once when it is as safe as its QoS asks; `reached` is false when nobody subscribes to it. */
+  readonly committed: (reached: boolean) => void;
 };
 
 /** `full` names the quota; nothing was changed then. */
@@ -30,12 +37,21 @@ export type PublishingOptions = {
   readonly messages: MessageLog;
 };
 
-/** By the way it reaches them: through the journal, through their memory queue, or at once and only once. */
-type Receivers = {
-  readonly stored: readonly Session[];
-  readonly queued: readonly Session[];
-  readonly once: readonly Session[];
+/** Who gets a message, and each one's terms at the same place. */
+export type Receivers = {
+  readonly sessions: Session[];
+  readonly grants: Grant[];
+  /** Members of shared subscriptions that get it by another subscription too: a copy of its own in the journal. */
+  copies?: Receivers[];
 };
+
+type Way = "once" | "stored" | "queued";
+
+/** How it reaches a session: at once and only once, through the journal, or through the session's memory queue. */
+function wayTo(session: Session, grant: Grant, qos: QoS): Way {
+  if (qos === 0 || grant.qos === 0) return "once";
+  return session.persistent ? "stored" : "queued";
+}
 
 /**
  * The way of a message through the broker: who gets it, whether there is room, the journal, and only then delivery and the nod.
@@ -51,23 +67,44 @@ export class Publishing {
   }
 
   publish(publication: Publication): Admission {
-    const { registry } = this.#options;
     const { qos, retain } = publication;
     const receivers = this.#receivers(publication);
     if (qos === 0 && !retain) {
-      const { topic, payload, atMs } = publication;
-      this.#deliverOnce({ sequence: 0, atMs, topic, payload, qos, retain, recipients: [] }, receivers.once);
-      publication.committed();
+      this.#deliver(unstored(publication, publication.payload), receivers);
+      publication.committed(receivers.sessions.length > 0);
       return { admitted: true, bytes: 0 };
     }
-    const full = this.#fullQuota(publication, receivers.stored);
+    const recipients = this.#recipients(publication, receivers);
+    const full = this.#fullQuota(publication, receivers);
     if (full !== undefined) return { admitted: false, full };
-    const needsRecord = retain || receivers.stored.length > 0 || publication.origin !== undefined;
-    if (!needsRecord) return this.#withoutRecord(publication, receivers);
+    if (receivers.copies !== undefined) this.#storeCopies(publication, receivers.copies);
+    if (!retain && recipients.length === 0 && publication.origin === undefined)
+      return this.#withoutRecord(publication, receivers);
+    return this.#store(publication, { receivers, recipients });
+  }
+
+  /** Puts a message into the queue of one session only: what is retained, for a new subscription; what a lost member left. */
+  publishTo(receivers: Receivers, message: Message): void {
+    const { origin: _origin, ...bare } = message;
+    const publication: Publication = { ...bare, retain: false, publisher: undefined, committed() {} };
+    const recipients = this.#recipients(publication, receivers);
+    if (recipients.length === 0) this.#withoutRecord(publication, receivers);
+    else this.#store(publication, { receivers, recipients });
+  }
+
+  // Ahead of the message itself, so that they are on disk when it is acknowledged.
+  #storeCopies(publication: Publication, copies: readonly Receivers[]): void {
+    for (const copy of copies) this.publishTo(copy, unstored(publication, publication.payload));
+  }
+
+  #store(
+    publication: Publication,
+    { receivers, recipients }: { readonly receivers: Receivers; readonly recipients: readonly number[] },
+  ): Admission {
+    const { registry, journal } = this.#options;
+    const { topic, payload, atMs, origin, qos, retain, carried, expiresAtMs } = publication;
     const sequence = registry.nextSequence;
     registry.nextSequence += 1;
-    const { topic, payload, atMs, origin } = publication;
-    const recipients = receivers.stored.map(({ number }) => number);
     const { record, message } = messageRecord({
       sequence,
       atMs,
@@ -76,17 +113,23 @@ export class Publishing {
       qos,
       retain,
       recipients,
+      grants: recipients.length === 0 ? undefined : storedGrants(publication, receivers),
+      carried,
+      expiresAtMs,
       ...(origin === undefined ? {} : { origin }),
     });
     const bytes = record.byteLength;
-    for (const session of receivers.stored) {
+    for (let at = 0; at < receivers.sessions.length; at += 1) {
+      const session = receivers.sessions[at];
+      const grant = receivers.grants[at];
+      if (session === undefined || grant === undefined || wayTo(session, grant, qos) !== "stored") continue;
       session.items += 1;
       session.bytes += bytes;
       this.queuedItems += 1;
       this.queuedBytes += bytes;
     }
-    if (qos === 0) this.#deliverOnce(message, receivers.once);
-    this.#options.journal.add({
+    if (qos === 0) this.#deliver(message, receivers);
+    journal.add({
       record,
       sequence,
       committed: (segment) => this.#committed({ publication, message, receivers, bytes, segment }),
@@ -110,42 +153,62 @@ export class Publishing {
   }
 
   #withoutRecord(publication: Publication, receivers: Receivers): Admission {
-    const { topic, payload, qos, retain, atMs } = publication;
-    const bytes = payload.byteLength + topic.length;
-    const message: Message = {
-      sequence: 0,
-      atMs,
-      topic,
-      payload: new Uint8Array(payload),
-      qos,
-      retain,
-      recipients: [],
-    };
+    const { topic, payload } = publication;
+    const message = unstored(publication, new Uint8Array(payload));
     // Through the journal's queue all the same: acknowledgements leave in the order in which the publishes came (MQTT-4.6.0-2).
     this.#options.journal.add({
       committed: () => {
-        this.#deliverLive(message, receivers);
-        publication.committed();
+        this.#deliver(message, receivers);
+        publication.committed(receivers.sessions.length > 0);
       },
     });
-    return { admitted: true, bytes };
+    return { admitted: true, bytes: payload.byteLength + topic.length };
   }
 
-  #receivers({ topic, qos }: Publication): Receivers {
-    const stored: Session[] = [];
-    const queued: Session[] = [];
-    const once: Session[] = [];
-    for (const [session, granted] of this.#options.registry.tree.match(topic))
-      if (qos === 0 || granted === 0) once.push(session);
-      else if (session.persistent) stored.push(session);
-      else queued.push(session);
-    return { stored, queued, once };
+  #receivers({ topic, publisher, qos }: Publication): Receivers {
+    const { registry } = this.#options;
+    const sessions: Session[] = [];
+    const grants: Grant[] = [];
+    for (const [session, grant] of registry.tree.match(topic, publisher)) {
+      if (grant.noLocal && session === publisher) continue;
+      sessions.push(session);
+      grants.push(grant);
+    }
+    const receivers: Receivers = { sessions, grants };
+    if (registry.sharedSubscriptions === 0) return receivers;
+    for (const [group] of registry.shares.match(topic)) {
+      const member = group.next();
+      if (member === undefined) continue;
+      const { session, grant } = member;
+      if (wayTo(session, grant, qos) === "stored" && sessions.includes(session))
+        (receivers.copies ??= []).push({ sessions: [session], grants: [grant] });
+      else {
+        sessions.push(session);
+        grants.push(grant);
+      }
+    }
+    return receivers;
   }
 
-  #fullQuota({ topic, payload, retain }: Publication, stored: readonly Session[]): string | undefined {
+  #recipients({ qos }: Publication, { sessions, grants }: Receivers): readonly number[] {
+    const recipients: number[] = [];
+    for (let at = 0; at < sessions.length; at += 1) {
+      const session = sessions[at];
+      const grant = grants[at];
+      if (session !== undefined && grant !== undefined && wayTo(session, grant, qos) === "stored")
+        recipients.push(session.number);
+    }
+    return recipients;
+  }
+
+  #fullQuota(publication: Publication, { sessions, grants }: Receivers): string | undefined {
     const { limits, registry, journal } = this.#options;
-    const bytes = payload.byteLength + topic.length + 64;
-    for (const session of stored) {
+    const { topic, payload, retain, qos, carried } = publication;
+    const bytes = payload.byteLength + topic.length + (carried?.byteLength ?? 0) + 64;
+    for (let at = 0; at < sessions.length; at += 1) {
+      const session = sessions[at];
+      const grant = grants[at];
+      if (session === undefined || grant === undefined || wayTo(session, grant, qos) !== "stored") continue;
       if (session.items >= limits.sessionItemsMax)
         return `session ${session.clientId} has ${session.items} messages waiting`;
       if (session.bytes + bytes > limits.sessionBytesMax)
@@ -160,13 +223,16 @@ export class Publishing {
       : undefined;
   }
 
-  #deliverOnce(message: Message, once: readonly Session[]): void {
-    for (const session of once) session.outbox?.sendOnce(message);
-  }
-
-  #deliverLive(message: Message, { queued, once }: Receivers): void {
-    this.#deliverOnce(message, once);
-    for (const session of queued) session.outbox?.queue({ message, retain: false });
+  /** To all that it does not reach through the journal. */
+  #deliver(message: Message, { sessions, grants }: Receivers): void {
+    for (let at = 0; at < sessions.length; at += 1) {
+      const session = sessions[at];
+      const grant = grants[at];
+      if (session === undefined || grant === undefined) continue;
+      const way = wayTo(session, grant, message.qos);
+      if (way === "once") session.outbox?.sendOnce(message, grant);
+      else if (way === "queued") session.outbox?.queue({ message, grant });
+    }
   }
 
   #committed(done: {
@@ -181,13 +247,50 @@ export class Publishing {
     const committed = { message, segment, bytes };
     messages.add(committed);
     registry.noteMessage(message);
-    for (const session of receivers.stored) {
+    for (const number of message.recipients) {
       // Forgotten meanwhile: its quota was settled when it went.
-      if (registry.byNumber.get(session.number) !== session) continue;
+      const session = registry.byNumber.get(number);
+      if (session === undefined) continue;
       session.addRow(segment, bytes);
       session.outbox?.committed(committed);
     }
-    if (publication.qos > 0) this.#deliverLive(message, receivers);
-    publication.committed();
+    if (publication.qos > 0) this.#deliver(message, receivers);
+    publication.committed(receivers.sessions.length > 0);
   }
 }
+
+/** The terms to be kept with the message, in the order of its recipients; undefined when all get it as it was published. */
+function storedGrants(
+  publication: Publication,
+  { sessions, grants }: Receivers,
+): readonly Grant[] | undefined {
+  const { qos } = publication;
+  const isStored = (grant: Grant, at: number): boolean => {
+    const session = sessions[at];
+    return session !== undefined && wayTo(session, grant, qos) === "stored";
+  };
+  for (let at = 0; at < grants.length; at += 1) {
+    const grant = grants[at];
+    if (grant !== undefined && isStored(grant, at) && !isPlainFor(grant, publication))
+      return grants.filter(isStored);
+  }
+  return undefined;
+}
+
+function unstored(publication: Publication, payload: Uint8Array): Message {
+  const { atMs, topic, qos, retain, carried, expiresAtMs } = publication;
+  return {
+    sequence: 0,
+    atMs,
+    topic,
+    payload,
+    qos,
+    retain,
+    recipients: nobody,
+    grants: undefined,
+    carried,
+    expiresAtMs,
+  };
+}
+
+const nobody: readonly number[] = [];

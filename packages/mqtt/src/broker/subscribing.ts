@@ -1,13 +1,23 @@
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
-import { encodePacket, SUBACK_FAILURE, type Subscription, type SubscribePacket } from "@cortado/wire/mqtt";
+import {
+  filterMatches,
+  reasonCodes,
+  shareFault,
+  shareOf,
+  SUBACK_FAILURE,
+  type Subscription,
+  type SubscribePacket,
+} from "@cortado/wire/mqtt";
 import type { Journal } from "../journal/journal.ts";
-import { jsonRecord, recordKinds } from "../journal/records.ts";
+import { jsonRecord, recordKinds, type FilterRecord } from "../journal/records.ts";
 import type { BrokerLimits } from "../limits.ts";
-import { grantedQos, type Registry } from "../session/registry.ts";
-import type { Session } from "../session/session.ts";
+import type { Grant } from "../session/grant.ts";
+import type { Registry } from "../session/registry.ts";
+import { lowerQos, type Session, type SubscriptionTerms } from "../session/session.ts";
 import type { Authorize } from "./access.ts";
 import type { Peer } from "./peer.ts";
+import type { Publishing } from "./publishing.ts";
 import { sysMessages, type Levels, type Tally } from "./tally.ts";
 
 export type SubscribingOptions = {
@@ -16,6 +26,7 @@ export type SubscribingOptions = {
   readonly log: Log;
   readonly registry: Registry;
   readonly journal: Journal;
+  readonly publishing: Publishing;
   readonly authorize: Authorize | undefined;
   readonly tally: Tally;
   readonly levels: () => Levels;
@@ -29,20 +40,25 @@ export class Subscribing {
     this.#options = options;
   }
 
-  subscribe(peer: Peer, { id, subscriptions }: SubscribePacket): void {
+  subscribe(peer: Peer, { id, subscriptions, properties }: SubscribePacket): void {
     const { registry, journal } = this.#options;
     const { session } = peer;
     if (session === undefined) return;
+    const identifier = properties?.subscriptionIdentifiers?.[0];
     const granted = subscriptions.map((subscription) => this.#grant(peer, subscription));
-    const filters = subscriptions.flatMap(({ filter }, index) => {
-      const qos = granted[index];
-      return qos === 0 || qos === 1 ? [{ filter, qos } as const] : [];
-    });
+    const taken = subscriptions.filter((_, index) => (granted[index] ?? SUBACK_FAILURE) < SUBACK_FAILURE);
+    const filters = taken.map((subscription) => filterRecord(subscription, identifier));
     const committed = (): void => {
       if (session.outbox === undefined && !session.persistent) return; // gone
+      const known = new Set(session.filters.keys());
       registry.subscribe(session, filters);
-      peer.send(encodePacket({ type: "suback", id, granted }));
-      for (const subscription of filters) this.#sendRetained(session, subscription);
+      peer.reply({ type: "suback", id, granted });
+      for (const { filter, retainHandling = 0 } of taken) {
+        const terms = session.filters.get(filter);
+        if (terms === undefined || retainHandling === 2 || (retainHandling === 1 && known.has(filter)))
+          continue;
+        if (terms.grant.share === undefined) this.#sendRetained(session, terms); // shares get none (MQTT 5, section 4.8.2)
+      }
     };
     if (!session.persistent || filters.length === 0) committed();
     else
@@ -52,30 +68,47 @@ export class Subscribing {
       });
   }
 
-  #grant(peer: Peer, { filter, qos }: Subscription): number {
-    const { authorize, limits, log } = this.#options;
-    const session = peer.session;
-    let refusal: string | undefined;
-    if (filter.startsWith("$share/")) refusal = "shared subscriptions come with MQTT 5 in a later release";
-    else if ((session?.filters.size ?? 0) >= limits.subscriptionsPerSessionMax)
-      refusal = `${limits.subscriptionsPerSessionMax} subscriptions are kept for a client`;
-    else if (
-      peer.trusted === undefined &&
-      authorize?.({ user: peer.user, clientId: peer.clientId, action: "subscribe", topic: filter }) === false
-    )
-      refusal = `user ${peer.user} may not subscribe to it`;
-    if (refusal === undefined) return grantedQos(qos);
-    log.warn("mqtt subscription refused", { client: peer.clientId, filter, reason: refusal });
-    return SUBACK_FAILURE;
+  #grant(peer: Peer, subscription: Subscription): number {
+    const { log } = this.#options;
+    const refusal = this.#refusal(peer, subscription);
+    if (refusal === undefined) return subscription.qos;
+    const { filter } = subscription;
+    log.warn("mqtt subscription refused", { client: peer.clientId, filter, reason: refusal.reason });
+    return peer.terms.level === 5 ? refusal.code : SUBACK_FAILURE;
   }
 
-  #sendRetained(session: Session, { filter, qos }: Subscription): void {
-    const { registry, clock } = this.#options;
-    for (const message of registry.retained.matching(filter))
-      session.outbox?.sendRetained(message, message.qos === 0 ? 0 : qos);
+  #refusal(peer: Peer, { filter, fault }: Subscription): Refusal | undefined {
+    const { authorize, limits } = this.#options;
+    const { session } = peer;
+    const reason = fault ?? shareFault(filter);
+    if (reason !== undefined) return { reason, code: reasonCodes.topicFilterInvalid };
+    if (
+      (session?.filters.size ?? 0) >= limits.subscriptionsPerSessionMax &&
+      session?.filters.has(filter) !== true
+    )
+      return {
+        reason: `${limits.subscriptionsPerSessionMax} subscriptions are kept for a client`,
+        code: reasonCodes.quotaExceeded,
+      };
+    const topic = shareOf(filter)?.filter ?? filter;
+    const { user, clientId } = peer;
+    if (peer.trusted !== undefined || authorize?.({ user, clientId, action: "subscribe", topic }) !== false)
+      return undefined;
+    return { reason: `user ${user} may not subscribe to it`, code: reasonCodes.notAuthorized };
+  }
+
+  #sendRetained(session: Session, { filter, grant }: SubscriptionTerms): void {
+    const { registry, clock, publishing } = this.#options;
+    const retained: Grant = { ...grant, isRetained: true };
+    for (const message of registry.retained.matching(filter)) {
+      // QoS 2 counts once over connections and restarts, so that it needs a place in the journal.
+      if (session.persistent && lowerQos(message.qos, grant.qos) === 2)
+        publishing.publishTo({ sessions: [session], grants: [retained] }, message);
+      else session.outbox?.sendRetained(message, retained);
+    }
     if (!filter.startsWith("$SYS")) return;
     for (const message of sysMessages(this.#options.tally, this.#options.levels(), clock.nowMs()))
-      if (registry.tree.match(message.topic).has(session)) session.outbox?.sendRetained(message, 0);
+      if (filterMatches(filter, message.topic)) session.outbox?.sendRetained(message, retained);
   }
 
   unsubscribe(
@@ -86,8 +119,11 @@ export class Subscribing {
     const { session } = peer;
     if (session === undefined) return;
     const committed = (): void => {
+      const codes = filters.map((filter) =>
+        session.filters.has(filter) ? reasonCodes.success : reasonCodes.noSubscriptionExisted,
+      );
       registry.unsubscribe(session, filters);
-      peer.send(encodePacket({ type: "unsuback", id }));
+      peer.reply({ type: "unsuback", id, codes });
     };
     if (!session.persistent) committed();
     else
@@ -96,4 +132,19 @@ export class Subscribing {
         committed,
       });
   }
+}
+
+type Refusal = { readonly reason: string; readonly code: number };
+
+function filterRecord(
+  { filter, qos, noLocal, retainAsPublished }: Subscription,
+  identifier: number | undefined,
+): FilterRecord {
+  return {
+    filter,
+    qos,
+    ...(noLocal === true ? { noLocal } : {}),
+    ...(retainAsPublished === true ? { retainAsPublished } : {}),
+    ...(identifier === undefined ? {} : { identifier }),
+  };
 }

@@ -9,6 +9,8 @@ export type Tally = {
   publishSent: number;
   publishDropped: number;
   publishHeld: number;
+  publishRefused: number;
+  sessionsExpired: number;
   willsDropped: number;
   protocolFaults: number;
   connectionsRefused: number;
@@ -22,6 +24,8 @@ export function newTally(): Tally {
     publishSent: 0,
     publishDropped: 0,
     publishHeld: 0,
+    publishRefused: 0,
+    sessionsExpired: 0,
     willsDropped: 0,
     protocolFaults: 0,
     connectionsRefused: 0,
@@ -33,6 +37,8 @@ export type Levels = {
   readonly clientsConnected: number;
   readonly clientsTotal: number;
   readonly subscriptions: number;
+  /** Members of shared subscriptions, which count among the subscriptions too. */
+  readonly sharedSubscriptions: number;
   readonly retained: number;
   readonly queuedItems: number;
   readonly queuedBytes: number;
@@ -52,6 +58,7 @@ export function sysTopics(tally: Tally, levels: Levels): ReadonlyMap<string, str
     [`${base}/clients/connected`, String(levels.clientsConnected)],
     [`${base}/clients/disconnected`, String(levels.clientsTotal - levels.clientsConnected)],
     [`${base}/clients/total`, String(levels.clientsTotal)],
+    [`${base}/clients/expired`, String(tally.sessionsExpired)],
     [`${base}/messages/received`, String(tally.messagesReceived)],
     [`${base}/messages/sent`, String(tally.messagesSent)],
     [`${base}/publish/messages/received`, String(tally.publishReceived)],
@@ -60,7 +67,9 @@ export function sysTopics(tally: Tally, levels: Levels): ReadonlyMap<string, str
     [`${base}/retained messages/count`, String(levels.retained)],
     [`${base}/store/messages/count`, String(levels.queuedItems)],
     [`${base}/store/messages/bytes`, String(levels.queuedBytes)],
+    [`${base}/messages/stored`, String(levels.queuedItems)],
     [`${base}/subscriptions/count`, String(levels.subscriptions)],
+    [`${base}/shared_subscriptions/count`, String(levels.sharedSubscriptions)],
   ]);
 }
 
@@ -113,6 +122,16 @@ const rows: readonly Row[] = [
     value: ({ publishHeld }) => publishHeld,
   },
   {
+    name: "broker_publish_messages_refused",
+    help: "Publishes answered with a reason code of failure (MQTT 5).",
+    value: ({ publishRefused }) => publishRefused,
+  },
+  {
+    name: "broker_clients_expired",
+    help: "Sessions that expired since the start.",
+    value: ({ sessionsExpired }) => sessionsExpired,
+  },
+  {
     name: "broker_wills_dropped",
     help: "Wills dropped as no room was left for them.",
     value: ({ willsDropped }) => willsDropped,
@@ -136,6 +155,11 @@ const rows: readonly Row[] = [
     name: "broker_subscriptions_count",
     help: "Subscriptions.",
     value: (_, { subscriptions }) => subscriptions,
+  },
+  {
+    name: "broker_shared_subscriptions_count",
+    help: "Members of shared subscriptions.",
+    value: (_, { sharedSubscriptions }) => sharedSubscriptions,
   },
   {
     name: "broker_store_messages_count",
@@ -192,5 +216,8 @@ export function sysMessages(tally: Tally, levels: Levels, atMs: number): readonl
     qos: 0,
     retain: true,
     recipients: [],
+    grants: undefined,
+    carried: undefined,
+    expiresAtMs: undefined,
   }));
 }

@@ -112,7 +112,12 @@ class ReconnectingClient implements MqttClient {
     return this.#connected;
   }
 
-  async subscribe(subscriptions: readonly Subscription[]): Promise<readonly number[]> {
+  async subscribe(asked: readonly Subscription[]): Promise<readonly number[]> {
+    // Its messages are acknowledged by PUBACK, once: more than QoS 1 it does not take.
+    const subscriptions = asked.map(({ filter, qos }): Subscription => ({
+      filter,
+      qos: qos === 2 ? 1 : qos,
+    }));
     for (const { filter, qos } of subscriptions) this.#filters.set(filter, qos);
     const packet = await this.#ask((id) => encodePacket({ type: "subscribe", id, subscriptions }));
     return packet.type === "suback" ? packet.granted : [];

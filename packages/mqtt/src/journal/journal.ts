@@ -5,6 +5,7 @@ import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
 import { messageOf } from "@cortado/std/status";
 import { DISK_RETRY_FIRST_MS, DISK_RETRY_MAX_MS, GROUP_BYTES_MAX } from "../limits.ts";
+import type { BrokerTime } from "../session/broker-time.ts";
 import { FORMAT_VERSION, jsonRecord, recordKinds } from "./records.ts";
 import { noteSequence, segmentName, type Segment } from "./segment.ts";
 
@@ -12,6 +13,7 @@ export type JournalOptions = {
   readonly files: Files;
   readonly folder: string;
   readonly clock: Clock;
+  readonly time: BrokerTime;
   readonly log: Log;
   readonly broker: string;
   readonly segmentBytes: number;
@@ -44,6 +46,7 @@ export class Journal implements AsyncDisposable {
   #soundBytes = 0;
   #waiting: Entry[] = [];
   #waitingBytes = 0;
+  #sealedBytes = 0;
   #running: Promise<void> | undefined;
   #rotate = false;
   #fault: string | undefined;
@@ -57,6 +60,7 @@ export class Journal implements AsyncDisposable {
     this.#options = options;
     this.#segments = [...options.segments];
     this.#nextSegment = options.nextSegment;
+    this.measure();
   }
 
   get segments(): readonly Segment[] {
@@ -67,11 +71,16 @@ export class Journal implements AsyncDisposable {
     return this.#current;
   }
 
-  /** Bytes on disk and on their way there. */
+  /** Bytes on disk and on their way there. Asked for each publish, so that it must not look at each segment. */
   get bytes(): number {
-    let total = this.#waitingBytes;
-    for (const segment of this.#segments) total += segment.file.sizeBytes;
-    return total;
+    return this.#sealedBytes + (this.#current?.file.sizeBytes ?? 0) + this.#waitingBytes;
+  }
+
+  /** To be called when files other than the one being written have come, gone or changed their size. */
+  measure(): void {
+    this.#sealedBytes = 0;
+    for (const segment of this.#segments)
+      if (segment !== this.#current) this.#sealedBytes += segment.file.sizeBytes;
   }
 
   /** Bytes written since the start. */
@@ -108,6 +117,7 @@ export class Journal implements AsyncDisposable {
       await segment.file[Symbol.asyncDispose]();
       this.#segments = this.#segments.filter((other) => other !== segment);
     }
+    this.measure();
   }
 
   /** Resolves when all that was added before is committed. */
@@ -186,6 +196,7 @@ export class Journal implements AsyncDisposable {
     } catch (error) {
       // A part may be there. If it can be cut off the file is as before; if not it is left behind, torn, and another begun.
       await file.truncate(this.#soundBytes).catch(() => (this.#current = undefined));
+      this.measure();
       throw error;
     }
     try {
@@ -193,6 +204,7 @@ export class Journal implements AsyncDisposable {
     } catch (error) {
       // After a failed fsync the kernel may call lost pages clean: this file is not believed again.
       this.#current = undefined;
+      this.measure();
       throw error;
     }
     this.#soundBytes = file.sizeBytes;
@@ -227,6 +239,7 @@ export class Journal implements AsyncDisposable {
     this.#current = segment;
     this.#soundBytes = 0;
     this.#rotate = false;
+    this.measure();
     return segment;
   }
 
@@ -240,7 +253,8 @@ export class Journal implements AsyncDisposable {
   }
 
   #header(): Uint8Array {
-    return jsonRecord(recordKinds.header, { version: FORMAT_VERSION, broker: this.#options.broker });
+    const { broker, time } = this.#options;
+    return jsonRecord(recordKinds.header, { version: FORMAT_VERSION, broker, time: time.pair() });
   }
 
   async #waitToRetry(attempt: number): Promise<boolean> {

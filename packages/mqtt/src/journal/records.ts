@@ -2,12 +2,17 @@ import { crc32 } from "node:zlib";
 import { assert } from "@cortado/std/assert";
 import type { QoS } from "@cortado/wire/mqtt";
 import { RECORD_BYTES_MAX } from "../limits.ts";
+import type { TimePair } from "../session/broker-time.ts";
+import { plainGrants, type Grant } from "../session/grant.ts";
+import { grantBytes, readGrants, writeGrants } from "./grants.ts";
 
 /**
  * Version of the files on disk.
  * 1: records of magic, length, CRC-32 and body; messages binary, the rest JSON.
+ * 2: messages with what MQTT 5 adds (properties, expiry, the terms of each recipient), subscriptions with their options, sessions
+ *    with their expiry and what of QoS 2 they have received. Reads 1.
  */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 const MAGIC = Buffer.from("CoMq");
 const HEADER_BYTES = 12;
@@ -23,6 +28,10 @@ export const recordKinds = {
   released: 8,
   retained: 9,
   seal: 10,
+  /** A subscriber has sent PUBREC: it has the message and must not get it again. */
+  received: 11,
+  /** A client came or went: its session's expiry and since when it waits. */
+  presence: 12,
 } as const;
 export type RecordKind = (typeof recordKinds)[keyof typeof recordKinds];
 
@@ -38,6 +47,12 @@ export type Message = {
   readonly retain: boolean;
   /** Numbers of the persistent sessions it waits for. */
   readonly recipients: readonly number[];
+  /** The terms of each recipient; undefined when all get it as it was published. */
+  readonly grants: readonly Grant[] | undefined;
+  /** MQTT 5's properties that go with it to its readers, as bytes; undefined for none. */
+  readonly carried: Uint8Array | undefined;
+  /** In broker time; undefined for never. */
+  readonly expiresAtMs: number | undefined;
   /** The QoS 2 publish it came by, until that is released. */
   readonly origin?: { readonly session: number; readonly packetId: number };
 };
@@ -49,16 +64,39 @@ export type HeaderRecord = {
   readonly segment?: number;
   readonly nextSequence?: number;
   readonly nextSession?: number;
+  readonly time?: TimePair;
+};
+/** A subscription as it is kept. */
+export type FilterRecord = {
+  readonly filter: string;
+  readonly qos: QoS;
+  readonly noLocal?: boolean;
+  readonly retainAsPublished?: boolean;
+  readonly identifier?: number;
 };
 export type SessionRecord = {
   readonly number: number;
   readonly clientId: string;
   readonly user: string;
-  readonly filters: readonly { readonly filter: string; readonly qos: QoS }[];
+  readonly filters: readonly FilterRecord[];
   readonly through: number;
   readonly ahead: readonly number[];
   readonly receiving: readonly number[];
+  /** Sequences for which PUBREC came and PUBCOMP did not. Absent in format 1, as the rest. */
+  readonly released?: readonly number[];
+  /** Absent: the broker's own limit, as before MQTT 5. -1: never. */
+  readonly expiryMs?: number;
+  /** Broker time since when no client is connected; absent while one is. */
+  readonly leftMs?: number;
+  readonly time?: TimePair;
 };
+export type PresenceRecord = {
+  readonly session: number;
+  readonly expiryMs?: number;
+  readonly leftMs?: number;
+  readonly time: TimePair;
+};
+export type ReceivedRecord = { readonly session: number; readonly sequence: number };
 export type FiltersRecord = { readonly session: number; readonly filters: SessionRecord["filters"] };
 export type UnsubscribedRecord = { readonly session: number; readonly filters: readonly string[] };
 export type CursorRecord = {
@@ -76,48 +114,95 @@ export function jsonRecord(kind: RecordKind, value: unknown): Uint8Array {
   return sealRecord(record, kind);
 }
 
-// Body of a message: kind 1, sequence 8, time 8, flags 1, origin 4 + 2, topic length 2, recipients 2, then those, topic, payload.
+// Body of a message: kind 1, sequence 8, time 8, flags 1, origin 4 + 2, topic length 2, recipients 2, then those; since format 2
+// by flag expiry 8, carried properties 4 and those, grants; then topic and payload.
 const MESSAGE_HEAD_BYTES = 28;
+const flag = { retain: 4, origin: 8, carried: 16, expiry: 32, grants: 64, format2: 128 } as const;
 
 export type EncodedMessage = { readonly record: Uint8Array; readonly message: Message };
 
 /** The record of a message, and the message as a view of it, so that the bytes are copied once. */
 export function messageRecord(message: Message, kind: RecordKind = recordKinds.message): EncodedMessage {
+  const { recipients, carried, expiresAtMs, grants, origin, payload } = message;
   const topic = Buffer.from(message.topic);
+  const extraBytes =
+    (expiresAtMs === undefined ? 0 : 8) +
+    (carried === undefined ? 0 : 4 + carried.byteLength) +
+    (grants === undefined ? 0 : grantBytes(grants));
   const bodyBytes =
-    MESSAGE_HEAD_BYTES + 4 * message.recipients.length + topic.byteLength + message.payload.byteLength;
+    MESSAGE_HEAD_BYTES + 4 * recipients.length + extraBytes + topic.byteLength + payload.byteLength;
   const record = Buffer.allocUnsafeSlow(HEADER_BYTES + bodyBytes);
   let at = HEADER_BYTES + 1;
   at = record.writeDoubleLE(message.sequence, at);
   at = record.writeDoubleLE(message.atMs, at);
-  at = record.writeUInt8(message.qos | (message.retain ? 4 : 0) | (message.origin === undefined ? 0 : 8), at);
-  at = record.writeUInt32LE(message.origin?.session ?? 0, at);
-  at = record.writeUInt16LE(message.origin?.packetId ?? 0, at);
+  at = record.writeUInt8(
+    message.qos |
+      (message.retain ? flag.retain : 0) |
+      (origin === undefined ? 0 : flag.origin) |
+      (carried === undefined ? 0 : flag.carried) |
+      (expiresAtMs === undefined ? 0 : flag.expiry) |
+      (grants === undefined ? 0 : flag.grants) |
+      flag.format2,
+    at,
+  );
+  at = record.writeUInt32LE(origin?.session ?? 0, at);
+  at = record.writeUInt16LE(origin?.packetId ?? 0, at);
   at = record.writeUInt16LE(topic.byteLength, at);
-  at = record.writeUInt16LE(message.recipients.length, at);
-  for (const recipient of message.recipients) at = record.writeUInt32LE(recipient, at);
+  at = record.writeUInt16LE(recipients.length, at);
+  for (const recipient of recipients) at = record.writeUInt32LE(recipient, at);
+  if (expiresAtMs !== undefined) at = record.writeDoubleLE(expiresAtMs, at);
+  let ownCarried: Uint8Array | undefined;
+  if (carried !== undefined) {
+    at = record.writeUInt32LE(carried.byteLength, at);
+    record.set(carried, at);
+    ownCarried = record.subarray(at, at + carried.byteLength);
+    at += carried.byteLength;
+  }
+  if (grants !== undefined) at = writeGrants(record, { grants, at });
   at += topic.copy(record, at);
-  record.set(message.payload, at);
-  return { record: sealRecord(record, kind), message: { ...message, payload: record.subarray(at) } };
+  record.set(payload, at);
+  return {
+    record: sealRecord(record, kind),
+    message: { ...message, carried: ownCarried, payload: record.subarray(at) },
+  };
 }
 
 export function readMessage(body: Buffer): Message {
   const flags = body.readUInt8(17);
   const topicBytes = body.readUInt16LE(24);
   const count = body.readUInt16LE(26);
-  const recipients = Array.from({ length: count }, (_, index) =>
-    body.readUInt32LE(MESSAGE_HEAD_BYTES + 4 * index),
-  );
-  const topicAt = MESSAGE_HEAD_BYTES + 4 * count;
+  const recipients: number[] = [];
+  let at = MESSAGE_HEAD_BYTES;
+  for (; recipients.length < count; at += 4) recipients.push(body.readUInt32LE(at));
+  let expiresAtMs: number | undefined;
+  if ((flags & flag.expiry) !== 0) {
+    expiresAtMs = body.readDoubleLE(at);
+    at += 8;
+  }
+  let carried: Uint8Array | undefined;
+  if ((flags & flag.carried) !== 0) {
+    const carriedAt = at + 4;
+    at = carriedAt + body.readUInt32LE(at);
+    carried = body.subarray(carriedAt, at);
+  }
+  let grants: readonly Grant[] | undefined;
+  if ((flags & flag.grants) !== 0) {
+    const read = readGrants(body, { at, count });
+    grants = read.grants;
+    at = read.end;
+  } else if ((flags & flag.format2) === 0 && (flags & 3) === 2) grants = recipients.map(() => plainGrants[1]); // format 1 knew no more
   return {
     sequence: body.readDoubleLE(1),
     atMs: body.readDoubleLE(9),
-    topic: body.toString("utf8", topicAt, topicAt + topicBytes),
-    payload: body.subarray(topicAt + topicBytes),
+    topic: body.toString("utf8", at, at + topicBytes),
+    payload: body.subarray(at + topicBytes),
     qos: (flags & 3) as QoS,
-    retain: (flags & 4) !== 0,
+    retain: (flags & flag.retain) !== 0,
     recipients,
-    ...((flags & 8) === 0
+    grants,
+    carried,
+    expiresAtMs,
+    ...((flags & flag.origin) === 0
       ? {}
       : { origin: { session: body.readUInt32LE(18), packetId: body.readUInt16LE(22) } }),
   };

@@ -2,6 +2,7 @@ import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
 import { StatusError } from "@cortado/std/status";
+import { UNKNOWN_MS, type TimePair } from "../session/broker-time.ts";
 import { Registry } from "../session/registry.ts";
 import {
   FORMAT_VERSION,
@@ -12,6 +13,8 @@ import {
   type CursorRecord,
   type FiltersRecord,
   type HeaderRecord,
+  type PresenceRecord,
+  type ReceivedRecord,
   type ReleasedRecord,
   type Scanned,
   type SessionRecord,
@@ -28,6 +31,8 @@ export type Recovered = {
   readonly nextSegment: number;
   /** The first segment that the state file does not cover. */
   readonly stateSegment: number;
+  /** The newest time that a record tells. */
+  readonly lastTime: TimePair | undefined;
   /** Files found damaged, set aside under these names. */
   readonly setAside: readonly string[];
 };
@@ -51,7 +56,8 @@ export async function recover(ports: Ports): Promise<Recovered> {
   const setAside: string[] = [];
   const registry = new Registry();
   const state = await readFile(ports, { name: STATE_FILE, last: false, setAside });
-  let header = applyState(registry, { records: state, nowMs: ports.nowMs });
+  let header = applyState(registry, state);
+  let lastTime = timeIn(state);
   const names = (await files.list(folder)).filter((name) => segmentNumber(name) !== undefined);
   const newest = names.at(-1);
   const stateSegment = header?.segment ?? 0;
@@ -59,7 +65,8 @@ export async function recover(ports: Ports): Promise<Recovered> {
   for (const name of names.filter((one) => (segmentNumber(one) ?? 0) >= stateSegment)) {
     const records = await readFile(ports, { name, last: name === newest, setAside });
     header = headerOf(records) ?? header;
-    for (const record of records) applyControl(registry, { record, nowMs: ports.nowMs });
+    for (const record of records) applyControl(registry, record);
+    lastTime = timeIn(records) ?? lastTime;
   }
   const segments = await readRows(ports, { names, registry });
   return {
@@ -68,6 +75,7 @@ export async function recover(ports: Ports): Promise<Recovered> {
     segments,
     nextSegment: (newest === undefined ? stateSegment : (segmentNumber(newest) ?? 0)) + 1,
     stateSegment,
+    lastTime,
     setAside,
   };
 }
@@ -123,27 +131,30 @@ function headerOf(records: readonly WholeRecord[]): HeaderRecord | undefined {
   return header;
 }
 
-type Applying<What> = What & { readonly nowMs: number };
+const timed: ReadonlySet<number> = new Set([recordKinds.header, recordKinds.session, recordKinds.presence]);
 
-function applyState(
-  registry: Registry,
-  { records, nowMs }: Applying<{ readonly records: readonly WholeRecord[] }>,
-): HeaderRecord | undefined {
+/** The last time that these records tell; those of format 1 tell none. */
+function timeIn(records: readonly WholeRecord[]): TimePair | undefined {
+  const last = records.findLast(
+    ({ kind, body }) => timed.has(kind) && readJson<Timed>(body).time !== undefined,
+  );
+  return last === undefined ? undefined : readJson<Timed>(last.body).time;
+}
+
+type Timed = { readonly time?: TimePair };
+
+function applyState(registry: Registry, records: readonly WholeRecord[]): HeaderRecord | undefined {
   const header = headerOf(records);
   registry.nextSequence = header?.nextSequence ?? 1;
   registry.nextSession = header?.nextSession ?? 1;
   for (const { kind, body } of records) {
-    if (kind === recordKinds.session) registry.addPersistent(readJson<SessionRecord>(body), nowMs);
+    if (kind === recordKinds.session) registry.addPersistent(readJson<SessionRecord>(body), UNKNOWN_MS);
     else if (kind === recordKinds.retained) registry.retained.keep(ownBytes(body));
   }
   return header;
 }
 
-function applyControl(
-  registry: Registry,
-  { record, nowMs }: Applying<{ readonly record: WholeRecord }>,
-): void {
-  const { kind, body } = record;
+function applyControl(registry: Registry, { kind, body }: WholeRecord): void {
   switch (kind) {
     case recordKinds.message: {
       const message = readMessage(body);
@@ -151,7 +162,7 @@ function applyControl(
       return;
     }
     case recordKinds.session:
-      registry.addPersistent(readJson<SessionRecord>(body), nowMs);
+      registry.addPersistent(readJson<SessionRecord>(body), UNKNOWN_MS);
       return;
     case recordKinds.sessionRemoved: {
       const session = registry.byNumber.get(readJson<{ session: number }>(body).session);
@@ -173,6 +184,15 @@ function applyControl(
     case recordKinds.cursor:
       registry.setCursor(readJson<CursorRecord>(body));
       return;
+    case recordKinds.presence:
+      registry.setPresence(readJson<PresenceRecord>(body), UNKNOWN_MS);
+      return;
+    case recordKinds.received: {
+      const { session, sequence } = readJson<ReceivedRecord>(body);
+      const known = registry.byNumber.get(session);
+      if (known?.waitsFor(sequence) === true) known.released.add(sequence);
+      return;
+    }
     case recordKinds.released: {
       const { session, packetId } = readJson<ReleasedRecord>(body);
       registry.byNumber.get(session)?.receiving.delete(packetId);
@@ -185,7 +205,14 @@ function applyControl(
 // A retained message outlives the file it was read from; it must not keep the whole of it in memory.
 function ownBytes(body: Buffer): ReturnType<typeof readMessage> {
   const message = readMessage(body);
-  return { ...message, recipients: [], payload: new Uint8Array(message.payload) };
+  const { payload, carried } = message;
+  return {
+    ...message,
+    recipients: [],
+    grants: undefined,
+    payload: new Uint8Array(payload),
+    carried: carried === undefined ? undefined : new Uint8Array(carried),
+  };
 }
 
 type Names = { readonly names: readonly string[]; readonly registry: Registry };

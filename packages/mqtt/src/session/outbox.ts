@@ -1,98 +1,136 @@
-import { publishFrame, withId, type QoS } from "@cortado/wire/mqtt";
-import type { Batch, Committed, MessageLog, Place } from "../journal/message-log.ts";
+import { encodePacket, reasonCodes, withId, type AckPacket, type QoS } from "@cortado/wire/mqtt";
+import type { Committed, MessageLog } from "../journal/message-log.ts";
 import type { Message } from "../journal/records.ts";
-import { putStamp } from "../client/stamp.ts";
 import { CLEAN_QUEUE_BYTES_MAX, CLEAN_QUEUE_ITEMS_MAX, OUTGOING_BYTES_MAX } from "../limits.ts";
-import type { Acknowledged, Outgoing, Session, Transient } from "./session.ts";
+import { Framer, type ClientTerms } from "./framing.ts";
+import { plainGrants, type Grant } from "./grant.ts";
+import {
+  lowerQos,
+  storedPacketId,
+  type Acknowledged,
+  type Outgoing,
+  type Session,
+  type Transient,
+} from "./session.ts";
+import { StoredQueue } from "./stored-queue.ts";
 
 /** The connection's side. */
 export interface Sink {
   /** The broker's id, when the connection wants each payload stamped. */
   readonly stamp: string | undefined;
+  readonly terms: ClientTerms;
   readonly bufferedBytes: number;
   send(frame: Uint8Array): void;
-  /** Ends the connection for a reason of the client's own making. */
-  fail(reason: string): void;
+  /** Ends the connection for a reason of the client's own making; `code` is MQTT 5's. */
+  fail(reason: string, options?: { readonly code?: number }): void;
 }
 
-type Flight = { readonly message: Message; readonly committed: Committed | undefined };
+/** `released`: PUBREC has come (QoS 2); what is left is PUBREL and PUBCOMP. */
+type Flight = Transient & {
+  readonly committed: Committed | undefined;
+  readonly qos: QoS;
+  released: boolean;
+};
 
 /** A message that waits only in memory. A retained one is there anyway. */
-const transientBytes = ({ message, retain }: Transient): number =>
-  retain ? 0 : message.topic.length + message.payload.byteLength + 100;
+const transientBytes = ({ message, grant }: Transient): number =>
+  grant.isRetained ? 0 : message.topic.length + message.payload.byteLength + 100;
 
 export type OutboxOptions = {
   readonly session: Session;
   readonly sink: Sink;
   readonly log: MessageLog;
   readonly inflightMax: number;
+  /** Broker time. */
+  readonly nowMs: () => number;
   readonly sent: (message: Message) => void;
   readonly dropped: () => void;
+  /** A stored message will never be sent: it has expired, or the client does not take one so large. */
+  readonly skipped: (committed: Committed) => void;
+  /** PUBREC for a stored message: to be made durable before `then` sends PUBREL. */
+  readonly received: (sequence: number, then: () => void) => void;
   readonly failed: (error: unknown) => void;
 };
 
 /**
- * Delivers to one connected client: QoS 0 at once or not at all, QoS 1 within a window, in order, out of memory or out of the
+ * Delivers to one connected client: QoS 0 at once or not at all, QoS 1 and 2 within a window, in order, out of memory or out of the
  * journal when the client lags behind.
  */
 export class Outbox implements Outgoing {
   readonly #options: OutboxOptions;
+  readonly #framer: Framer;
+  readonly #stored: StoredQueue;
+  readonly #window: number;
   #flights: Map<number, Flight> | undefined;
-  /** Sequences under way in the order they were sent: the cursor moves over their acknowledged front. */
-  #order: number[] = [];
   #transients: Transient[] | undefined;
   #transientBytes = 0;
-  /** First sequence not sent on this connection. */
-  #next: number;
-  /** Stored messages for this session not sent on this connection. */
-  #unsent: number;
-  #readAhead: readonly Committed[] = [];
-  #readAheadAt = 0;
-  #place: Place | undefined;
-  #reading = false;
-  /** Messages committed while a read is under way, which it may have missed. */
-  #arrived = 0;
   #lastId = 0;
   #closed = false;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
-    this.#next = options.session.through + 1;
-    let unsent = 0;
-    for (const { items } of options.session.rows.values()) unsent += items;
-    this.#unsent = unsent;
+    const { sink, nowMs, session, log, failed } = options;
+    this.#framer = new Framer({ terms: sink.terms, stamp: sink.stamp, nowMs });
+    this.#window = Math.min(options.inflightMax, sink.terms.receiveMax);
+    const ready = (): void => void (this.#closed || this.wake());
+    this.#stored = new StoredQueue({ session, log, failed, ready });
   }
 
-  close(): void {
+  close(): readonly Transient[] {
     this.#closed = true;
+    const left: Transient[] = [];
+    for (const flight of this.#flights?.values() ?? [])
+      if (flight.committed === undefined && flight.qos === 1) left.push(flight);
+    return [...left, ...(this.#transients ?? [])];
   }
 
   /** QoS 0: the same frame for all; dropped when the client does not keep up. */
-  sendOnce(message: Message): void {
+  sendOnce(message: Message, grant: Grant): void {
     const { sink, sent, dropped } = this.#options;
     if (sink.bufferedBytes > OUTGOING_BYTES_MAX) {
       dropped();
       return;
     }
-    sink.send(this.#frame(message, { qos: 0, retain: false }));
+    const retain = grant.isRetained || (message.retain && grant.retainAsPublished);
+    const frame = this.#framer.frame(message, { qos: 0, retain, identifiers: grant.identifiers });
+    if (frame === undefined) {
+      dropped();
+      return;
+    }
+    sink.send(frame);
     sent(message);
   }
 
   /** A retained message for a new subscription. */
-  sendRetained(message: Message, qos: QoS): void {
-    if (qos === 0) {
-      this.#options.sink.send(this.#frame(message, { qos: 0, retain: true }));
-      this.#options.sent(message);
-    } else this.queue({ message, retain: true });
+  sendRetained(message: Message, grant: Grant): void {
+    if (this.#framer.isExpired(message)) return;
+    if (lowerQos(message.qos, grant.qos) > 0) this.queue({ message, grant });
+    else this.#sendUnlimited(message, grant);
   }
 
-  /** QoS 1 that waits in memory only. */
+  #sendUnlimited(message: Message, { identifiers }: Grant): void {
+    const { sink, sent, dropped } = this.#options;
+    const frame = this.#framer.frame(message, { qos: 0, retain: true, identifiers });
+    if (frame === undefined) {
+      dropped();
+      return;
+    }
+    sink.send(frame);
+    sent(message);
+  }
+
+  /** QoS 1 and 2 that wait in memory only. */
   queue(transient: Transient): void {
     if (this.#closed) return;
     const queue = (this.#transients ??= []);
     const { session, sink } = this.#options;
     if (this.#isFull(queue)) {
-      sink.fail(`subscriber ${session.clientId} is too slow: ${queue.length} messages wait for it in memory`);
+      sink.fail(
+        `subscriber ${session.clientId} is too slow: ${queue.length} messages wait for it in memory`,
+        {
+          code: reasonCodes.quotaExceeded,
+        },
+      );
       return;
     }
     queue.push(transient);
@@ -101,45 +139,47 @@ export class Outbox implements Outgoing {
   }
 
   /** A stored message for this session has been committed. */
-  committed({ message }: Committed): void {
-    if (this.#unsent === 0 && !this.#reading) this.#next = message.sequence; // nothing older waits: no need to look at what lies between
-    this.#unsent += 1;
-    this.#arrived += 1;
+  committed(committed: Committed): void {
+    this.#stored.arrived(committed.message.sequence);
     this.wake();
   }
 
-  /** Frees the window; undefined when nothing with this id is under way. */
-  acknowledge(id: number): Acknowledged | undefined {
+  /** PUBACK, PUBREC or PUBCOMP: frees the window when it ends a delivery. */
+  answered({ type, id, code = 0 }: AckPacket): Acknowledged | undefined {
     const flight = this.#flights?.get(id);
-    if (flight === undefined) return undefined;
+    if (type === "pubrec" && code < 0x80) {
+      this.#onReceived(id, flight);
+      return undefined;
+    }
+    if (flight === undefined || flight.qos !== (type === "puback" ? 1 : 2)) return undefined;
+    if (type === "pubcomp" && !flight.released) return undefined;
     this.#flights?.delete(id);
-    if (flight.committed !== undefined) this.#moveCursor(flight.message.sequence);
+    if (flight.committed !== undefined) this.#stored.done(flight.message.sequence);
     this.wake();
     return { committed: flight.committed };
   }
 
   /** Sends as much as the window and the connection take. */
   wake(): void {
-    const { sink, inflightMax } = this.#options;
+    const { sink } = this.#options;
     while (
       !this.#closed &&
-      (this.#flights?.size ?? 0) < inflightMax &&
+      (this.#flights?.size ?? 0) < this.#window &&
       sink.bufferedBytes <= OUTGOING_BYTES_MAX
     ) {
       const transient = this.#transients?.shift();
       if (transient !== undefined) {
         this.#transientBytes -= transientBytes(transient);
         if (this.#transients?.length === 0) this.#transients = undefined;
-        this.#send({ message: transient.message, committed: undefined }, transient.retain);
+        this.#sendTransient(transient);
         continue;
       }
-      if (this.#unsent === 0 || this.#reading) return;
-      const committed = this.#nextStored();
+      const committed = this.#stored.peek();
       if (committed === undefined) return;
-      this.#next = committed.message.sequence + 1;
-      this.#unsent -= 1;
-      this.#order.push(committed.message.sequence);
-      this.#send({ message: committed.message, committed }, false);
+      const id = storedPacketId(committed.message.sequence);
+      if (this.#flights?.has(id) === true) return; // one that is 65,535 messages older must be answered first
+      this.#stored.take(committed.message.sequence);
+      this.#sendStored(committed, id);
     }
   }
 
@@ -147,76 +187,74 @@ export class Outbox implements Outgoing {
     return queue.length >= CLEAN_QUEUE_ITEMS_MAX || this.#transientBytes > CLEAN_QUEUE_BYTES_MAX;
   }
 
-  #nextStored(): Committed | undefined {
-    const { session, log } = this.#options;
-    while (this.#readAheadAt < this.#readAhead.length) {
-      const committed = this.#readAhead[this.#readAheadAt];
-      this.#readAheadAt += 1;
-      if (committed !== undefined && session.waitsFor(committed.message.sequence)) return committed;
-    }
-    this.#readAhead = [];
-    this.#readAheadAt = 0;
-    if (log.holds(this.#next)) {
-      this.#place = undefined;
-      return log.recentFor(session, this.#next);
-    }
-    this.#reading = true;
-    void this.#read();
-    return undefined;
+  #onReceived(id: number, flight: Flight | undefined): void {
+    const { sink, received } = this.#options;
+    const code = flight?.qos === 2 ? reasonCodes.success : reasonCodes.packetIdNotFound;
+    const release = (): void =>
+      void (this.#closed || sink.send(encodePacket({ type: "pubrel", id, code }, sink.terms.level)));
+    if (flight?.qos === 2) flight.released = true;
+    if (flight?.qos !== 2 || flight.committed === undefined) release();
+    else received(flight.message.sequence, release);
   }
 
-  async #read(): Promise<void> {
-    const { session, log, failed } = this.#options;
-    this.#arrived = 0;
-    try {
-      const batch: Batch = await log.read(session, { sequence: this.#next, place: this.#place });
-      this.#readAhead = batch.messages;
-      this.#place = batch.place;
-      if (batch.ended && this.#unsent > this.#arrived) {
-        failed(
-          new Error(`${this.#unsent - this.#arrived} messages for ${session.clientId} can no longer be read`),
-        );
-        this.#unsent = this.#arrived;
-      }
-    } catch (error) {
-      failed(error);
+  #sendTransient({ message, grant }: Transient): void {
+    const { sink, sent, dropped } = this.#options;
+    const qos = lowerQos(message.qos, grant.qos);
+    const retain = grant.isRetained || (message.retain && grant.retainAsPublished);
+    const frame = this.#framer.isExpired(message)
+      ? undefined
+      : this.#framer.frame(message, { qos, retain, identifiers: grant.identifiers });
+    if (frame === undefined) {
+      dropped();
+      return;
     }
-    this.#reading = false;
-    // A turn in between: a long queue read from disk must not hold up everybody else.
-    if (!this.#closed) setImmediate(() => this.wake());
-  }
-
-  #moveCursor(sequence: number): void {
-    const { session } = this.#options;
-    session.ahead.add(sequence);
-    let front = this.#order[0];
-    while (front !== undefined && session.ahead.has(front)) {
-      session.through = front;
-      session.ahead.delete(front);
-      this.#order.shift();
-      front = this.#order[0];
-    }
-    // Those acknowledged out of order on an earlier connection are behind the cursor now.
-    for (const behind of session.ahead) if (behind <= session.through) session.ahead.delete(behind);
-  }
-
-  #send(flight: Flight, retain: boolean): void {
-    const { session, sink, sent } = this.#options;
     const flights = (this.#flights ??= new Map());
     const id = this.#freeId(flights);
-    flights.set(id, flight);
-    const { message, committed } = flight;
-    const dup = committed !== undefined && message.sequence <= session.sentThrough;
-    if (committed !== undefined) session.sentThrough = Math.max(session.sentThrough, message.sequence);
-    sink.send(withId(this.#frame(message, { qos: 1, retain }), { id, dup }));
+    flights.set(id, { message, grant, committed: undefined, qos, released: false });
+    sink.send(withId(frame, { id, dup: false }));
     sent(message);
   }
 
-  #frame(message: Message, { qos, retain }: { readonly qos: QoS; readonly retain: boolean }): Uint8Array {
-    const { stamp } = this.#options.sink;
-    return stamp === undefined
-      ? sharedFrame(message, { qos, retain })
-      : stampedFrame(message, { qos, retain, stamp });
+  #sendStored(committed: Committed, id: number): void {
+    const { session, sink, sent, skipped } = this.#options;
+    const { message } = committed;
+    const { sequence } = message;
+    const grant = grantFor(message, session.number);
+    const qos = lowerQos(message.qos, grant.qos);
+    const flight: Flight = { message, grant, committed, qos, released: session.released.has(sequence) };
+    const mayHaveIt = sequence <= Math.max(session.sentThrough, session.recoveredThrough);
+    const dup = sequence <= session.sentThrough;
+    session.sentThrough = Math.max(session.sentThrough, sequence);
+    if (flight.released) {
+      this.#release(id, flight);
+      return;
+    }
+    const frame = this.#framer.isExpired(message)
+      ? undefined
+      : this.#framer.frame(message, {
+          qos,
+          retain: grant.isRetained || (message.retain && grant.retainAsPublished),
+          identifiers: grant.identifiers,
+        });
+    if (frame === undefined) {
+      // The client may have it from an earlier connection: then it must let go of the id, or would take another for it.
+      if (qos === 2 && mayHaveIt) this.#release(id, flight);
+      else {
+        this.#stored.done(sequence);
+        skipped(committed);
+      }
+      return;
+    }
+    (this.#flights ??= new Map()).set(id, flight);
+    sink.send(withId(frame, { id, dup }));
+    sent(message);
+  }
+
+  #release(id: number, flight: Flight): void {
+    const { sink } = this.#options;
+    (this.#flights ??= new Map()).set(id, flight);
+    flight.released = true;
+    sink.send(encodePacket({ type: "pubrel", id }, sink.terms.level));
   }
 
   #freeId(flights: ReadonlyMap<number, Flight>): number {
@@ -226,31 +264,6 @@ export class Outbox implements Outgoing {
   }
 }
 
-type Framing = { readonly qos: QoS; readonly retain: boolean };
-let last: (Framing & { readonly message: Message; readonly frame: Uint8Array }) | undefined;
-
-// A fan-out sends one message to one receiver after another: the frame is made for the first and kept for the rest.
-function sharedFrame(message: Message, { qos, retain }: Framing): Uint8Array {
-  if (last?.message === message && last.qos === qos && last.retain === retain) return last.frame;
-  const frame = publishFrame({
-    topic: message.topic,
-    payload: message.payload,
-    qos,
-    retain,
-    dup: false,
-    id: 1,
-  });
-  last = { message, qos, retain, frame };
-  return frame;
-}
-
-type Stamping = Framing & { readonly stamp: string };
-
-function stampedFrame(message: Message, { qos, retain, stamp }: Stamping): Uint8Array {
-  const payload = putStamp(message.payload, {
-    broker: stamp,
-    sequence: message.sequence,
-    atMs: message.atMs,
-  });
-  return publishFrame({ topic: message.topic, payload, qos, retain, dup: false, id: 1 });
+function grantFor({ recipients, grants, qos }: Message, session: number): Grant {
+  return grants?.[recipients.indexOf(session)] ?? plainGrants[qos];
 }

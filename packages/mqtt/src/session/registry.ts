@@ -1,9 +1,19 @@
-import type { QoS } from "@cortado/wire/mqtt";
-import type { CursorRecord, Message, SessionRecord } from "../journal/records.ts";
+import { shareOf } from "@cortado/wire/mqtt";
+import type {
+  CursorRecord,
+  FilterRecord,
+  Message,
+  PresenceRecord,
+  SessionRecord,
+} from "../journal/records.ts";
 import type { Segment } from "../journal/segment.ts";
 import { RetainedMessages } from "../retained/retained.ts";
 import { SubscriptionTree } from "../topics/tree.ts";
-import { Session } from "./session.ts";
+import { plainGrants, type Grant } from "./grant.ts";
+import { readExpiry, Session } from "./session.ts";
+import { ShareGroup } from "./share-group.ts";
+
+type NewClean = { readonly user: string; readonly nowMs: number };
 
 /**
  * The state that the journal's records add up to. Recovery and the running broker change it by the same methods, the latter only
@@ -11,11 +21,27 @@ import { Session } from "./session.ts";
  */
 export class Registry {
   readonly tree: SubscriptionTree<Session> = new SubscriptionTree();
+  readonly shares: SubscriptionTree<ShareGroup> = new SubscriptionTree();
+  readonly #groups: Map<string, ShareGroup> = new Map();
   readonly retained: RetainedMessages = new RetainedMessages();
   readonly byNumber: Map<number, Session> = new Map();
   readonly byClientId: Map<string, Session> = new Map();
   nextSequence = 1;
   nextSession = 1;
+  /** Members of shared subscriptions; those and the tree's are all. */
+  #shared = 0;
+
+  get subscriptions(): number {
+    return this.tree.size + this.#shared;
+  }
+
+  get sharedSubscriptions(): number {
+    return this.#shared;
+  }
+
+  group(name: string): ShareGroup | undefined {
+    return this.#groups.get(name);
+  }
 
   /** Adds a session; when another record was first with this client id, that one stays, here as at every recovery. */
   addPersistent(record: SessionRecord, nowMs: number): Session {
@@ -26,27 +52,28 @@ export class Registry {
       number: record.number,
       clientId: record.clientId,
       user: record.user,
-      nowMs,
+      nowMs: record.leftMs ?? nowMs,
+      expiryMs: readExpiry(record.expiryMs),
     });
     session.through = record.through;
     for (const sequence of record.ahead) session.ahead.add(sequence);
     for (const packetId of record.receiving) session.receiving.add(packetId);
+    for (const sequence of record.released ?? []) session.released.add(sequence);
     this.byNumber.set(session.number, session);
     this.byClientId.set(session.clientId, session);
     this.subscribe(session, record.filters);
     return session;
   }
 
-  addClean(clientId: string, { user, nowMs }: { readonly user: string; readonly nowMs: number }): Session {
-    const session = new Session({ number: 0, clientId, user, nowMs });
+  addClean(clientId: string, { user, nowMs }: NewClean): Session {
+    const session = new Session({ number: 0, clientId, user, nowMs, expiryMs: 0 });
     this.byClientId.set(clientId, session);
     return session;
   }
 
   /** Forgets a session with all that waits for it. */
   remove(session: Session, segmentOf: (number: number) => Segment | undefined): void {
-    for (const filter of session.filters.keys()) this.tree.remove(filter, session);
-    session.filters.clear();
+    this.unsubscribe(session, [...session.filters.keys()]);
     this.byNumber.delete(session.number);
     if (this.byClientId.get(session.clientId) === session) this.byClientId.delete(session.clientId);
     for (const [number, { items, bytes }] of session.rows) {
@@ -58,15 +85,32 @@ export class Registry {
     session.rows.clear();
   }
 
-  subscribe(session: Session, filters: SessionRecord["filters"]): void {
-    for (const { filter, qos } of filters) {
-      session.filters.set(filter, qos);
-      this.tree.add(filter, { owner: session, qos });
+  subscribe(session: Session, filters: readonly FilterRecord[]): void {
+    for (const kept of filters) {
+      const grant = grantOf(kept);
+      const share = shareOf(kept.filter);
+      if (share === undefined) this.tree.add(kept.filter, { owner: session, grant });
+      else {
+        if (!session.filters.has(kept.filter)) this.#shared += 1;
+        this.#groupFor(kept.filter, share.filter).put(session, grant);
+      }
+      session.filters.set(kept.filter, { ...kept, grant });
     }
   }
 
   unsubscribe(session: Session, filters: readonly string[]): void {
-    for (const filter of filters) if (session.filters.delete(filter)) this.tree.remove(filter, session);
+    for (const filter of filters) {
+      if (!session.filters.delete(filter)) continue;
+      const group = this.#groups.get(filter);
+      if (group === undefined) this.tree.remove(filter, session);
+      else {
+        this.#shared -= 1;
+        group.drop(session);
+        if (!group.isEmpty) continue;
+        this.shares.remove(group.filter, group);
+        this.#groups.delete(filter);
+      }
+    }
   }
 
   setCursor({ session: number, through, ahead }: CursorRecord): void {
@@ -75,6 +119,15 @@ export class Registry {
     session.through = Math.max(session.through, through);
     session.ahead.clear();
     for (const sequence of ahead) session.ahead.add(sequence);
+    for (const sequence of session.released)
+      if (!session.waitsFor(sequence)) session.released.delete(sequence);
+  }
+
+  setPresence({ session: number, expiryMs, leftMs }: PresenceRecord, nowMs: number): void {
+    const session = this.byNumber.get(number);
+    if (session === undefined) return;
+    session.expiryMs = readExpiry(expiryMs);
+    session.leftMs = leftMs ?? nowMs;
   }
 
   /** What a message changes beside the queues. */
@@ -93,9 +146,27 @@ export class Registry {
       session.addRow(segment, bytes);
     }
   }
+
+  #groupFor(name: string, filter: string): ShareGroup {
+    let group = this.#groups.get(name);
+    if (group === undefined) {
+      this.#groups.set(name, (group = new ShareGroup({ name, filter })));
+      this.shares.add(filter, { owner: group, grant: plainGrants[2] });
+    }
+    return group;
+  }
 }
 
-/** A subscription's QoS as granted: queues hold QoS 1 at most. */
-export function grantedQos(qos: QoS): QoS {
-  return qos === 0 ? 0 : 1;
+function grantOf({ filter, qos, noLocal, retainAsPublished, identifier }: FilterRecord): Grant {
+  const isShared = filter.startsWith("$share/");
+  if (noLocal !== true && retainAsPublished !== true && identifier === undefined && !isShared)
+    return plainGrants[qos];
+  return {
+    qos,
+    noLocal: noLocal ?? false,
+    retainAsPublished: retainAsPublished ?? false,
+    identifiers: identifier === undefined ? undefined : [identifier],
+    share: isShared ? filter : undefined,
+    isRetained: false,
+  };
 }

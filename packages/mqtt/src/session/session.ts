@@ -1,40 +1,51 @@
-import type { QoS } from "@cortado/wire/mqtt";
+import type { AckPacket, QoS } from "@cortado/wire/mqtt";
 import type { Segment } from "../journal/segment.ts";
 import type { Committed } from "../journal/message-log.ts";
-import type { CursorRecord, Message, SessionRecord } from "../journal/records.ts";
+import type { CursorRecord, FilterRecord, Message, SessionRecord } from "../journal/records.ts";
+import type { Grant } from "./grant.ts";
 
 /** A message on its way that nothing on disk waits for. */
-export type Transient = { readonly message: Message; readonly retain: boolean };
+export type Transient = { readonly message: Message; readonly grant: Grant };
 /** What an acknowledgement answered: a stored message, or one that was not. */
 export type Acknowledged = { readonly committed: Committed | undefined };
 
 /** The way to a connected client; made when it connects and closed when it goes. */
 export interface Outgoing {
-  close(): void;
-  sendOnce(message: Message): void;
-  sendRetained(message: Message, qos: QoS): void;
+  /** Answers what was on its way in memory only. */
+  close(): readonly Transient[];
+  sendOnce(message: Message, grant: Grant): void;
+  sendRetained(message: Message, grant: Grant): void;
   queue(transient: Transient): void;
   committed(committed: Committed): void;
-  acknowledge(id: number): Acknowledged | undefined;
+  /** PUBACK, PUBREC and PUBCOMP; undefined when nothing more is to be done. */
+  answered(packet: AckPacket): Acknowledged | undefined;
   wake(): void;
 }
 
+/** A subscription as a session has it. */
+export type SubscriptionTerms = FilterRecord & { readonly grant: Grant };
+
 type Rows = { items: number; bytes: number };
+
+/** A session that never expires. */
+export const NEVER_MS: number = Number.POSITIVE_INFINITY;
 
 /**
  * What the broker knows of a client beyond its connection. A persistent session has a number, and its queue is a cursor into the
  * journal: all stored messages for it up to `through` are acknowledged, and beyond that those in `ahead`.
  */
 export class Session {
-  /** 0 for a clean session, which nothing on disk knows. */
+  /** 0 for one that ends with its connection, which nothing on disk knows. */
   readonly number: number;
   readonly clientId: string;
   readonly user: string;
-  readonly filters: Map<string, QoS> = new Map();
+  readonly filters: Map<string, SubscriptionTerms> = new Map();
   /** QoS 2 publishes of this client that it has not released. */
   readonly receiving: Set<number> = new Set();
   through = 0;
   readonly ahead: Set<number> = new Set();
+  /** Stored QoS 2 messages that it has and whose PUBREL it has not answered. */
+  readonly released: Set<number> = new Set();
   /** Unacknowledged messages by segment number. */
   readonly rows: Map<number, Rows> = new Map();
   /** Admitted and not acknowledged: what the quota counts. */
@@ -42,7 +53,12 @@ export class Session {
   bytes = 0;
   /** Highest sequence ever sent to it since the broker started: what is sent again up to there is a duplicate. */
   sentThrough = 0;
-  offlineSinceMs: number;
+  /** Highest sequence that a broker before this one may have sent. */
+  recoveredThrough = 0;
+  /** How long it outlives its connection; undefined for the broker's own limit, which clients before MQTT 5 have. */
+  expiryMs: number | undefined;
+  /** Broker time since when nobody is connected. */
+  leftMs: number;
   /** There while a client is connected. */
   outbox: Outgoing | undefined;
 
@@ -51,11 +67,13 @@ export class Session {
     readonly clientId: string;
     readonly user: string;
     readonly nowMs: number;
+    readonly expiryMs: number | undefined;
   }) {
     this.number = options.number;
     this.clientId = options.clientId;
     this.user = options.user;
-    this.offlineSinceMs = options.nowMs;
+    this.leftMs = options.nowMs;
+    this.expiryMs = options.expiryMs;
   }
 
   get persistent(): boolean {
@@ -92,8 +110,8 @@ export class Session {
   }
 
   toRecord(): SessionRecord {
-    const { number, clientId, user, through } = this;
-    const filters = [...this.filters].map(([filter, qos]) => ({ filter, qos }));
+    const { number, clientId, user, through, expiryMs } = this;
+    const filters = [...this.filters.values()].map(({ grant: _grant, ...kept }) => kept);
     return {
       number,
       clientId,
@@ -102,6 +120,27 @@ export class Session {
       through,
       ahead: [...this.ahead],
       receiving: [...this.receiving],
+      released: [...this.released],
+      ...(expiryMs === undefined ? {} : { expiryMs: keptExpiry(expiryMs) }),
+      ...(this.outbox === undefined ? { leftMs: this.leftMs } : {}),
     };
   }
+}
+
+/** JSON has no infinity: never is -1 there. */
+export function keptExpiry(expiryMs: number): number {
+  return expiryMs === NEVER_MS ? -1 : expiryMs;
+}
+
+export function readExpiry(kept: number | undefined): number | undefined {
+  return kept === -1 ? NEVER_MS : kept;
+}
+
+/** The packet id of a stored message: the same on each connection and after each restart, so that QoS 2 counts once. */
+export function storedPacketId(sequence: number): number {
+  return ((sequence - 1) % 65_535) + 1;
+}
+
+export function lowerQos(one: QoS, other: QoS): QoS {
+  return one < other ? one : other;
 }

@@ -96,3 +96,76 @@ export async function readSession(port: number): Promise<readonly number[]> {
   client.socket.destroy();
   return numbers;
 }
+
+/** A QoS 2 publisher and subscriber that keep what the standard has them keep over the broker's deaths. */
+export class ExactPair {
+  /** Numbers whose PUBREC has come. */
+  readonly acknowledged: Set<number> = new Set();
+  /** What the subscriber got, in order. */
+  readonly received: number[] = [];
+  readonly #known: Set<number> = new Set();
+  /** The publisher's open exchanges: the number, and whether PUBREC has come. */
+  readonly #open: Map<number, { readonly number: number; released: boolean }> = new Map();
+  #next = 0;
+  #id = 0;
+  #sockets: Socket[] = [];
+  #stopped = false;
+
+  /** Comes back with both clients; while `publishing`, at most 50 exchanges are open. */
+  async start(port: number, options: { readonly publishing: boolean }): Promise<void> {
+    this.#stopped = false;
+    const reader = await dialBroker(port, "exact-reader", false, (packet) => {
+      if (packet.type === "publish") {
+        if (!this.#known.has(packet.id)) this.received.push(Number(Buffer.from(packet.payload).toString()));
+        this.#known.add(packet.id);
+        reader.send({ type: "pubrec", id: packet.id });
+      } else if (packet.type === "pubrel") {
+        this.#known.delete(packet.id);
+        reader.send({ type: "pubcomp", id: packet.id });
+      }
+    });
+    reader.send({ type: "subscribe", id: 1, subscriptions: [{ filter: "/exact", qos: 2 }] });
+    const writer = await dialBroker(port, "exact-writer", false, (packet) => {
+      if (packet.type === "pubrec") {
+        const open = this.#open.get(packet.id);
+        if (open === undefined) return;
+        open.released = true;
+        this.acknowledged.add(open.number);
+        writer.send({ type: "pubrel", id: packet.id });
+      } else if (packet.type === "pubcomp") {
+        this.#open.delete(packet.id);
+        if (options.publishing) this.#more(writer);
+      }
+    });
+    this.#sockets = [reader.socket, writer.socket];
+    for (const socket of this.#sockets) socket.removeAllListeners("error").on("error", () => {});
+    for (const [id, { number, released }] of this.#open)
+      if (released) writer.send({ type: "pubrel", id });
+      else writer.send(exactPublish(id, number, true));
+    if (options.publishing) this.#more(writer);
+  }
+
+  get openExchanges(): number {
+    return this.#open.size + this.#known.size;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #more(writer: { send(packet: Packet): void }): void {
+    while (!this.#stopped && this.#open.size < 50) {
+      do this.#id = this.#id === 65_535 ? 1 : this.#id + 1;
+      while (this.#open.has(this.#id));
+      this.#open.set(this.#id, { number: this.#next, released: false });
+      writer.send(exactPublish(this.#id, this.#next, false));
+      this.#next += 1;
+    }
+  }
+}
+
+function exactPublish(id: number, number: number, dup: boolean): Packet {
+  const payload = Buffer.from(String(number));
+  return { type: "publish", topic: "/exact", payload, qos: 2, retain: false, dup, id };
+}

@@ -10,7 +10,10 @@ import {
   decodeFrame,
   encodePacket,
   FrameReader,
+  type ConnackPacket,
   type ConnectPacket,
+  type DisconnectPacket,
+  type Level,
   type Packet,
   type PublishPacket,
   type QoS,
@@ -77,15 +80,15 @@ export class World implements AsyncDisposable {
   async client(
     options: Partial<ConnectPacket> & { clientId: string; autoAck?: boolean },
   ): Promise<TestClient> {
-    const client = await this.dial(options.autoAck ?? true);
+    const client = await this.dial(options.autoAck ?? true, options.level);
     const { autoAck: _autoAck, ...connect } = options;
     client.send({ type: "connect", level: 4, cleanSession: true, keepAliveS: 0, ...connect });
     await client.expect("connack");
     return client;
   }
 
-  async dial(autoAck = true): Promise<TestClient> {
-    return new TestClient(await this.network.dial(address), autoAck);
+  async dial(autoAck = true, level: Level = 4): Promise<TestClient> {
+    return new TestClient(await this.network.dial(address), { autoAck, level });
   }
 
   async diskBytes(): Promise<number> {
@@ -109,17 +112,22 @@ export class TestClient {
   closed = false;
   #nextId = 0;
 
-  constructor(connection: Connection, autoAck: boolean) {
+  readonly level: Level;
+
+  constructor(
+    connection: Connection,
+    { autoAck, level }: { readonly autoAck: boolean; readonly level: Level },
+  ) {
     this.connection = connection;
     this.autoAck = autoAck;
+    this.level = level;
     connection.handle({
       data: (bytes) => {
         this.#reader.push(bytes);
         for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) {
-          const packet = decodeFrame(frame);
+          const packet = decodeFrame(new Uint8Array(frame), level);
           this.packets.push(packet);
-          if (packet.type === "publish" && packet.qos === 1 && this.autoAck)
-            this.send({ type: "puback", id: packet.id });
+          if (this.autoAck) this.#answer(packet);
         }
       },
       drained() {},
@@ -127,8 +135,31 @@ export class TestClient {
     });
   }
 
+  #answer(packet: Packet): void {
+    if (packet.type === "publish" && packet.qos > 0)
+      this.send({ type: packet.qos === 1 ? "puback" : "pubrec", id: packet.id });
+    else if (packet.type === "pubrel") this.send({ type: "pubcomp", id: packet.id });
+    else if (packet.type === "pubrec" && (packet.code ?? 0) < 0x80)
+      this.send({ type: "pubrel", id: packet.id });
+  }
+
   send(packet: Packet): void {
-    this.connection.write(encodePacket(packet));
+    this.connection.write(encodePacket(packet, this.level));
+  }
+
+  /** The CONNACK that it got. */
+  get connack(): ConnackPacket {
+    const found = this.packets.find((packet) => packet.type === "connack");
+    if (found?.type !== "connack") throw new Error("no CONNACK has come");
+    return found;
+  }
+
+  /** The DISCONNECT with which the broker ended the connection. */
+  async ended(): Promise<DisconnectPacket> {
+    await until(() => this.closed, "closed");
+    const last = this.packets.at(-1);
+    if (last?.type !== "disconnect") throw new Error(`the last packet was ${last?.type}`);
+    return last;
   }
 
   get messages(): readonly PublishPacket[] {

@@ -1,15 +1,15 @@
-import type { QoS } from "@cortado/wire/mqtt";
+import { mergedGrants, type Grant } from "../session/grant.ts";
 
 type Node<Owner> = {
   children: Map<string, Node<Owner>> | undefined;
   plus: Node<Owner> | undefined;
   /** Who ends here. */
-  here: Map<Owner, QoS> | undefined;
+  here: Map<Owner, Grant> | undefined;
   /** Who has "#" below here. */
-  hash: Map<Owner, QoS> | undefined;
+  hash: Map<Owner, Grant> | undefined;
 };
 
-const nobody = new Map<never, QoS>();
+const nobody = new Map<never, Grant>();
 
 /**
  * Subscriptions by level. An empty level is a level: "/a" has two, and nothing here ever drops one.
@@ -22,14 +22,14 @@ export class SubscriptionTree<Owner> {
     return this.#size;
   }
 
-  add(filter: string, { owner, qos }: { readonly owner: Owner; readonly qos: QoS }): void {
+  add(filter: string, { owner, grant }: { readonly owner: Owner; readonly grant: Grant }): void {
     const levels = filter.split("/");
     const last = levels.at(-1) === "#" ? levels.pop() : undefined;
     let node = this.#root;
     for (const level of levels) node = level === "+" ? (node.plus ??= newNode()) : child(node, level);
     const owners = last === "#" ? (node.hash ??= new Map()) : (node.here ??= new Map());
     if (!owners.has(owner)) this.#size += 1;
-    owners.set(owner, qos);
+    owners.set(owner, grant);
   }
 
   remove(filter: string, owner: Owner): void {
@@ -59,16 +59,23 @@ export class SubscriptionTree<Owner> {
     }
   }
 
-  /** Each owner once, with the highest QoS of its filters that match. The map must not be changed. */
-  match(topic: string): ReadonlyMap<Owner, QoS> {
-    const found: Map<Owner, QoS>[] = [];
+  /**
+   * Each owner once, with the terms of all its filters that match. With a publisher, its subscriptions that ask for no local are
+   * left out of the merging; one that stands alone is in the answer and is the caller's to see. The map must not be changed.
+   */
+  match(topic: string, publisher?: Owner): ReadonlyMap<Owner, Grant> {
+    const found: Map<Owner, Grant>[] = [];
     collect(this.#root, { levels: topic.split("/"), at: 0, found });
     const [first, second] = found;
     if (first === undefined) return nobody;
     if (second === undefined) return first;
-    const all = new Map(first);
-    for (const owners of found.slice(1))
-      for (const [owner, qos] of owners) if (qos > (all.get(owner) ?? -1)) all.set(owner, qos);
+    const all = new Map<Owner, Grant>();
+    for (const owners of found)
+      for (const [owner, grant] of owners) {
+        if (grant.noLocal && owner === publisher) continue;
+        const known = all.get(owner);
+        all.set(owner, known === undefined ? grant : mergedGrants(known, grant));
+      }
     return all;
   }
 }
@@ -76,7 +83,7 @@ export class SubscriptionTree<Owner> {
 type Walk<Owner> = {
   readonly levels: readonly string[];
   readonly at: number;
-  readonly found: Map<Owner, QoS>[];
+  readonly found: Map<Owner, Grant>[];
 };
 
 function collect<Owner>(node: Node<Owner>, { levels, at, found }: Walk<Owner>): void {

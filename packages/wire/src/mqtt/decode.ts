@@ -7,7 +7,8 @@ import mqttPacket, {
 import { messageOf } from "@cortado/std/status";
 import { FILTERS_PER_PACKET_MAX } from "./limits.ts";
 import { malformed } from "./malformed.ts";
-import type { ConnectPacket, Packet, PublishPacket, Subscription } from "./packets.ts";
+import { decodeFrame5 } from "./decode5.ts";
+import type { ConnectPacket, Level, Packet, PublishPacket, Subscription } from "./packets.ts";
 import { topicFilterFault, topicNameFault } from "./topics.ts";
 
 /** What a CONNECT frame says first; read before the codec sees it, as the level decides who may answer and how. */
@@ -25,10 +26,11 @@ export function connectHead(frame: Uint8Array): ConnectHead {
 
 /**
  * Reads one whole frame that a FrameReader cut. The codec is mqtt-packet; what it lets through although the standard forbids it
- * is refused here.
+ * is refused here. MQTT 5 has a reader of its own (see `decode5.ts`).
  * @throws StatusError "BadRequest" that names the rule
  */
-export function decodeFrame(frame: Uint8Array): Packet {
+export function decodeFrame(frame: Uint8Array, level: Level = 4): Packet {
+  if (level === 5) return decodeFrame5(frame);
   const foreign = parseForeign(frame);
   const reader = readers[foreign.cmd];
   if (reader === undefined)

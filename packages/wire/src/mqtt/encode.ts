@@ -1,6 +1,7 @@
 import mqttPacket, { type Packet as ForeignPacket } from "mqtt-packet";
 import { assert } from "@cortado/std/assert";
-import type { AckType, Packet, PublishPacket } from "./packets.ts";
+import { encodePacket5 } from "./encode5.ts";
+import type { AckType, Level, Packet, PublishPacket } from "./packets.ts";
 
 // The codec would keep a buffer for each 16-bit number, 11 MB in all, to save an allocation per packet identifier.
 (mqttPacket as unknown as { readonly writeToStream: { cacheNumbers: boolean } }).writeToStream.cacheNumbers =
@@ -8,8 +9,9 @@ import type { AckType, Packet, PublishPacket } from "./packets.ts";
 
 type Generated = Parameters<typeof mqttPacket.generate>[0];
 
-/** One packet as bytes. */
-export function encodePacket(packet: Packet): Uint8Array {
+/** One packet as bytes, for a connection of this level. */
+export function encodePacket(packet: Packet, level: Level = 4): Uint8Array {
+  if (level === 5 || (packet.type === "connect" && packet.level === 5)) return encodePacket5(packet);
   switch (packet.type) {
     case "puback":
     case "pubrec":
@@ -30,7 +32,7 @@ export function encodePacket(packet: Packet): Uint8Array {
   }
 }
 
-const ackBytes: Readonly<Record<AckType, number>> = {
+const ackBytes: Readonly<Record<AckType | "unsuback", number>> = {
   puback: 0x40,
   pubrec: 0x50,
   pubrel: 0x62,
@@ -38,7 +40,7 @@ const ackBytes: Readonly<Record<AckType, number>> = {
   unsuback: 0xb0,
 };
 
-function encodeAck(type: AckType, id: number): Uint8Array {
+function encodeAck(type: keyof typeof ackBytes, id: number): Uint8Array {
   assert(id > 0 && id < 65_536, "a packet id has two bytes and is not 0");
   return Uint8Array.of(ackBytes[type], 2, id >> 8, id & 0xff);
 }

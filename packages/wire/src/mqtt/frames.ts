@@ -45,7 +45,8 @@ export class FrameReader {
     }
     const total = at + 1 + length;
     const most = this.#frameBytesMax();
-    if (total > most) throw malformed(`a packet of ${total} bytes is over the limit of ${most}`);
+    if (total > most)
+      throw malformed(`a packet of ${total} bytes is over the limit of ${most}`, { fault: "packetTooLarge" });
     if (bytes.byteLength < total) {
       this.#wanted = total;
       return undefined;

@@ -54,3 +54,27 @@ function commonFault(text: string): string | undefined {
 function utf8Bytes(text: string): number {
   return new TextEncoder().encode(text).byteLength;
 }
+
+/** A shared subscription's two parts (MQTT 5, section 4.8.2). */
+export type Share = { readonly group: string; readonly filter: string };
+
+/**
+ * The group and filter of `$share/GROUP/FILTER`; undefined for an ordinary filter. Cut by position: a filter after the group may
+ * begin with a slash.
+ */
+export function shareOf(filter: string): Share | undefined {
+  if (!filter.startsWith("$share/")) return undefined;
+  const end = filter.indexOf("/", 7);
+  return end < 0
+    ? { group: filter.slice(7), filter: "" }
+    : { group: filter.slice(7, end), filter: filter.slice(end + 1) };
+}
+
+/** Why a filter that begins with $share/ names no group's subscription. */
+export function shareFault(filter: string): string | undefined {
+  const share = shareOf(filter);
+  if (share === undefined) return undefined;
+  if (share.group === "") return "a shared subscription needs a group: $share/GROUP/FILTER";
+  if (/[+#]/.test(share.group)) return "the group of a shared subscription holds no wildcard (MQTT-4.8.2-2)";
+  return topicFilterFault(share.filter);
+}
