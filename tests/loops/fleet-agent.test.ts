@@ -566,3 +566,15 @@ test("a large message on a slow line is a sign of life while it comes", async ()
   await world.clock.advance(40_000);
   await world.until("dialled again", () => Promise.resolve(hub.dials > before), 1_000);
 });
+
+test("a bundle that is wanted again as it is, is told again: the hub may have let go of what it knew", async () => {
+  await using world = await LoopWorld.start({ nodes: 0 });
+  const hub = new ScriptedHub();
+  await hub.want([{ objects: [configMap("one")] }]);
+  await using _agent = agentOf(world, hub);
+  await reportOf(world, hub, { state: "Ready" });
+  // A commit took it away and another brought it back, while the store was dark.
+  hub.reports.clear();
+  await hub.want([{ objects: [configMap("one")] }]);
+  await reportOf(world, hub, { state: "Ready", withinMs: 10_000 });
+});

@@ -126,6 +126,10 @@ export class BundleWork {
     // A hub that tells all tells much that is known: it costs no write.
     if (JSON.stringify(job.wanted) !== JSON.stringify(wanted))
       await this.#records.writeWanted(name, wanted, this.#options.signal);
+    // What it tells again it may have let go of: a bundle that went and came back while the store was dark, say.
+    const { report } = job;
+    if (wanted.kind === "bundle" && report?.wantedId === wanted.bundle.deploymentId)
+      this.#options.reported(name, report);
     job.wanted = wanted;
     job.error = "";
     if (wanted.kind === "bundle") await this.desk.expect(name, wanted.bundle.chunks);
