@@ -23,8 +23,11 @@ before(async () => {
   await listen("-E"); // makes the session, and leaves
 });
 after(async () => {
-  await world?.end();
-  disk?.[Symbol.dispose]();
+  try {
+    await world?.end();
+  } finally {
+    disk?.[Symbol.dispose](); // also of a demo that could not clean up on it
+  }
 });
 
 /** mosquitto_sub in the persistent session. */
