@@ -45,7 +45,11 @@ test("a missing image is said at once, is tried again later, and holds up nobody
     await tell("describe pod noimage"),
     /Failed to pull image "registry\.example\.test\/none:1": /,
   );
-  assert.equal(await waiting("nolocal"), "ErrImageNeverPull");
+  await until(
+    "the image that is never pulled",
+    async () => (await waiting("nolocal")) === "ErrImageNeverPull",
+    15_000,
+  );
   await until(
     "a missing ConfigMap to be named",
     async () => /configmap "absent" not found/.test(await tell("get pod noconfig -o yaml")),
