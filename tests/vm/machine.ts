@@ -214,6 +214,13 @@ function makeDisk(kernel: Kernel, folder: string): string {
   writeFileSync(join(images, "01-checks.tar"), checkImage());
   copyFileSync(join(bundle, "images", "coffee-shop.tar"), join(tree, "opt/cortado/coffee-shop.tar"));
   cpSync(join(bundle, "manifests"), join(tree, "opt/cortado/manifests"), { recursive: true });
+  // It has no hub: what the hub's repository would bring is laid beside.
+  const repository = join(bundle, "repository");
+  cpSync(join(repository, "manifests"), join(tree, "opt/cortado/manifests"), { recursive: true });
+  copyFileSync(
+    join(repository, "functions", "functions.yaml"),
+    join(tree, "opt/cortado/manifests/functions.yaml"),
+  );
   for (const name of moduleFolders)
     cpSync(
       join(kernel.modules, "kernel", name),
