@@ -22,7 +22,7 @@ export function greeting({ hub, stores, runtime }: DemoFile): readonly string[] 
     `  kubeconfig  ${hub.kubeconfig}`,
     "Try:",
     "  1. A push that reaches every store:",
-    `     git clone ${hub.git} && cd coffee-shop && sed -i 's/replicas: 1/replicas: 2/' manifests/payment.yaml && git commit -am 'Two of them' && git push`,
+    `     git clone ${hub.git} && cd coffee-shop && sed -i 's/GracePeriodSeconds: 5/GracePeriodSeconds: 6/' manifests/payment.yaml && git -c user.name=me -c user.email=me@example.test commit -am 'More patience' && git push`,
     `     kubectl --kubeconfig ${hub.kubeconfig} get clusters.fleet.cattle.io,bundles -A`,
     ...(first === undefined || first.mqtt === null
       ? []
