@@ -101,7 +101,6 @@ test("logs, exec, cp and port-forward reach containers of a store through the hu
     "store-042",
     "store-104",
   ]);
-  // A line that came back is called anew within a second: what was under way then breaks.
   const pod = await until(
     "the pod",
     () =>
@@ -141,5 +140,5 @@ test("logs, exec, cp and port-forward reach containers of a store through the hu
   await inStore(`cp ${name}:/data/big ${big}.back`);
   assert.deepEqual(readFileSync(`${big}.back`), readFileSync(big));
   assert.equal((await world.order(1, undefined, "latte", world.storeNamed("store-104"))).status, 201);
-  assert.equal(await following.code(100), null, "the log is still followed");
+  assert.equal(await following.code(100), null, `the log is still followed: ${following.said}`);
 });

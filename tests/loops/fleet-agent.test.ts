@@ -516,22 +516,30 @@ test("a line that was cut is found dead 15 s after the next ping", async () => {
 test("a line that is back is used at once: what hung is dialled anew, and the rest of a back-off is not waited for", async () => {
   await using world = await LoopWorld.start({ nodes: 0 });
   const hub = new ScriptedHub();
-  const lines = new Set<() => void>();
+  const lines = new Set<(goneMs: number) => void>();
   const line = {
-    subscribe(cameBack: () => void): Disposable {
+    subscribe(cameBack: (goneMs: number) => void): Disposable {
       lines.add(cameBack);
       return { [Symbol.dispose]: () => void lines.delete(cameBack) };
     },
   };
-  const isBack = (): void => {
-    for (const cameBack of lines) cameBack();
+  const isBack = (goneMs = world.clock.monotonicMs()): void => {
+    for (const cameBack of lines) cameBack(goneMs);
   };
   await hub.want([{ objects: [configMap("one")] }]);
   await using agent = agentOf(world, hub, { line });
   await reportOf(world, hub, { state: "Ready" });
 
-  hub.isDeaf = true;
   const before = hub.dials;
+  const goneMs = world.clock.monotonicMs();
+  await world.clock.advance(700);
+  await hub.want([{ objects: [configMap("one"), configMap("two")] }]);
+  await reportOf(world, hub, { state: "Ready" });
+  isBack(goneMs);
+  await world.clock.advance(2_000);
+  assert.equal(hub.dials, before, "what was heard over the line that is back stays, and all that runs in it");
+
+  hub.isDeaf = true;
   isBack();
   await world.until("a new call", () => Promise.resolve(hub.dials > before), 2_000);
   await world.until("connected", () => Promise.resolve(agent.state.isConnected), 2_000);

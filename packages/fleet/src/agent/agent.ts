@@ -124,11 +124,14 @@ class RunningAgent implements Agent {
 
   async #connect(events: EventSender | undefined, welcomed: () => void) {
     const [ports, identity, outbox] = [this.#ports, this.#identity, this.#outbox];
+    if (identity === undefined || outbox === undefined) throw new Error("the agent has no identity yet");
     // A line that comes back has lost what was under way; waiting for TCP to notice takes longer than a new call.
     const lost = new AbortController();
-    using _watching = ports.line?.subscribe(() => lost.abort(new Error("the line was gone")));
     const signal = AbortSignal.any([this.#stop.signal, lost.signal]);
-    if (identity === undefined || outbox === undefined) throw new Error("the agent has no identity yet");
+    let heardMs = 0;
+    using _watching = ports.line?.subscribe((goneMs) => {
+      if (heardMs <= goneMs) lost.abort(new Error("the line was gone"));
+    });
     const trust = await ensureCertificate({ options: this.#options, ports, identity, signal });
     const { certificate, privateKey } = identity.current;
     const kubernetes = await this.#kubernetesVersion();
@@ -144,6 +147,9 @@ class RunningAgent implements Agent {
         welcomed: () => {
           this.#isConnected = true;
           welcomed();
+        },
+        heard: (ms) => {
+          heardMs = ms;
         },
         signal,
       });

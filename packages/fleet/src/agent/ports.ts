@@ -92,8 +92,11 @@ export interface JournalPort {
 
 /** The machine's own line. */
 export interface Line {
-  /** Calls when it is there again: what hangs on the old one is dialled anew at once, without the rest of a back-off. */
-  subscribe(cameBack: () => void): Disposable;
+  /**
+   * Calls when it is there again: what hangs on the old one is dialled anew at once, without the rest of a back-off. `goneMs`:
+   * when it was last seen gone, on the monotonic clock; what came since then came over the new one.
+   */
+  subscribe(cameBack: (goneMs: number) => void): Disposable;
 }
 
 export type AgentPorts = {

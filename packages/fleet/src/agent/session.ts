@@ -18,6 +18,8 @@ export type SessionOptions = {
   readonly events: EventSender | undefined;
   readonly versions: { readonly agent: string; readonly kubernetes: string };
   readonly welcomed: () => void;
+  /** Something came from the hub, at this time of the monotonic clock. */
+  readonly heard: (ms: number) => void;
   readonly signal: AbortSignal;
 };
 
@@ -210,6 +212,7 @@ class Session implements AsyncDisposable {
 
   #heard(): void {
     this.#heardMs = this.#options.ports.clock.monotonicMs();
+    this.#options.heard(this.#heardMs);
     this.#heardCount += 1;
   }
 

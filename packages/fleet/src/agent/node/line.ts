@@ -17,11 +17,14 @@ export function machineLine(clock: Clock, look: () => ReadonlySet<string> = addr
   return {
     subscribe(cameBack) {
       let known = look();
+      let lookedMs = clock.monotonicMs();
       return every(clock, LINE_LOOK_MS, () => {
         const now = look();
         const isNew = [...now].some((address) => !known.has(address));
+        const goneMs = lookedMs;
         known = now;
-        if (isNew) cameBack();
+        lookedMs = clock.monotonicMs();
+        if (isNew) cameBack(goneMs);
       });
     },
   };
