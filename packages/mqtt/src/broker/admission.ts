@@ -220,18 +220,21 @@ export class Admission {
 
   /** Ends a persistent session for good, durably; then goes on. */
   forget(session: Session, then: () => void): void {
-    const { shares, log } = this.#options;
+    const { shares, journal, log } = this.#options;
     if (!shares.isMember(session)) {
       this.#remove(session, then);
       return;
     }
     shares.leave(session);
-    shares
-      .handOverStored(session)
-      .catch((error: unknown) =>
-        log.error("mqtt messages of a lost member could not be read", { client: session.clientId, error }),
-      )
-      .finally(() => this.#remove(session, then));
+    const handOver = (): Promise<void> =>
+      shares
+        .handOverStored(session)
+        .catch((error: unknown) =>
+          log.error("mqtt messages of a lost member could not be read", { client: session.clientId, error }),
+        )
+        .finally(() => this.#remove(session, then));
+    // Messages that were given to it before and are not on disk yet are read with the others.
+    journal.add({ committed: () => void handOver() });
   }
 
   #remove(session: Session, then: () => void): void {
