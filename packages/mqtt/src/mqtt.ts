@@ -18,6 +18,7 @@ import { MessageLog } from "./journal/message-log.ts";
 import { recover } from "./journal/recovery.ts";
 import { brokerLimits, type BrokerLimits } from "./limits.ts";
 import { BrokerTime, UNKNOWN_MS } from "./session/broker-time.ts";
+import type { Registry } from "./session/registry.ts";
 import { newWebSocketUpgrade } from "./websocket/websocket.ts";
 
 export type { Access, Authenticate, Authorize, Credentials, Redirect } from "./broker/access.ts";
@@ -133,18 +134,19 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     retained: registry.retained.items,
     queued: publishing.queuedItems,
   });
-  return brokerOf({ host, journal, setAside, log, bytesMax: limits.packetBytesMax });
+  return brokerOf({ host, journal, registry, setAside, log, bytesMax: limits.packetBytesMax });
 }
 
 type Parts = {
   readonly host: ConnectionHost;
   readonly journal: Journal;
+  readonly registry: Registry;
   readonly setAside: readonly string[];
   readonly log: Log;
   readonly bytesMax: number;
 };
 
-function brokerOf({ host, journal, setAside, log, bytesMax }: Parts): Broker {
+function brokerOf({ host, journal, registry, setAside, log, bytesMax }: Parts): Broker {
   return {
     accept: (connection, accepting) => host.accept(connection, accepting),
     listen: (address) => host.listen(address),
@@ -165,6 +167,7 @@ function brokerOf({ host, journal, setAside, log, bytesMax }: Parts): Broker {
     async [Symbol.asyncDispose]() {
       await host[Symbol.asyncDispose]();
       await journal[Symbol.asyncDispose]();
+      await registry.retained[Symbol.asyncDispose]();
     },
   };
 }

@@ -28,6 +28,7 @@ import type { Maintenance } from "./maintenance.ts";
 import type { AcceptOptions } from "./accept.ts";
 import { Peer, type Host } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
+import { Replays } from "./replays.ts";
 import { Shares } from "./shares.ts";
 import { Subscribing } from "./subscribing.ts";
 import { newTally, sysMessages, type Levels, type Tally } from "./tally.ts";
@@ -77,7 +78,13 @@ export class ConnectionHost implements Host, AsyncDisposable {
     this.#options = options;
     const { clock, journal, maintenance } = options;
     this.#cursors = new Cursors({ journal, clock });
-    this.#subscribing = new Subscribing({ ...options, tally: this.tally, levels: () => this.levels() });
+    const replays = new Replays(options);
+    this.#subscribing = new Subscribing({
+      ...options,
+      replays,
+      tally: this.tally,
+      levels: () => this.levels(),
+    });
     this.#shares = new Shares(options);
     this.#wills = new Wills({
       publish: (publication) => options.publishing.publish(publication).admitted,

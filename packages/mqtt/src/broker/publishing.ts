@@ -215,12 +215,7 @@ export class Publishing {
         return `session ${session.clientId} has ${session.bytes} bytes waiting`;
     }
     if (journal.bytes + bytes > limits.diskBytesMax) return `the journal has ${journal.bytes} bytes`;
-    if (!retain) return undefined;
-    const after = registry.retained.after({ topic, payload });
-    if (after.items > limits.retainedItemsMax) return `${limits.retainedItemsMax} messages are retained`;
-    return after.bytes > limits.retainedBytesMax
-      ? `${limits.retainedBytesMax} bytes are retained`
-      : undefined;
+    return retain ? registry.retained.fullFor({ topic, payload }, limits) : undefined;
   }
 
   /** To all that it does not reach through the journal. */

@@ -10,9 +10,10 @@ import { grantBytes, readGrants, writeGrants } from "./grants.ts";
  * Version of the files on disk.
  * 1: records of magic, length, CRC-32 and body; messages binary, the rest JSON.
  * 2: messages with what MQTT 5 adds (properties, expiry, the terms of each recipient), subscriptions with their options, sessions
- *    with their expiry and what of QoS 2 they have received. Reads 1.
+ *    with their expiry and what of QoS 2 they have received.
+ * 3: retained messages have files of their own beside the state file, which held them before. Reads 1 and 2.
  */
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 
 const MAGIC = Buffer.from("CoMq");
 const HEADER_BYTES = 12;

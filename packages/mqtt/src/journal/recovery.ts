@@ -3,6 +3,7 @@ import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
 import { StatusError } from "@cortado/std/status";
 import { UNKNOWN_MS, type TimePair } from "../session/broker-time.ts";
+import { RetainedMessages } from "../retained/retained.ts";
 import { Registry } from "../session/registry.ts";
 import {
   FORMAT_VERSION,
@@ -53,8 +54,9 @@ type WholeRecord = Exclude<Scanned, { kind: "gap" }>;
 export async function recover(ports: Ports): Promise<Recovered> {
   const { files, folder } = ports;
   await files.makeFolder(folder);
-  const setAside: string[] = [];
-  const registry = new Registry();
+  const { retained, setAside: runsSetAside } = await RetainedMessages.open(ports);
+  const setAside: string[] = [...runsSetAside];
+  const registry = new Registry({ retained });
   const state = await readFile(ports, { name: STATE_FILE, last: false, setAside });
   let header = applyState(registry, state);
   let lastTime = timeIn(state);

@@ -7,7 +7,7 @@ import type {
   SessionRecord,
 } from "../journal/records.ts";
 import type { Segment } from "../journal/segment.ts";
-import { RetainedMessages } from "../retained/retained.ts";
+import type { RetainedMessages } from "../retained/retained.ts";
 import { SubscriptionTree } from "../topics/tree.ts";
 import { plainGrants, type Grant } from "./grant.ts";
 import { readExpiry, Session } from "./session.ts";
@@ -23,13 +23,17 @@ export class Registry {
   readonly tree: SubscriptionTree<Session> = new SubscriptionTree();
   readonly shares: SubscriptionTree<ShareGroup> = new SubscriptionTree();
   readonly #groups: Map<string, ShareGroup> = new Map();
-  readonly retained: RetainedMessages = new RetainedMessages();
+  readonly retained: RetainedMessages;
   readonly byNumber: Map<number, Session> = new Map();
   readonly byClientId: Map<string, Session> = new Map();
   nextSequence = 1;
   nextSession = 1;
   /** Members of shared subscriptions; those and the tree's are all. */
   #shared = 0;
+
+  constructor({ retained }: { readonly retained: RetainedMessages }) {
+    this.retained = retained;
+  }
 
   get subscriptions(): number {
     return this.tree.size + this.#shared;

@@ -20,6 +20,10 @@ export interface Outgoing {
   /** PUBACK, PUBREC and PUBCOMP; undefined when nothing more is to be done. */
   answered(packet: AckPacket): Acknowledged | undefined;
   wake(): void;
+  /** Whether it takes more of what is read only as the client takes it. */
+  readonly hasRoom: boolean;
+  /** Calls once when there is room; never when the client has gone. */
+  whenRoom(then: () => void): void;
 }
 
 /** A subscription as a session has it. */
