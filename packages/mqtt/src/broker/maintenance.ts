@@ -42,6 +42,7 @@ export class Maintenance {
   /** Segments below this are covered as soon as the state file that is being written is in place. */
   #wantsState = false;
   #restUntilMs = 0;
+  #isStopped = false;
 
   constructor(options: MaintenanceOptions) {
     this.#options = options;
@@ -70,15 +71,15 @@ export class Maintenance {
       // The next group opens a new segment; when it has, memory is exactly what all before it adds up to.
       this.#wantsState = true;
       journal.rotate();
-      // While a full quota holds every publisher no group would come by itself.
-      if (options.urgent === true)
+      // While a full quota holds every publisher, or when none has more to say, no group would come by itself.
+      if (options.urgent === true || retained.wantsCheckpoint)
         journal.add({
           record: jsonRecord(recordKinds.header, { version: FORMAT_VERSION, broker }),
           committed() {},
         });
       if (!isWorth) return;
     }
-    this.#running = this.#work().finally(() => (this.#running = undefined));
+    this.#running = this.#work().finally(() => this.#done());
   }
 
   /** After a group: memory and journal agree, and if a new segment has begun with it, all before that is in memory. */
@@ -90,11 +91,17 @@ export class Maintenance {
     const state = this.#encodeState(covers);
     this.#options.registry.retained.freeze();
     this.#wantsState = false;
-    this.#running = this.#writeState(state, covers).finally(() => (this.#running = undefined));
+    this.#running = this.#writeState(state, covers).finally(() => this.#done());
+  }
+
+  #done(): void {
+    this.#running = undefined;
+    if (this.#options.registry.retained.wantsCheckpoint && !this.#isStopped) this.look();
   }
 
   /** Ends what takes long, and waits for the rest. */
   async settled(): Promise<void> {
+    this.#isStopped = true;
     this.#options.registry.retained.stop();
     await this.#running;
   }

@@ -2,6 +2,7 @@ import type { Log } from "@cortado/std/log";
 import { REPLAY_TURN_BATCHES, REPLAYS_AT_ONCE } from "../limits.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Message } from "../journal/records.ts";
+import type { RetainedReader } from "../retained/reader.ts";
 import type { Grant } from "../session/grant.ts";
 import type { Registry } from "../session/registry.ts";
 import { lowerQos, type Outgoing, type Session, type SubscriptionTerms } from "../session/session.ts";
@@ -20,8 +21,7 @@ type Replay = {
   readonly terms: SubscriptionTerms;
   /** Messages from this sequence on came to the subscription as they were published. */
   readonly since: number;
-  /** How far it has come. */
-  after: string | undefined;
+  readonly reader: RetainedReader;
 };
 
 /**
@@ -42,10 +42,9 @@ export class Replays {
     const { outbox } = session;
     if (outbox === undefined) return;
     const since = registry.nextSequence;
+    const reader = registry.retained.matching(terms.filter);
     // What was published before and is still on its way to disk reached no subscription of this client: it must be kept first.
-    journal.add({
-      committed: () => this.#queue({ session, outbox, terms, since, after: undefined }),
-    });
+    journal.add({ committed: () => this.#queue({ session, outbox, terms, since, reader }) });
   }
 
   #queue(replay: Replay): void {
@@ -62,6 +61,7 @@ export class Replays {
         })
         .then((outcome) => {
           this.#running -= 1;
+          next.reader.rest();
           if (outcome === "turn over") this.#queue(next);
           else if (outcome === "no room") next.outbox.whenRoom(() => this.#queue(next));
           const waiting = this.#ready.shift();
@@ -71,20 +71,16 @@ export class Replays {
   }
 
   async #turn(replay: Replay): Promise<"done" | "turn over" | "no room"> {
-    const { registry } = this.#options;
-    const { session, outbox, terms, since } = replay;
+    const { session, outbox, terms, since, reader } = replay;
     const grant: Grant = { ...terms.grant, isRetained: true };
-    let batches = 0;
-    for await (const { messages, key } of registry.retained.matching(terms.filter, replay.after)) {
-      if (session.outbox !== outbox || session.filters.get(terms.filter) !== terms) return "done";
+    for (let batches = 0; batches < REPLAY_TURN_BATCHES; batches += 1) {
+      const messages = await reader.next();
+      if (messages === undefined || !isWanted(replay)) return "done";
       for (const message of messages) if (message.sequence < since) this.#send(message, { session, grant });
-      replay.after = key;
-      batches += 1;
       if (!outbox.hasRoom) return "no room";
-      if (batches === REPLAY_TURN_BATCHES) return "turn over";
       await new Promise<void>((resolve) => void setImmediate(resolve));
     }
-    return "done";
+    return "turn over";
   }
 
   #send(message: Message, { session, grant }: { readonly session: Session; readonly grant: Grant }): void {
@@ -93,4 +89,9 @@ export class Replays {
       this.#options.publishing.publishTo({ sessions: [session], grants: [grant] }, message);
     else session.outbox?.sendRetained(message, grant);
   }
+}
+
+/** Whether the client and its subscription are still there. */
+function isWanted({ session, outbox, terms }: Replay): boolean {
+  return session.outbox === outbox && session.filters.get(terms.filter) === terms;
 }

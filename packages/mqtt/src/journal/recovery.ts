@@ -151,18 +151,16 @@ function applyState(registry: Registry, records: readonly WholeRecord[]): Header
   registry.nextSession = header?.nextSession ?? 1;
   for (const { kind, body } of records) {
     if (kind === recordKinds.session) registry.addPersistent(readJson<SessionRecord>(body), UNKNOWN_MS);
-    else if (kind === recordKinds.retained) registry.retained.keep(ownBytes(body));
+    else if (kind === recordKinds.retained) registry.retained.keep(readMessage(body));
   }
   return header;
 }
 
 function applyControl(registry: Registry, { kind, body }: WholeRecord): void {
   switch (kind) {
-    case recordKinds.message: {
-      const message = readMessage(body);
-      registry.noteMessage(message.retain ? ownBytes(body) : message);
+    case recordKinds.message:
+      registry.noteMessage(readMessage(body));
       return;
-    }
     case recordKinds.session:
       registry.addPersistent(readJson<SessionRecord>(body), UNKNOWN_MS);
       return;
@@ -202,19 +200,6 @@ function applyControl(registry: Registry, { kind, body }: WholeRecord): void {
     }
     default: // header, seal: nothing to apply
   }
-}
-
-// A retained message outlives the file it was read from; it must not keep the whole of it in memory.
-function ownBytes(body: Buffer): ReturnType<typeof readMessage> {
-  const message = readMessage(body);
-  const { payload, carried } = message;
-  return {
-    ...message,
-    recipients: [],
-    grants: undefined,
-    payload: new Uint8Array(payload),
-    carried: carried === undefined ? undefined : new Uint8Array(carried),
-  };
 }
 
 type Names = { readonly names: readonly string[]; readonly registry: Registry };

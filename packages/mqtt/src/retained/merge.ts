@@ -12,7 +12,13 @@ export type Merging = {
 };
 
 /** The newest entry of each topic in the order of topics, a block of each run in memory at a time. */
-export async function* mergeRuns({ runs, isWhole, nowMs, clearedOf, signal }: Merging): AsyncGenerator<Entry> {
+export async function* mergeRuns({
+  runs,
+  isWhole,
+  nowMs,
+  clearedOf,
+  signal,
+}: Merging): AsyncGenerator<Entry> {
   const readers = runs.map((run) => new RunReader(run));
   for (;;) {
     let newest: Entry | undefined;

@@ -45,7 +45,8 @@ function messageOf(topic: string, text: string, more: Partial<Message> = {}): Me
   };
 }
 
-const pick = <Item>(random: Random, items: readonly Item[]): Item => items[random.integer(items.length)] as Item;
+const pick = <Item>(random: Random, items: readonly Item[]): Item =>
+  items[random.integer(items.length)] as Item;
 
 function topicBy(random: Random): string {
   const levels = ["", "store104", "store1", "store1!", "fridge", "temp", "x", "ü", "😀", "$own"];
@@ -59,7 +60,8 @@ async function open(files: MemoryFiles): Promise<RetainedMessages> {
 
 async function textsFor(retained: RetainedMessages, filter: string): Promise<readonly string[]> {
   const found: string[] = [];
-  for await (const { messages } of retained.matching(filter))
+  const reader = retained.matching(filter);
+  for (let messages = await reader.next(); messages !== undefined; messages = await reader.next())
     for (const { topic, payload } of messages) found.push(`${topic} ${new TextDecoder().decode(payload)}`);
   return found;
 }
@@ -115,23 +117,21 @@ test("a reader that stops goes on where it was, and sees each topic as it is the
   retained.freeze();
   await retained.checkpoint();
   const seen: string[] = [];
-  let after: string | undefined;
+  const reader = retained.matching("/t/+");
   for (let turn = 0; ; turn += 1) {
-    const next = await retained.matching("/t/+", after).next();
-    if (next.done === true) break;
-    seen.push(...next.value.messages.map(({ topic, payload }) => `${topic} ${payload.byteLength < 10}`));
-    after = next.value.key;
+    const messages = await reader.next();
+    if (messages === undefined) break;
+    seen.push(...messages.map(({ topic, payload }) => `${topic} ${payload.byteLength < 10}`));
+    reader.rest();
     if (turn > 0) continue;
     retained.keep(messageOf("/t/050", "new", { sequence: 2 }));
     retained.keep(messageOf("/t/051", "", { sequence: 3 }));
     retained.freeze();
     await retained.checkpoint();
     retained.keep(messageOf("/t/052", "", { sequence: 4 }));
-    retained.keep(messageOf("/t/053x", "new", { sequence: 5 }));
   }
   const numbers = Array.from({ length: 100 }, (_, at) => at).filter((at) => at !== 51 && at !== 52);
   const wanted = numbers.map((at) => `/t/${String(at).padStart(3, "0")} ${at === 50}`);
-  wanted.splice(52, 0, "/t/053x true");
   assert.deepEqual(seen, wanted);
 });
 

@@ -9,28 +9,23 @@ import {
   RETAINED_FRESH_ITEMS_MAX,
 } from "../limits.ts";
 import { mergeRuns } from "./merge.ts";
-import { FilterRange, orderKey } from "./order.ts";
+import { Arena } from "./arena.ts";
+import { orderKey } from "./order.ts";
 import { topicHash } from "./prints.ts";
+import { RetainedReader, type Shelf } from "./reader.ts";
 import { indexRun, Run, type Entry } from "./run.ts";
 import { isUnfinished, runNumber, writeRun } from "./run-writer.ts";
-import { RunScan } from "./scan.ts";
 
 export type RetainedOptions = { readonly files: Files; readonly folder: string; readonly log: Log };
 
 /** A message that is not in a run yet; `wasThere`: what lies below has its topic. */
 type Fresh = { readonly message: Message; readonly wasThere: boolean };
 
-export type RetainedBatch = {
-  readonly messages: readonly Message[];
-  /** To go on from, another time. */
-  readonly key: string;
-};
-
 /**
  * The last message of each topic that was published with the retain flag. The journal makes them durable; here they are in memory
  * until a checkpoint writes what is new as a run, sorted by topic, and lets the journal forget it. Runs of like size are merged.
  */
-export class RetainedMessages implements AsyncDisposable {
+export class RetainedMessages implements Shelf, AsyncDisposable {
   readonly #options: RetainedOptions;
   readonly #stop: AbortController = new AbortController();
   /** Oldest first: what a later one holds is newer. */
@@ -42,6 +37,7 @@ export class RetainedMessages implements AsyncDisposable {
   #version = 0;
   #fresh: Map<string, Fresh> = new Map();
   #freshBytes = 0;
+  #arena: Arena = new Arena();
   /** What a checkpoint is writing. */
   #frozen: Map<string, Fresh> | undefined;
   #frozenBytes = 0;
@@ -62,6 +58,14 @@ export class RetainedMessages implements AsyncDisposable {
     return { retained, setAside };
   }
 
+  get runs(): readonly Run[] {
+    return this.#runs;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
   get items(): number {
     return this.#runItems + this.#added;
   }
@@ -75,7 +79,7 @@ export class RetainedMessages implements AsyncDisposable {
 
   /** More is in memory than should be: time for a checkpoint. */
   get wantsCheckpoint(): boolean {
-    return this.#fresh.size >= RETAINED_FRESH_ITEMS || this.#freshBytes >= RETAINED_FRESH_BYTES;
+    return this.#fresh.size >= RETAINED_FRESH_ITEMS || this.#arena.bytes >= RETAINED_FRESH_BYTES;
   }
 
   /** Keeps a message; an empty payload clears the topic (MQTT 3.1.1, section 3.3.1.3). */
@@ -86,8 +90,18 @@ export class RetainedMessages implements AsyncDisposable {
     const isThere = message.payload.byteLength > 0;
     this.#added += Number(isThere) - Number(old === undefined ? wasThere : hasPayload(old));
     this.#freshBytes += sizeOf(message) - (old === undefined ? 0 : sizeOf(old.message));
-    // A payload is a view of the record it came in, which holds nothing much else.
-    this.#fresh.set(topic, { message, wasThere });
+    this.#fresh.set(topic, { message: this.#own(message), wasThere });
+  }
+
+  #own(message: Message): Message {
+    const { origin: _origin, payload, carried, ...rest } = message;
+    return {
+      ...rest,
+      recipients: [],
+      grants: undefined,
+      payload: this.#arena.copy(payload),
+      carried: carried === undefined ? undefined : this.#arena.copy(carried),
+    };
   }
 
   /** Why a message cannot be kept now; undefined when it can. */
@@ -98,7 +112,7 @@ export class RetainedMessages implements AsyncDisposable {
     const inMemory = this.#fresh.size + (this.#frozen?.size ?? 0);
     if (
       inMemory >= RETAINED_FRESH_ITEMS_MAX ||
-      this.#freshBytes + this.#frozenBytes >= RETAINED_FRESH_BYTES_MAX
+      this.#arena.bytes + this.#frozenBytes >= RETAINED_FRESH_BYTES_MAX
     )
       return `${inMemory} retained messages wait for their checkpoint`;
     if (payload.byteLength === 0) return undefined;
@@ -110,28 +124,32 @@ export class RetainedMessages implements AsyncDisposable {
     return `${limits.retainedItemsMax} messages are retained`;
   }
 
-  /** A batch after another of the messages that a filter matches, in the order of topics, each as it is when its batch comes. */
-  async *matching(filter: string, after: string | undefined = undefined): AsyncGenerator<RetainedBatch> {
-    const range = new FilterRange(filter);
-    if (range.isExact) {
-      const message = after === undefined ? await this.#get(filter) : undefined;
-      if (message !== undefined) yield { messages: [message], key: orderKey(filter) };
-      return;
-    }
-    let from = after;
+  /** The messages that a filter matches. */
+  matching(filter: string): RetainedReader {
+    return new RetainedReader(this, filter);
+  }
+
+  inMemory(topic: string): Message | undefined {
+    return (this.#fresh.get(topic) ?? this.#frozen?.get(topic))?.message;
+  }
+
+  /** At most what checkpoints are behind. */
+  *topicsInMemory(): Iterable<string> {
+    yield* this.#fresh.keys();
+    for (const topic of this.#frozen?.keys() ?? []) if (!this.#fresh.has(topic)) yield topic;
+  }
+
+  async get(topic: string): Promise<Message | undefined> {
     for (;;) {
       const version = this.#version;
-      const scans = this.#runs.map((run) => new RunScan(run, { range, after: from }));
-      const fresh = this.#freshWithin(range, from);
-      for (;;) {
-        for (const scan of scans) await scan.fill();
-        if (version !== this.#version) break; // what was read is no longer all
-        const batch = this.#nextBatch(scans, fresh);
-        if (batch === undefined) return;
-        from = batch.key;
-        if (batch.messages.length > 0) yield batch;
-        if (version !== this.#version) break;
+      let found = this.inMemory(topic);
+      for (const run of found === undefined ? this.#runs.toReversed() : []) {
+        if (run.prints.stateOf(topicHash(topic)) === undefined) continue;
+        found = await run.find(orderKey(topic));
+        if (found !== undefined) break;
       }
+      found = this.inMemory(topic) ?? found;
+      if (version === this.#version) return found?.payload.byteLength === 0 ? undefined : found;
     }
   }
 
@@ -144,6 +162,7 @@ export class RetainedMessages implements AsyncDisposable {
     this.#frozenBytes += this.#freshBytes;
     this.#fresh = new Map();
     this.#freshBytes = 0;
+    this.#arena = new Arena();
   }
 
   /** Writes what is frozen as a run; durable when it answers. */
@@ -249,60 +268,6 @@ export class RetainedMessages implements AsyncDisposable {
     return fresh === undefined ? this.#isBelow(topic) : hasPayload(fresh);
   }
 
-  #inMemory(topic: string): Message | undefined {
-    return (this.#fresh.get(topic) ?? this.#frozen?.get(topic))?.message;
-  }
-
-  async #get(topic: string): Promise<Message | undefined> {
-    for (;;) {
-      const version = this.#version;
-      let found = this.#inMemory(topic);
-      for (const run of found === undefined ? this.#runs.toReversed() : []) {
-        if (run.prints.stateOf(topicHash(topic)) === undefined) continue;
-        found = await run.find(orderKey(topic));
-        if (found !== undefined) break;
-      }
-      found = this.#inMemory(topic) ?? found;
-      if (version === this.#version) return found?.payload.byteLength === 0 ? undefined : found;
-    }
-  }
-
-  /** Topics that are only in memory: as many as a checkpoint takes at most. */
-  #freshWithin(range: FilterRange, after: string | undefined): string[] {
-    const topics = new Set<string>();
-    for (const part of [this.#frozen, this.#fresh])
-      for (const topic of part?.keys() ?? []) {
-        const key = orderKey(topic);
-        if ((after === undefined || key > after) && range.matches(key)) topics.add(topic);
-      }
-    return [...topics].toSorted((one, other) => compare(orderKey(other), orderKey(one))); // taken from the end
-  }
-
-  #nextBatch(scans: readonly RunScan[], fresh: string[]): RetainedBatch | undefined {
-    let end: string | undefined;
-    for (const { readThrough } of scans)
-      if (readThrough !== undefined && (end === undefined || readThrough < end)) end = readThrough;
-    if (end === undefined && fresh.length === 0) return undefined;
-    const found = new Map<string, Message>();
-    for (const scan of scans) for (const { key, message } of scan.takeThrough(end)) found.set(key, message); // newer runs are later
-    for (let topic = fresh.at(-1); topic !== undefined; topic = fresh.at(-1)) {
-      const key = orderKey(topic);
-      if (end === undefined ? found.size >= BATCH_ITEMS : key > end) break;
-      fresh.pop();
-      const message = this.#inMemory(topic);
-      if (message !== undefined) found.set(key, message);
-      if (end === undefined && found.size >= BATCH_ITEMS) break;
-    }
-    const keys = [...found.keys()].toSorted(compare);
-    const messages: Message[] = [];
-    for (const key of keys) {
-      const older = found.get(key);
-      const message = older === undefined ? undefined : (this.#inMemory(older.topic) ?? older);
-      if (message !== undefined && message.payload.byteLength > 0) messages.push(message);
-    }
-    return { messages, key: end ?? keys.at(-1) ?? "" };
-  }
-
   async #open(nowMs: number): Promise<readonly string[]> {
     const { files, folder } = this.#options;
     const damaged: Damaged[] = [];
@@ -364,7 +329,6 @@ type Damaged = { readonly run: Run; readonly damagedBytes: number; readonly asid
 /** So many runs of like size become one. */
 const MERGE_RUNS = 4;
 const MERGE_FACTOR = 3;
-const BATCH_ITEMS = 200;
 /** Entries made in one turn of the loop. */
 const TURN_ITEMS = 1_000;
 
@@ -385,9 +349,7 @@ async function* entriesInOrder(
 }
 
 function entryOf(message: Message, key: string): Entry {
-  const { origin: _origin, ...bare } = message;
-  const kept = { ...bare, recipients: [], grants: undefined };
-  return { key, ...messageRecord(kept, recordKinds.retained) };
+  return { key, ...messageRecord(message, recordKinds.retained) };
 }
 
 const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);

@@ -12,7 +12,10 @@ export class RunScan {
   /** All up to here is among the entries. */
   #readThrough = "";
 
-  constructor(run: Run, { range, after }: { readonly range: FilterRange; readonly after: string | undefined }) {
+  constructor(
+    run: Run,
+    { range, after }: { readonly range: FilterRange; readonly after: string | undefined },
+  ) {
     this.#run = run;
     this.#range = range;
     this.#after = after;
