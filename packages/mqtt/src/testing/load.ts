@@ -12,14 +12,22 @@ export async function dialBroker(
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   const reader = new FrameReader({ frameBytesMax: () => 1e7 });
   const send = (packet: Packet): void => void socket.write(encodePacket(packet));
+  let early: Packet[] | undefined = [];
   const accepted = new Promise<void>((resolve, reject) => {
     socket.on("error", reject);
     socket.on("data", (bytes) => {
       reader.push(bytes);
       for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
         const packet = decodeFrame(frame);
-        if (packet.type === "connack") resolve();
-        else onPacket(packet);
+        if (packet.type === "connack") {
+          resolve();
+          // What came with it waits until the caller has the client in its hand.
+          setImmediate(() => {
+            for (const one of early ?? []) onPacket(one);
+            early = undefined;
+          });
+        } else if (early === undefined) onPacket(packet);
+        else early.push(packet);
       }
     });
   });
