@@ -15,6 +15,11 @@ export type Access = {
 };
 export type Authorize = (access: Access) => boolean;
 
+/** Topics that no client may publish to. */
+export function isBrokersOwn(topic: string): boolean {
+  return topic.startsWith("$SYS/") || topic === "$SYS" || topic.startsWith("$share/");
+}
+
 /** Another server for a client, `host:port`: from now on, or until it is told otherwise (MQTT 5, section 4.11). */
 export type Redirect = (client: {
   readonly clientId: string;

@@ -11,12 +11,12 @@ import {
   type Packet,
   type PublishPacket,
   type SubscribePacket,
-  type Will,
 } from "@cortado/wire/mqtt";
 import { CONNECT_WAIT_MS, SWEEP_MS, SYS_INTERVAL_MS, type BrokerLimits } from "../limits.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Committed, MessageLog } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
+import type { KeptWill } from "../journal/will-record.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import type { Registry } from "../session/registry.ts";
 import { NEVER_MS, type Session } from "../session/session.ts";
@@ -87,6 +87,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
     });
     this.#shares = new Shares(options);
     this.#wills = new Wills({
+      ...options,
       publish: (publication) => options.publishing.publish(publication).admitted,
       wallMs: () => clock.nowMs(),
       nowMs: () => options.time.nowMs(),
@@ -111,6 +112,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
     this.#startMs = clock.monotonicMs();
     this.#sysAtMs = this.#startMs;
     this.#sweep = every(clock, SWEEP_MS, () => this.#look());
+    this.#wills.recover((kept) => delayMsOf(kept, options.registry.byClientId.get(kept.clientId)));
     journal.onGroup = () => this.#cursors.write();
     journal.onCommitted = () => {
       maintenance.afterGroup();
@@ -217,30 +219,27 @@ export class ConnectionHost implements Host, AsyncDisposable {
     this.#roomFreed();
   }
 
-  detached(peer: Peer, will: Will | undefined): void {
+  detached(peer: Peer, { saidGoodbye }: { readonly saidGoodbye: boolean }): void {
     const { registry, time } = this.#options;
-    const { session } = peer;
+    const { session, keptWill } = peer;
     this.#peers.delete(peer);
     this.#incoming.forget(peer);
     this.#leaving.set(peer, this.nowMs() + CONNECT_WAIT_MS);
     peer.session = undefined;
     if (session === undefined) {
-      if (will !== undefined && !this.#closed) this.#wills.publish(will);
+      if (keptWill !== undefined && !this.#closed) this.#wills.forget(keptWill); // it was never let in
       return;
     }
     const left = session.outbox?.close() ?? [];
     session.outbox = undefined;
     session.leftMs = time.nowMs();
     if (peer.terms.level === 5 && session.persistent) session.expiryMs = expiryFromS(peer.expiryS);
+    if (keptWill !== undefined && saidGoodbye) this.#wills.forget(keptWill);
     if (this.#closed) {
       if (session.persistent) this.#notePresence(session);
-      return;
+      return; // the next broker publishes the wills
     }
-    const delayS = Math.min(
-      will?.properties?.willDelayIntervalS ?? 0,
-      (session.expiryMs ?? NEVER_MS) / 1_000,
-    );
-    if (will !== undefined) this.#wills.delay(peer.clientId, { will, delayMs: delayS * 1_000 });
+    if (keptWill !== undefined && !saidGoodbye) this.#wills.delay(keptWill, delayMsOf(keptWill, session));
     if (!session.persistent) {
       registry.remove(session, () => undefined);
       this.#shares.handOver(left);
@@ -297,7 +296,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
     };
   }
 
-  /** Ends every connection (their wills are not published: it is we who leave), then writes what is still to write. */
+  /** Ends every connection (it is we who leave: the next broker publishes their wills), then writes what is still to write. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.#sweep[Symbol.dispose]();
@@ -372,4 +371,10 @@ export class ConnectionHost implements Host, AsyncDisposable {
       for (const [session, grant] of registry.tree.match(message.topic))
         session.outbox?.sendOnce(message, grant);
   }
+}
+
+/** How long a will waits for its client: not longer than the session (MQTT-3.1.3-9). */
+function delayMsOf({ will }: KeptWill, session: Session | undefined): number {
+  const delayMs = (will.properties?.willDelayIntervalS ?? 0) * 1_000;
+  return session === undefined ? 0 : Math.min(delayMs, session.expiryMs ?? NEVER_MS);
 }

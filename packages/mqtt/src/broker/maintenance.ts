@@ -12,6 +12,7 @@ import {
 } from "../journal/records.ts";
 import { STATE_FILE } from "../journal/recovery.ts";
 import type { Segment } from "../journal/segment.ts";
+import { willRecord } from "../journal/will-record.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import type { Registry } from "../session/registry.ts";
 
@@ -206,10 +207,12 @@ export class Maintenance {
       segment: covers,
       nextSequence: registry.nextSequence,
       nextSession: registry.nextSession,
+      nextWill: registry.nextWill,
     };
     const records = [jsonRecord(recordKinds.header, header)];
     for (const session of registry.byNumber.values())
       records.push(jsonRecord(recordKinds.session, session.toRecord()));
+    for (const kept of registry.wills.values()) records.push(jsonRecord(recordKinds.will, willRecord(kept)));
     return Buffer.concat(records);
   }
 }

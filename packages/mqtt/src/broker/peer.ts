@@ -38,6 +38,7 @@ import {
   versionFault,
   type PublishAnswer,
 } from "./terms.ts";
+import type { KeptWill } from "../journal/will-record.ts";
 import type { ClientTerms } from "../session/framing.ts";
 import type { Sink } from "../session/outbox.ts";
 import type { Session } from "../session/session.ts";
@@ -60,8 +61,8 @@ export interface Host {
   /** PUBACK, PUBREC or PUBCOMP of a subscriber. */
   answered(peer: Peer, packet: AckPacket): void;
   auth(peer: Peer, packet: AuthPacket): void;
-  /** It takes part no more; its socket may still be sending what it was told last. With the will that is to be published now. */
-  detached(peer: Peer, will: Will | undefined): void;
+  /** It takes part no more; its socket may still be sending what it was told last. Its will is void when it said goodbye. */
+  detached(peer: Peer, how: { readonly saidGoodbye: boolean }): void;
   gone(peer: Peer): void;
   refused(peer: Peer, what: { readonly reason: string; readonly protocolFault: boolean }): void;
 }
@@ -85,7 +86,10 @@ export class Peer implements ConnectionEvents, Sink {
   #paused = false;
   #corked = false;
   #busy = false;
-  #will: Will | undefined;
+  #saidGoodbye = false;
+  /** Until it is on disk; then `keptWill` is it. */
+  will: Will | undefined;
+  keptWill: KeptWill | undefined;
   keepAliveMs = 0;
   /** For MQTT 5 only. */
   #inbound: Inbound | undefined;
@@ -144,9 +148,8 @@ export class Peer implements ConnectionEvents, Sink {
     }
     this.#phase = "closed";
     this.#held = undefined;
-    const will = this.#will;
-    this.#will = undefined;
-    this.#host.detached(this, will);
+    this.will = undefined;
+    this.#host.detached(this, { saidGoodbye: this.#saidGoodbye });
   }
 
   send(frame: Uint8Array): void {
@@ -206,7 +209,6 @@ export class Peer implements ConnectionEvents, Sink {
     readonly reason: string;
     readonly more?: Properties;
   }): void {
-    this.#will = undefined;
     const isFive = this.terms.level === 5;
     this.reply({
       type: "connack",
@@ -339,7 +341,7 @@ export class Peer implements ConnectionEvents, Sink {
     this.#phase = "connecting";
     this.clientId = packet.clientId;
     this.keepAliveMs = packet.keepAliveS * 1_000;
-    this.#will = packet.will;
+    this.will = packet.will;
     this.#wantsReasons = packet.properties?.requestProblemInformation !== 0;
     this.expiryS = packet.properties?.sessionExpiryIntervalS ?? 0;
     this.terms = termsOf(packet, this.#host.topicAliasMax);
@@ -385,7 +387,7 @@ export class Peer implements ConnectionEvents, Sink {
 
   #onDisconnect(packet: DisconnectPacket): void {
     this.expiryS = expiryAfter(packet, this.expiryS);
-    if ((packet.code ?? 0) === 0) this.#will = undefined;
+    this.#saidGoodbye = (packet.code ?? 0) === 0;
     this.#end();
   }
 

@@ -11,7 +11,7 @@ import { grantBytes, readGrants, writeGrants } from "./grants.ts";
  * 1: records of magic, length, CRC-32 and body; messages binary, the rest JSON.
  * 2: messages with what MQTT 5 adds (properties, expiry, the terms of each recipient), subscriptions with their options, sessions
  *    with their expiry and what of QoS 2 they have received.
- * 3: retained messages have files of their own beside the state file, which held them before. Reads 1 and 2.
+ * 3: retained messages have files of their own beside the state file, which held them before; wills. Reads 1 and 2.
  */
 export const FORMAT_VERSION = 3;
 
@@ -33,6 +33,10 @@ export const recordKinds = {
   received: 11,
   /** A client came or went: its session's expiry and since when it waits. */
   presence: 12,
+  /** A client that has a will was let in, or has gone without a goodbye and its will waits for its delay. */
+  will: 13,
+  /** A will was published, or its client said goodbye. */
+  willGone: 14,
 } as const;
 export type RecordKind = (typeof recordKinds)[keyof typeof recordKinds];
 
@@ -65,6 +69,7 @@ export type HeaderRecord = {
   readonly segment?: number;
   readonly nextSequence?: number;
   readonly nextSession?: number;
+  readonly nextWill?: number;
   readonly time?: TimePair;
 };
 /** A subscription as it is kept. */

@@ -22,6 +22,7 @@ import {
   type UnsubscribedRecord,
 } from "./records.ts";
 import { noteSequence, segmentNumber, type Segment } from "./segment.ts";
+import { readWill, type WillRecord } from "./will-record.ts";
 
 export const STATE_FILE = "state";
 
@@ -149,8 +150,10 @@ function applyState(registry: Registry, records: readonly WholeRecord[]): Header
   const header = headerOf(records);
   registry.nextSequence = header?.nextSequence ?? 1;
   registry.nextSession = header?.nextSession ?? 1;
+  registry.nextWill = header?.nextWill ?? 1;
   for (const { kind, body } of records) {
     if (kind === recordKinds.session) registry.addPersistent(readJson<SessionRecord>(body), UNKNOWN_MS);
+    else if (kind === recordKinds.will) registry.keepWill(readWill(readJson<WillRecord>(body)));
     else if (kind === recordKinds.retained) registry.retained.keep(readMessage(body));
   }
   return header;
@@ -198,6 +201,12 @@ function applyControl(registry: Registry, { kind, body }: WholeRecord): void {
       registry.byNumber.get(session)?.receiving.delete(packetId);
       return;
     }
+    case recordKinds.will:
+      registry.keepWill(readWill(readJson<WillRecord>(body)));
+      return;
+    case recordKinds.willGone:
+      registry.wills.delete(readJson<{ id: number }>(body).id);
+      return;
     default: // header, seal: nothing to apply
   }
 }

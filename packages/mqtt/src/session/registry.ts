@@ -7,6 +7,7 @@ import type {
   SessionRecord,
 } from "../journal/records.ts";
 import type { Segment } from "../journal/segment.ts";
+import type { KeptWill } from "../journal/will-record.ts";
 import type { RetainedMessages } from "../retained/retained.ts";
 import { SubscriptionTree } from "../topics/tree.ts";
 import { plainGrants, type Grant } from "./grant.ts";
@@ -28,6 +29,9 @@ export class Registry {
   readonly byClientId: Map<string, Session> = new Map();
   nextSequence = 1;
   nextSession = 1;
+  nextWill = 1;
+  /** Of clients that are connected, or gone and not come back in time. */
+  readonly wills: Map<number, KeptWill> = new Map();
   /** Members of shared subscriptions; those and the tree's are all. */
   #shared = 0;
 
@@ -115,6 +119,11 @@ export class Registry {
         this.#groups.delete(filter);
       }
     }
+  }
+
+  keepWill(kept: KeptWill): void {
+    this.nextWill = Math.max(this.nextWill, kept.id + 1);
+    this.wills.set(kept.id, kept);
   }
 
   setCursor({ session: number, through, ahead }: CursorRecord): void {
