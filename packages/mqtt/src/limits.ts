@@ -10,6 +10,8 @@ export type BrokerLimits = {
   /** Messages that wait for one persistent session. */
   readonly sessionItemsMax: number;
   readonly sessionBytesMax: number;
+  /** Bytes that wait for all persistent sessions of one tenant; a message counts for each of them. */
+  readonly tenantBytesMax: number;
   /** Disk for the whole journal, with what is not compacted yet. */
   readonly diskBytesMax: number;
   readonly segmentBytes: number;
@@ -35,6 +37,7 @@ export const brokerLimits: BrokerLimits = {
   sessionsMax: 10_000,
   sessionItemsMax: 2_000_000,
   sessionBytesMax: 384 * 1_048_576,
+  tenantBytesMax: 768 * 1_048_576,
   diskBytesMax: 512 * 1_048_576,
   segmentBytes: 4 * 1_048_576,
   retainedItemsMax: 2_000_000,

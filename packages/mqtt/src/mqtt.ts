@@ -39,6 +39,8 @@ export type StartBrokerOptions = {
   readonly authenticate?: Authenticate;
   /** Says what it may do. Absent: everything but $SYS. */
   readonly authorize?: Authorize;
+  /** Whose quota (`limits.tenantBytesMax`) a user's sessions count against. Absent: each user is a tenant. */
+  readonly tenantOf?: (user: string) => string;
   /** Sends MQTT 5 clients to another server. Absent: all are served here. */
   readonly redirect?: Redirect;
   /** Where a client that asks may have its answers sent (MQTT 5, response information). Absent: `responses/CLIENT_ID/`. */
@@ -46,6 +48,7 @@ export type StartBrokerOptions = {
 };
 
 export type BrokerHealth = {
+  /** False while the journal cannot be written: nothing is acknowledged then. */
   readonly ready: boolean;
   /** What is wrong, for a person; empty when nothing is. */
   readonly faults: readonly string[];
@@ -73,7 +76,14 @@ export interface Broker extends AsyncDisposable {
 export async function startBroker(options: StartBrokerOptions): Promise<Broker> {
   const { files, folder, network, clock, random, log, metrics } = options;
   const limits: BrokerLimits = { ...brokerLimits, ...options.limits };
-  const recovered = await recover({ files, folder, log, random, nowMs: clock.nowMs() });
+  const recovered = await recover({
+    files,
+    folder,
+    log,
+    random,
+    nowMs: clock.nowMs(),
+    tenantOf: options.tenantOf ?? ((user) => user),
+  });
   const { registry, broker, segments, nextSegment, stateSegment, setAside } = recovered;
   const time = new BrokerTime(clock, recovered.lastTime);
   const { segmentBytes } = limits;
@@ -93,8 +103,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
   for (const session of registry.byNumber.values()) {
     if (session.leftMs === UNKNOWN_MS) session.leftMs = time.nowMs();
     session.recoveredThrough = registry.nextSequence - 1;
-    publishing.queuedItems += session.items;
-    publishing.queuedBytes += session.bytes;
+    publishing.recovered(session);
   }
   const freed = (): void => host.retryHeld();
   const maintenance = new Maintenance({
@@ -134,19 +143,20 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     retained: registry.retained.items,
     queued: publishing.queuedItems,
   });
-  return brokerOf({ host, journal, registry, setAside, log, bytesMax: limits.packetBytesMax });
+  return brokerOf({ host, journal, registry, maintenance, setAside, log, bytesMax: limits.packetBytesMax });
 }
 
 type Parts = {
   readonly host: ConnectionHost;
   readonly journal: Journal;
   readonly registry: Registry;
+  readonly maintenance: Maintenance;
   readonly setAside: readonly string[];
   readonly log: Log;
   readonly bytesMax: number;
 };
 
-function brokerOf({ host, journal, registry, setAside, log, bytesMax }: Parts): Broker {
+function brokerOf({ host, journal, registry, maintenance, setAside, log, bytesMax }: Parts): Broker {
   return {
     accept: (connection, accepting) => host.accept(connection, accepting),
     listen: (address) => host.listen(address),
@@ -161,8 +171,8 @@ function brokerOf({ host, journal, registry, setAside, log, bytesMax }: Parts): 
       return near;
     },
     health() {
-      const faults = journal.fault === undefined ? [] : [journal.fault];
-      return { ready: faults.length === 0, faults, setAside };
+      const faults = [journal.fault, maintenance.fault].filter((fault) => fault !== undefined);
+      return { ready: journal.fault === undefined, faults, setAside };
     },
     async [Symbol.asyncDispose]() {
       await host[Symbol.asyncDispose]();

@@ -1,5 +1,6 @@
 import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
+import { messageOf } from "@cortado/std/status";
 import { COMPACT_BELOW_SHARE, DISK_RETRY_MAX_MS } from "../limits.ts";
 import type { Journal } from "../journal/journal.ts";
 import {
@@ -44,10 +45,16 @@ export class Maintenance {
   #wantsState = false;
   #restUntilMs = 0;
   #isStopped = false;
+  #fault: string | undefined;
 
   constructor(options: MaintenanceOptions) {
     this.#options = options;
     this.#stateSegment = options.stateSegment;
+  }
+
+  /** Why what is on disk cannot be made smaller at present; undefined when it can. Messages are taken until a quota is full. */
+  get fault(): string | undefined {
+    return this.#fault;
   }
 
   /** Looks whether something is worth doing; cheap when nothing is. */
@@ -118,11 +125,12 @@ export class Maintenance {
         folder,
         error,
       });
-      this.#rest();
+      this.#rest(error);
       return;
     }
     this.#stateSegment = covers;
     this.#stateBytes = state.byteLength;
+    this.#fault = undefined;
     freed(); // retained messages may have waited for it
     await this.#work();
   }
@@ -136,15 +144,17 @@ export class Maintenance {
       if (sparse !== undefined) await this.#compact(sparse);
       const merges = registry.retained.wantsMerge;
       await registry.retained.merge(time.nowMs());
+      this.#fault = undefined;
       if (doomed.length > 0 || sparse !== undefined || merges) freed();
     } catch (error) {
       log.warn("mqtt journal could not be made smaller; it is tried again later", { error });
-      this.#rest();
+      this.#rest(error);
     }
   }
 
   // A disk that takes no state file would get a new segment with each group.
-  #rest(): void {
+  #rest(error: unknown): void {
+    this.#fault = `cannot make the journal in ${this.#options.folder} smaller: ${messageOf(error)}`;
     this.#restUntilMs = this.#options.time.nowMs() + DISK_RETRY_MAX_MS;
   }
 

@@ -187,8 +187,8 @@ const rows: readonly Row[] = [
     value: (_, { journalWrittenBytes }) => journalWrittenBytes,
   },
   {
-    name: "broker_journal_writable",
-    help: "1 while the journal can be written, 0 while its disk is full or read-only.",
+    name: "cortado_mqtt_writable",
+    help: "1 while the journal can be written; 0 while its disk is full, read-only or failing, and nothing is acknowledged.",
     value: (_, { writable }) => (writable ? 1 : 0),
   },
   { name: "broker_uptime_seconds", help: "Seconds since the start.", value: (_, { uptimeS }) => uptimeS },

@@ -243,12 +243,17 @@ export function* scanRecords(content: Uint8Array): Generator<Scanned, void, void
       offset += HEADER_BYTES + body.byteLength;
       continue;
     }
-    let next = bytes.indexOf(MAGIC, offset + 1);
-    while (next >= 0 && recordAt(bytes, next) === undefined) next = bytes.indexOf(MAGIC, next + 1);
-    const end = next < 0 ? bytes.byteLength : next;
+    const end = nextRecordAt(bytes, offset);
     yield { kind: "gap", offset, bytes: end - offset };
     offset = end;
   }
+}
+
+/** Where the next whole record begins behind a damaged one; the end when there is none. */
+export function nextRecordAt(bytes: Buffer, offset: number): number {
+  let next = bytes.indexOf(MAGIC, offset + 1);
+  while (next >= 0 && recordAt(bytes, next) === undefined) next = bytes.indexOf(MAGIC, next + 1);
+  return next < 0 ? bytes.byteLength : next;
 }
 
 /** Bytes of the record that begins here, by its header alone; undefined when the header is not there or makes no sense. */

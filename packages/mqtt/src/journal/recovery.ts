@@ -45,6 +45,8 @@ type Ports = {
   readonly log: Log;
   readonly random: Random;
   readonly nowMs: number;
+  /** Whose quota a user's sessions count against. */
+  readonly tenantOf: (user: string) => string;
 };
 type WholeRecord = Exclude<Scanned, { kind: "gap" }>;
 
@@ -57,7 +59,7 @@ export async function recover(ports: Ports): Promise<Recovered> {
   await files.makeFolder(folder);
   const { retained, setAside: runsSetAside } = await RetainedMessages.open(ports);
   const setAside: string[] = [...runsSetAside];
-  const registry = new Registry({ retained });
+  const registry = new Registry({ retained, tenantOf: ports.tenantOf });
   const state = await readFile(ports, { name: STATE_FILE, last: false, setAside });
   let header = applyState(registry, state);
   let lastTime = timeIn(state);
@@ -71,7 +73,7 @@ export async function recover(ports: Ports): Promise<Recovered> {
     for (const record of records) applyControl(registry, record);
     lastTime = timeIn(records) ?? lastTime;
   }
-  const segments = await readRows(ports, { names, registry });
+  const segments = await readRows(ports, { names, registry, setAside });
   return {
     registry,
     broker: header?.broker ?? ports.random.uuid().slice(0, 8),
@@ -100,8 +102,9 @@ async function readFile(ports: Ports, { name, last, setAside }: FileToRead): Pro
   if (gap === undefined) return records;
   const soundBytes = gap.offset;
   const atEnd = gaps.length === 1 && gap.offset + gap.bytes === bytes.byteLength;
-  if (atEnd && name !== STATE_FILE) {
-    log.info("mqtt journal had a torn tail, cut", { path, bytes: gap.bytes, last });
+  // Only the newest can have been cut off in the middle of a write; an older one's end was whole once.
+  if (atEnd && last) {
+    log.info("mqtt journal had a torn tail, cut", { path, bytes: gap.bytes });
     await using file = await files.openAppend(path);
     await file.truncate(soundBytes);
     return records;
@@ -112,8 +115,15 @@ async function readFile(ports: Ports, { name, last, setAside }: FileToRead): Pro
     setAsideAs: aside,
     damagedBytes: gaps.reduce((sum, one) => sum + one.bytes, 0),
   });
-  await files.rename({ from: path, to: `${folder}/${aside}` });
-  await files.replace(path, Buffer.concat(records.map((record) => slice(bytes, record))));
+  const sound = Buffer.concat(records.map((record) => slice(bytes, record)));
+  try {
+    // A copy, and then the sound part in its place: whenever the power goes, one of the two is whole.
+    await files.replace(`${folder}/${aside}`, bytes);
+    await files.replace(path, sound);
+  } catch (error) {
+    log.error("mqtt damaged journal file could not be set aside; it is read as it is", { path, error });
+    return records;
+  }
   setAside.push(aside);
   return readFile(ports, { name, last, setAside });
 }
@@ -211,13 +221,19 @@ function applyControl(registry: Registry, { kind, body }: WholeRecord): void {
   }
 }
 
-type Names = { readonly names: readonly string[]; readonly registry: Registry };
+type Names = {
+  readonly names: readonly string[];
+  readonly registry: Registry;
+  readonly setAside: string[];
+};
 
-async function readRows({ files, folder }: Ports, { names, registry }: Names): Promise<readonly Segment[]> {
+async function readRows(ports: Ports, { names, registry, setAside }: Names): Promise<readonly Segment[]> {
+  const { files, folder } = ports;
   const segments: Segment[] = [];
   let seen = 0;
   for (const name of names) {
     const path = `${folder}/${name}`;
+    const records = await readFile(ports, { name, last: name === names.at(-1), setAside });
     const file = await files.openAppend(path);
     // A killed broker may have left what it never synced: numbers and cursors count on it from here on, so it must stay.
     await file.sync();
@@ -234,15 +250,15 @@ async function readRows({ files, folder }: Ports, { names, registry }: Names): P
       readers: 0,
     };
     segments.push(segment);
-    for (const scanned of scanRecords((await files.read(path)) ?? new Uint8Array(0))) {
-      if (scanned.kind !== recordKinds.message) continue;
-      const message = readMessage(scanned.body);
+    for (const { kind, body, bytes } of records) {
+      if (kind !== recordKinds.message) continue;
+      const message = readMessage(body);
       registry.nextSequence = Math.max(registry.nextSequence, message.sequence + 1);
       noteSequence(segment, message.sequence);
       // A group that was tried twice, after a failed sync, may lie in two segments.
       if (message.sequence <= seen) continue;
       seen = message.sequence;
-      registry.addRows(message, { segment, bytes: scanned.bytes });
+      registry.addRows(message, { segment, bytes });
     }
   }
   for (const session of registry.byNumber.values())

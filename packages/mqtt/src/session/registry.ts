@@ -11,7 +11,7 @@ import type { KeptWill } from "../journal/will-record.ts";
 import type { RetainedMessages } from "../retained/retained.ts";
 import { SubscriptionTree } from "../topics/tree.ts";
 import { plainGrants, type Grant } from "./grant.ts";
-import { readExpiry, Session } from "./session.ts";
+import { readExpiry, Session, type Tenant } from "./session.ts";
 import { ShareGroup } from "./share-group.ts";
 
 type NewClean = { readonly user: string; readonly nowMs: number };
@@ -35,8 +35,12 @@ export class Registry {
   /** Members of shared subscriptions; those and the tree's are all. */
   #shared = 0;
 
-  constructor({ retained }: { readonly retained: RetainedMessages }) {
-    this.retained = retained;
+  readonly #tenantName: (user: string) => string;
+  readonly #tenants: Map<string, Tenant> = new Map();
+
+  constructor(options: { readonly retained: RetainedMessages; readonly tenantOf: (user: string) => string }) {
+    this.retained = options.retained;
+    this.#tenantName = options.tenantOf;
   }
 
   get subscriptions(): number {
@@ -45,6 +49,13 @@ export class Registry {
 
   get sharedSubscriptions(): number {
     return this.#shared;
+  }
+
+  #tenantOf(user: string): Tenant {
+    const name = this.#tenantName(user);
+    let tenant = this.#tenants.get(name);
+    if (tenant === undefined) this.#tenants.set(name, (tenant = { name, bytes: 0 }));
+    return tenant;
   }
 
   group(name: string): ShareGroup | undefined {
@@ -60,6 +71,7 @@ export class Registry {
       number: record.number,
       clientId: record.clientId,
       user: record.user,
+      tenant: this.#tenantOf(record.user),
       nowMs: record.leftMs ?? nowMs,
       expiryMs: readExpiry(record.expiryMs),
     });
@@ -74,7 +86,7 @@ export class Registry {
   }
 
   addClean(clientId: string, { user, nowMs }: NewClean): Session {
-    const session = new Session({ number: 0, clientId, user, nowMs, expiryMs: 0 });
+    const session = new Session({ number: 0, clientId, user, tenant: noTenant, nowMs, expiryMs: 0 });
     this.byClientId.set(clientId, session);
     return session;
   }
@@ -169,6 +181,9 @@ export class Registry {
     return group;
   }
 }
+
+/** Of sessions for which nothing waits on disk. */
+const noTenant: Tenant = { name: "", bytes: 0 };
 
 function grantOf({ filter, qos, noLocal, retainAsPublished, identifier }: FilterRecord): Grant {
   const isShared = filter.startsWith("$share/");

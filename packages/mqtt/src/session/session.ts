@@ -29,6 +29,9 @@ export interface Outgoing {
 /** A subscription as a session has it. */
 export type SubscriptionTerms = FilterRecord & { readonly grant: Grant };
 
+/** Whose sessions share a quota, and what waits for them. */
+export type Tenant = { readonly name: string; bytes: number };
+
 type Rows = { items: number; bytes: number };
 
 /** A session that never expires. */
@@ -43,6 +46,7 @@ export class Session {
   readonly number: number;
   readonly clientId: string;
   readonly user: string;
+  readonly tenant: Tenant;
   readonly filters: Map<string, SubscriptionTerms> = new Map();
   /** QoS 2 publishes of this client that it has not released. */
   readonly receiving: Set<number> = new Set();
@@ -70,12 +74,14 @@ export class Session {
     readonly number: number;
     readonly clientId: string;
     readonly user: string;
+    readonly tenant: Tenant;
     readonly nowMs: number;
     readonly expiryMs: number | undefined;
   }) {
     this.number = options.number;
     this.clientId = options.clientId;
     this.user = options.user;
+    this.tenant = options.tenant;
     this.leftMs = options.nowMs;
     this.expiryMs = options.expiryMs;
   }
