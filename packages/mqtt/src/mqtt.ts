@@ -131,6 +131,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     publishing,
     maintenance,
     brokerId: broker,
+    damagedFiles: setAside.length,
     authenticate: options.authenticate,
     authorize: options.authorize,
     redirect: options.redirect,

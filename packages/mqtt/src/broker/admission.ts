@@ -283,9 +283,9 @@ export class Admission {
       log: messages,
       inflightMax: limits.inflightMax,
       nowMs: () => time.nowMs(),
-      sent: () => {
+      sent: ({ payload }) => {
         tally.publishSent += 1;
-        tally.messagesSent += 1;
+        tally.publishBytesSent += payload.byteLength;
       },
       dropped: () => void (tally.publishDropped += 1),
       skipped: (committed) => {

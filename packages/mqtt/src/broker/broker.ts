@@ -24,6 +24,7 @@ import type { Authenticate, Authorize, Redirect } from "./access.ts";
 import { Admission, expiryFromS, presenceOf } from "./admission.ts";
 import { Cursors } from "./cursors.ts";
 import { Incoming } from "./incoming.ts";
+import { Load } from "./load.ts";
 import type { Maintenance } from "./maintenance.ts";
 import type { AcceptOptions } from "./accept.ts";
 import { Peer, type Host } from "./peer.ts";
@@ -51,6 +52,8 @@ export type BrokerOptions = {
   readonly redirect: Redirect | undefined;
   readonly responseTopics: (clientId: string) => string;
   readonly brokerId: string;
+  /** Found at the start and set aside. */
+  readonly damagedFiles: number;
 };
 
 /** The broker's part that is made of connections: who is there, what they ask, what they are told. */
@@ -67,6 +70,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
   readonly #subscribing: Subscribing;
   readonly #admission: Admission;
   readonly #sweep: Disposable;
+  readonly #load: Load;
   #sysAtMs: number;
   readonly #startMs: number;
   readonly #listening: Listening[] = [];
@@ -111,6 +115,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
     });
     this.#startMs = clock.monotonicMs();
     this.#sysAtMs = this.#startMs;
+    this.#load = new Load(this.#startMs);
     this.#sweep = every(clock, SWEEP_MS, () => this.#look());
     this.#wills.recover((kept) => delayMsOf(kept, options.registry.byClientId.get(kept.clientId)));
     journal.onGroup = () => this.#cursors.write();
@@ -151,6 +156,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
       connection.destroy();
       return;
     }
+    this.tally.sockets += 1;
     const peer = new Peer(connection, { host: this, options });
     this.#peers.add(peer);
     connection.handle(peer);
@@ -174,7 +180,10 @@ export class ConnectionHost implements Host, AsyncDisposable {
 
   received(packet: Packet): void {
     this.tally.messagesReceived += 1;
-    if (packet.type === "publish") this.tally.publishReceived += 1;
+    if (packet.type === "publish") {
+      this.tally.publishReceived += 1;
+      this.tally.publishBytesReceived += packet.payload.byteLength;
+    } else if (packet.type === "connect") this.tally.connections += 1;
   }
 
   connect(peer: Peer, packet: ConnectPacket): void {
@@ -277,15 +286,32 @@ export class ConnectionHost implements Host, AsyncDisposable {
   }
 
   levels(): Levels {
-    const { registry, journal, publishing } = this.#options;
-    const connected = [...this.#peers].filter(({ phase }) => phase === "open").length;
-    const offline = [...registry.byNumber.values()].filter(({ outbox }) => outbox === undefined).length;
+    const { registry, journal, publishing, damagedFiles } = this.#options;
+    const { tally } = this;
+    let connected = 0;
+    let inflight = 0;
+    for (const { phase, session } of this.#peers) {
+      if (phase !== "open") continue;
+      connected += 1;
+      inflight += session?.outbox?.inflight ?? 0;
+    }
+    let offline = 0;
+    for (const { outbox } of registry.byNumber.values()) if (outbox === undefined) offline += 1;
+    const { heapUsed } = process.memoryUsage();
+    tally.clientsMaximum = Math.max(tally.clientsMaximum, connected);
+    tally.heapMaximum = Math.max(tally.heapMaximum, heapUsed);
     return {
       clientsConnected: connected,
       clientsTotal: connected + offline,
       subscriptions: registry.subscriptions,
       sharedSubscriptions: registry.sharedSubscriptions,
       retained: registry.retained.items,
+      retainedBytes: registry.retained.bytes,
+      inflight,
+      wills: registry.wills.size,
+      damagedFiles,
+      heapBytes: heapUsed,
+      load: this.#load.values,
       queuedItems: publishing.queuedItems,
       queuedBytes: publishing.queuedBytes,
       journalBytes: journal.bytes,
@@ -341,6 +367,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
     this.#wills.look();
     if (nowMs - this.#sysAtMs >= SYS_INTERVAL_MS) {
       this.#sysAtMs = nowMs;
+      this.#load.update(this.tally, nowMs);
       this.#publishSys();
     }
     // Disk may have come back without any publish to notice it.

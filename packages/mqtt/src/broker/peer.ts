@@ -29,6 +29,7 @@ import {
 } from "../limits.ts";
 import type { AcceptOptions, Failing, Trust } from "./accept.ts";
 import { Inbound } from "./inbound.ts";
+import type { Tally } from "./tally.ts";
 import {
   answerPacket,
   encodeReply,
@@ -49,6 +50,7 @@ export interface Host {
   readonly receiveMax: number;
   readonly topicAliasMax: number;
   readonly brokerId: string;
+  readonly tally: Tally;
   nowMs(): number;
   corked(peer: Peer): void;
   received(packet: Packet): void;
@@ -133,6 +135,7 @@ export class Peer implements ConnectionEvents, Sink {
   data(bytes: Uint8Array): void {
     if (this.#phase === "closed") return;
     this.lastSeenMs = this.#host.nowMs();
+    this.#host.tally.bytesReceived += bytes.byteLength;
     this.#reader.push(bytes);
     this.#run();
   }
@@ -159,6 +162,8 @@ export class Peer implements ConnectionEvents, Sink {
       this.connection.cork();
       this.#host.corked(this);
     }
+    this.#host.tally.messagesSent += 1;
+    this.#host.tally.bytesSent += frame.byteLength;
     this.connection.write(frame);
   }
 

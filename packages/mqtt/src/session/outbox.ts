@@ -83,6 +83,10 @@ export class Outbox implements Outgoing {
     this.#stored = new StoredQueue({ session, log, failed, ready });
   }
 
+  get inflight(): number {
+    return this.#flights?.size ?? 0;
+  }
+
   get hasRoom(): boolean {
     const { sink, session } = this.#options;
     return (

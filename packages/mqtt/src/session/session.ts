@@ -20,6 +20,8 @@ export interface Outgoing {
   /** PUBACK, PUBREC and PUBCOMP; undefined when nothing more is to be done. */
   answered(packet: AckPacket): Acknowledged | undefined;
   wake(): void;
+  /** Messages of QoS 1 and 2 sent and not answered. */
+  readonly inflight: number;
   /** Whether it takes more of what is read only as the client takes it. */
   readonly hasRoom: boolean;
   /** Calls once when there is room; never when the client has gone. */
