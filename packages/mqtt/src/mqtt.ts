@@ -4,12 +4,20 @@ import type { Clock } from "@cortado/std/clock";
 import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
 import type { Metrics } from "@cortado/std/metrics";
-import type { Address, Connection, Listening, Network } from "@cortado/std/net";
+import type {
+  Address,
+  Connection,
+  Listening,
+  Network,
+  SecureListening,
+  SecureNetwork,
+  TlsOptions,
+} from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
 import type { Authenticate, Authorize, Redirect } from "./broker/access.ts";
 import { ConnectionHost } from "./broker/broker.ts";
 import { Maintenance } from "./broker/maintenance.ts";
-import type { AcceptOptions } from "./broker/accept.ts";
+import type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
 import { Publishing } from "./broker/publishing.ts";
 import { declareMetrics } from "./broker/tally.ts";
 import { newConnectionPair } from "./client/pair.ts";
@@ -22,7 +30,7 @@ import type { Registry } from "./session/registry.ts";
 import { newWebSocketUpgrade } from "./websocket/websocket.ts";
 
 export type { Access, Authenticate, Authorize, Credentials, Redirect } from "./broker/access.ts";
-export type { AcceptOptions } from "./broker/accept.ts";
+export type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
 export { brokerLimits, type BrokerLimits } from "./limits.ts";
 
 export type StartBrokerOptions = {
@@ -30,6 +38,8 @@ export type StartBrokerOptions = {
   /** The broker's own; nothing else may write there. */
   readonly folder: string;
   readonly network: Network;
+  /** For TLS listeners. Absent: `listen` refuses them. */
+  readonly secureNetwork?: SecureNetwork;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -60,8 +70,13 @@ export type BrokerHealth = {
 export interface Broker extends AsyncDisposable {
   /** Takes over a connection, whatever it came by. */
   accept(connection: Connection, options?: AcceptOptions): void;
-  /** @throws StatusError "Conflict" when the address is in use */
+  /**
+   * On a TCP port or a Unix socket. @throws StatusError "Conflict" when the address is in use, "Invalid" when certificates do not
+   * fit together
+   */
   listen(address: Address): Promise<Listening>;
+  listen(address: Address, options: ListenOptions & { readonly tls: TlsOptions }): Promise<SecureListening>;
+  listen(address: Address, options: ListenOptions): Promise<Listening>;
   /** For an HTTP server's "upgrade" event: MQTT over WebSocket, subprotocol `mqtt`. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** A connection to this broker inside the process, trusted and stamped: what `connectMqtt` dials. */
@@ -125,6 +140,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     random,
     log,
     network,
+    secureNetwork: options.secureNetwork,
     registry,
     journal,
     messages,
@@ -160,7 +176,8 @@ type Parts = {
 function brokerOf({ host, journal, registry, maintenance, setAside, log, bytesMax }: Parts): Broker {
   return {
     accept: (connection, accepting) => host.accept(connection, accepting),
-    listen: (address) => host.listen(address),
+    listen: (address: Address, listening: ListenOptions = {}) =>
+      host.listen(address, listening) as Promise<SecureListening>,
     upgrade: newWebSocketUpgrade({
       accept: (connection) => host.accept(connection),
       bytesMax,

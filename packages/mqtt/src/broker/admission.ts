@@ -10,6 +10,7 @@ import { Outbox } from "../session/outbox.ts";
 import type { Registry } from "../session/registry.ts";
 import { keptExpiry, NEVER_MS, type Session } from "../session/session.ts";
 import { isBrokersOwn, type Authenticate, type Authorize, type Redirect } from "./access.ts";
+import type { Trust } from "./accept.ts";
 import type { Cursors } from "./cursors.ts";
 import type { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
@@ -99,12 +100,17 @@ export class Admission {
   }
 
   async #admit(peer: Peer, packet: ConnectPacket): Promise<void> {
-    const { authenticate, peers } = this.#options;
-    const { username, password } = packet;
-    const credentials = { clientId: peer.clientId, username, password, remote: peer.connection.remote };
-    const who =
-      peer.trusted ??
-      (authenticate === undefined ? { user: username ?? "" } : await authenticate(credentials));
+    const { peers } = this.#options;
+    const { username } = packet;
+    if (peer.identity !== undefined && peer.identity.user === undefined) {
+      this.#refuse(peer, {
+        code: connackCodes.badCredentials,
+        code5: reasonCodes.badCredentials,
+        reason: "the client's certificate has no name to know it by, or it has shown none",
+      });
+      return;
+    }
+    const who = await this.#whoIs(peer, packet);
     if (peer.phase === "closed") return;
     if (who === undefined) {
       this.#refuse(peer, {
@@ -122,6 +128,22 @@ export class Admission {
     // Behind it come the records of the session, and the CONNACK.
     if (packet.will !== undefined) peer.keptWill = this.#options.wills.keep(peer.clientId, packet.will);
     this.#attach(peer, packet);
+  }
+
+  async #whoIs(peer: Peer, { username, password }: ConnectPacket): Promise<Trust | undefined> {
+    const { authenticate } = this.#options;
+    if (peer.trusted !== undefined) return peer.trusted;
+    if (peer.identity?.user !== undefined) return { user: peer.identity.user };
+    if (authenticate === undefined) return { user: username ?? "" };
+    const { clientId, certificate } = peer;
+    const { remote } = peer.connection;
+    return authenticate({
+      clientId,
+      username,
+      password,
+      remote,
+      ...(certificate === undefined ? {} : { certificate }),
+    });
   }
 
   #isWillRefused(peer: Peer, { will }: ConnectPacket): boolean {

@@ -1,7 +1,17 @@
 import { every, type Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
-import type { Connection, Listening, Network, Address } from "@cortado/std/net";
+import {
+  addressText,
+  type Address,
+  type Connection,
+  type Listening,
+  type Network,
+  type PeerCertificate,
+  type SecureListening,
+  type SecureNetwork,
+} from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
+import { StatusError } from "@cortado/std/status";
 import {
   protocolError,
   reasonCodes,
@@ -26,7 +36,7 @@ import { Cursors } from "./cursors.ts";
 import { Incoming } from "./incoming.ts";
 import { Load } from "./load.ts";
 import type { Maintenance } from "./maintenance.ts";
-import type { AcceptOptions } from "./accept.ts";
+import type { AcceptOptions, ListenOptions } from "./accept.ts";
 import { Peer, type Host } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
 import { Replays } from "./replays.ts";
@@ -42,6 +52,7 @@ export type BrokerOptions = {
   readonly random: Random;
   readonly log: Log;
   readonly network: Network;
+  readonly secureNetwork: SecureNetwork | undefined;
   readonly registry: Registry;
   readonly journal: Journal;
   readonly messages: MessageLog;
@@ -162,8 +173,42 @@ export class ConnectionHost implements Host, AsyncDisposable {
     connection.handle(peer);
   }
 
-  async listen(address: Address): Promise<Listening> {
-    const listening = await this.#options.network.listen(address, (connection) => this.accept(connection));
+  async listen(address: Address, { tls, identity = "username" }: ListenOptions = {}): Promise<Listening> {
+    const { network } = this.#options;
+    if (tls !== undefined) return this.#listenTls(address, { tls, identity });
+    if (identity !== "username")
+      throw new StatusError(
+        "Invalid",
+        `the listener ${addressText(address)} takes names from certificates and has no TLS; give it tls`,
+      );
+    const listening = await network.listen(address, (connection) => this.accept(connection));
+    this.#listening.push(listening);
+    return listening;
+  }
+
+  async #listenTls(address: Address, { tls, identity }: Required<ListenOptions>): Promise<SecureListening> {
+    const { secureNetwork, log } = this.#options;
+    if (secureNetwork === undefined)
+      throw new StatusError(
+        "NotImplemented",
+        `no TLS here: the broker was started without a secure network, which ${addressText(address)} needs`,
+      );
+    if (tls.clientCertificates !== "none" && tls.clientAuthorities === undefined)
+      throw new StatusError(
+        "Invalid",
+        `the TLS listener ${addressText(address)} asks for clients' certificates and names no authorities that sign them`,
+      );
+    const listening = await secureNetwork.listenTls(address, tls, {
+      accept: (connection, certificate) =>
+        this.accept(connection, {
+          ...(certificate === undefined ? {} : { certificate }),
+          ...(identity === "username" ? {} : { identity: { user: nameIn(certificate, identity) } }),
+        }),
+      failed: (reason, remote) => {
+        this.tally.connectionsRefused += 1;
+        log.warn("mqtt TLS handshake failed", { remote, reason });
+      },
+    });
     this.#listening.push(listening);
     return listening;
   }
@@ -398,6 +443,15 @@ export class ConnectionHost implements Host, AsyncDisposable {
       for (const [session, grant] of registry.tree.match(message.topic))
         session.outbox?.sendOnce(message, grant);
   }
+}
+
+/** The name in a certificate; an empty one, or one with a NUL, names nobody. */
+function nameIn(
+  certificate: PeerCertificate | undefined,
+  identity: "common-name" | "subject",
+): string | undefined {
+  const name = identity === "subject" ? certificate?.subject : certificate?.commonName;
+  return name === undefined || name === "" || name.includes("\0") ? undefined : name;
 }
 
 /** How long a will waits for its client: not longer than the session (MQTT-3.1.3-9). */

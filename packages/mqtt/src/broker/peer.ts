@@ -78,6 +78,8 @@ type Phase = "new" | "connecting" | "open" | "closed";
 export class Peer implements ConnectionEvents, Sink {
   readonly connection: Connection;
   readonly trusted: Trust | undefined;
+  readonly certificate: AcceptOptions["certificate"];
+  readonly identity: AcceptOptions["identity"];
   readonly stamp: string | undefined;
   readonly #host: Host;
   readonly #reader: FrameReader;
@@ -112,6 +114,8 @@ export class Peer implements ConnectionEvents, Sink {
   ) {
     this.connection = connection;
     this.trusted = options.trusted;
+    this.certificate = options.certificate;
+    this.identity = options.identity;
     this.stamp = options.stamped === true ? host.brokerId : undefined;
     this.#host = host;
     this.lastSeenMs = host.nowMs();
