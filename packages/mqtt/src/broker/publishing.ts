@@ -131,6 +131,7 @@ export class Publishing {
       if (session === undefined || grant === undefined || wayTo(session, grant, qos) !== "stored") continue;
       session.items += 1;
       session.bytes += bytes;
+      session.tenant.bytes += bytes;
       this.queuedItems += 1;
       this.queuedBytes += bytes;
     }
@@ -143,10 +144,18 @@ export class Publishing {
     return { admitted: true, bytes };
   }
 
+  /** Takes up what waited for a session before the start. */
+  recovered(session: Session): void {
+    this.queuedItems += session.items;
+    this.queuedBytes += session.bytes;
+    session.tenant.bytes += session.bytes;
+  }
+
   /** A subscriber has a message, or will never want it: its quota gets the room back. */
   settle(session: Session, bytes: number): void {
     session.items -= 1;
     session.bytes -= bytes;
+    session.tenant.bytes -= bytes;
     this.queuedItems -= 1;
     this.queuedBytes -= bytes;
   }
@@ -154,6 +163,7 @@ export class Publishing {
   settleAll(session: Session): void {
     this.queuedItems -= session.items;
     this.queuedBytes -= session.bytes;
+    session.tenant.bytes -= session.bytes;
     session.items = 0;
     session.bytes = 0;
   }
@@ -219,14 +229,11 @@ export class Publishing {
         return `session ${session.clientId} has ${session.items} messages waiting`;
       if (session.bytes + bytes > limits.sessionBytesMax)
         return `session ${session.clientId} has ${session.bytes} bytes waiting`;
+      if (session.tenant.bytes + bytes > limits.tenantBytesMax)
+        return `the sessions of ${session.tenant.name === "" ? "clients without a user" : session.tenant.name} have ${session.tenant.bytes} bytes waiting`;
     }
     if (journal.bytes + bytes > limits.diskBytesMax) return `the journal has ${journal.bytes} bytes`;
-    if (!retain) return undefined;
-    const after = registry.retained.after({ topic, payload });
-    if (after.items > limits.retainedItemsMax) return `${limits.retainedItemsMax} messages are retained`;
-    return after.bytes > limits.retainedBytesMax
-      ? `${limits.retainedBytesMax} bytes are retained`
-      : undefined;
+    return retain ? registry.retained.fullFor({ topic, payload }, limits) : undefined;
   }
 
   /** To all that it does not reach through the journal. */
