@@ -15,6 +15,7 @@ import type {
 } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
 import type { Authenticate, Authorize, Redirect } from "./broker/access.ts";
+import type { VerifierOf } from "./broker/enhanced.ts";
 import { ConnectionHost } from "./broker/broker.ts";
 import { Maintenance } from "./broker/maintenance.ts";
 import type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
@@ -31,6 +32,14 @@ import { newWebSocketUpgrade } from "./websocket/websocket.ts";
 
 export type { Access, Authenticate, Authorize, Credentials, Redirect } from "./broker/access.ts";
 export type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
+export {
+  makeVerifier,
+  passwordMatches,
+  readVerifier,
+  verifierText,
+  type ScramVerifier,
+} from "./auth/verifier.ts";
+export type { VerifierOf } from "./broker/enhanced.ts";
 export { brokerLimits, type BrokerLimits } from "./limits.ts";
 
 export type StartBrokerOptions = {
@@ -47,6 +56,11 @@ export type StartBrokerOptions = {
   readonly limits?: Partial<BrokerLimits>;
   /** Says who a client is. Absent: everybody who can connect may, under the user name that it gives. */
   readonly authenticate?: Authenticate;
+  /**
+   * What is kept of a user's password, for MQTT 5 clients that authenticate by SCRAM-SHA-256 and never say it. Absent: they are
+   * refused with 0x8C. Who comes with a name and a password goes to `authenticate`, for which `passwordMatches` takes the same verifier.
+   */
+  readonly scramVerifierOf?: VerifierOf;
   /** Says what it may do. Absent: everything but $SYS. */
   readonly authorize?: Authorize;
   /** Whose quota (`limits.tenantBytesMax`) a user's sessions count against. Absent: each user is a tenant. */
@@ -150,6 +164,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     damagedFiles: setAside.length,
     authenticate: options.authenticate,
     authorize: options.authorize,
+    scramVerifierOf: options.scramVerifierOf,
     redirect: options.redirect,
     responseTopics: options.responseTopics ?? ((clientId) => `responses/${clientId}/`),
   });

@@ -1,6 +1,12 @@
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
-import { connackCodes, reasonCodes, type ConnectPacket, type Properties } from "@cortado/wire/mqtt";
+import {
+  connackCodes,
+  reasonCodes,
+  type AuthPacket,
+  type ConnectPacket,
+  type Properties,
+} from "@cortado/wire/mqtt";
 import type { Journal } from "../journal/journal.ts";
 import type { Committed, MessageLog } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds, type PresenceRecord, type SessionRecord } from "../journal/records.ts";
@@ -11,6 +17,7 @@ import type { Registry } from "../session/registry.ts";
 import { keptExpiry, NEVER_MS, type Session } from "../session/session.ts";
 import { isBrokersOwn, type Authenticate, type Authorize, type Redirect } from "./access.ts";
 import type { Trust } from "./accept.ts";
+import { Enhanced, type VerifierOf } from "./enhanced.ts";
 import type { Cursors } from "./cursors.ts";
 import type { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
@@ -29,6 +36,7 @@ export type AdmissionOptions = {
   readonly publishing: Publishing;
   readonly authenticate: Authenticate | undefined;
   readonly authorize: Authorize | undefined;
+  readonly scramVerifierOf: VerifierOf | undefined;
   readonly redirect: Redirect | undefined;
   /** Where a client that asks may have its answers sent (response information). */
   readonly responseTopics: (clientId: string) => string;
@@ -46,29 +54,24 @@ export type AdmissionOptions = {
 /** CONNECT: who it is, whose session it gets, and CONNACK only when that session would survive a power cut. */
 export class Admission {
   readonly #options: AdmissionOptions;
+  readonly #enhanced: Enhanced;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    this.#enhanced = new Enhanced({
+      ...options,
+      known: (peer, packet) => this.#goOn(peer, packet),
+    });
   }
 
   connect(peer: Peer, packet: ConnectPacket): void {
-    const { random, log, redirect } = this.#options;
+    const { random, redirect } = this.#options;
     const fault = clientIdFault(packet);
     if (fault !== undefined) {
       this.#refuse(peer, {
         code: connackCodes.identifierRejected,
         code5: reasonCodes.badClientId,
         reason: fault,
-      });
-      return;
-    }
-    peer.authenticationMethod = packet.properties?.authenticationMethod;
-    if (peer.authenticationMethod !== undefined) {
-      const reason = `authentication method ${peer.authenticationMethod} is not known here; use user name and password`;
-      this.#refuse(peer, {
-        code: connackCodes.notAuthorized,
-        code5: reasonCodes.badAuthenticationMethod,
-        reason,
       });
       return;
     }
@@ -83,6 +86,16 @@ export class Admission {
       });
       return;
     }
+    if (packet.properties?.authenticationMethod === undefined) this.#goOn(peer, packet);
+    else this.#enhanced.connect(peer, packet);
+  }
+
+  auth(peer: Peer, packet: AuthPacket): void {
+    this.#enhanced.auth(peer, packet);
+  }
+
+  #goOn(peer: Peer, packet: ConnectPacket): void {
+    const { log } = this.#options;
     void this.#admit(peer, packet).catch((error: unknown) => {
       log.error("mqtt client could not be admitted", { client: peer.clientId, error });
       if (peer.phase !== "closed")
@@ -133,6 +146,7 @@ export class Admission {
   async #whoIs(peer: Peer, { username, password }: ConnectPacket): Promise<Trust | undefined> {
     const { authenticate } = this.#options;
     if (peer.trusted !== undefined) return peer.trusted;
+    if (peer.shown !== undefined) return { user: peer.shown.user };
     if (peer.identity?.user !== undefined) return { user: peer.identity.user };
     if (authenticate === undefined) return { user: username ?? "" };
     const { clientId, certificate } = peer;
@@ -168,7 +182,8 @@ export class Admission {
   #isRefusedAsKnown(peer: Peer, packet: ConnectPacket): boolean {
     const { authenticate, registry, limits } = this.#options;
     const known = registry.byClientId.get(peer.clientId);
-    if (authenticate !== undefined && known !== undefined && known.user !== peer.user) {
+    const isSure = authenticate !== undefined || peer.shown !== undefined || peer.identity !== undefined;
+    if (isSure && known !== undefined && known.user !== peer.user) {
       this.#refuse(peer, {
         code: connackCodes.notAuthorized,
         code5: reasonCodes.notAuthorized,
@@ -259,6 +274,7 @@ export class Admission {
       receiveMaximum: limits.receiveMax,
       topicAliasMaximum: limits.topicAliasMax,
       maximumPacketSizeBytes: limits.packetBytesMax,
+      ...peer.shown?.properties,
       ...(clientId === "" ? { assignedClientIdentifier: peer.clientId } : {}),
       ...(isLong ? { serverKeepAliveS: keepAliveMaxS } : {}),
       ...(properties?.requestResponseInformation === 1

@@ -13,7 +13,6 @@ import {
 import type { Random } from "@cortado/std/random";
 import { StatusError } from "@cortado/std/status";
 import {
-  protocolError,
   reasonCodes,
   type AckPacket,
   type AuthPacket,
@@ -32,6 +31,7 @@ import type { Registry } from "../session/registry.ts";
 import { NEVER_MS, type Session } from "../session/session.ts";
 import type { Authenticate, Authorize, Redirect } from "./access.ts";
 import { Admission, expiryFromS, presenceOf } from "./admission.ts";
+import type { VerifierOf } from "./enhanced.ts";
 import { Cursors } from "./cursors.ts";
 import { Incoming } from "./incoming.ts";
 import { Load } from "./load.ts";
@@ -60,6 +60,7 @@ export type BrokerOptions = {
   readonly maintenance: Maintenance;
   readonly authenticate: Authenticate | undefined;
   readonly authorize: Authorize | undefined;
+  readonly scramVerifierOf: VerifierOf | undefined;
   readonly redirect: Redirect | undefined;
   readonly responseTopics: (clientId: string) => string;
   readonly brokerId: string;
@@ -243,13 +244,8 @@ export class ConnectionHost implements Host, AsyncDisposable {
     this.#incoming.release(peer, packetId);
   }
 
-  auth(peer: Peer, { properties }: AuthPacket): void {
-    if (peer.authenticationMethod === undefined)
-      throw protocolError("AUTH without an authentication method in CONNECT (MQTT 5, section 4.12)");
-    peer.fail(`authentication method ${properties?.authenticationMethod} is not the one of CONNECT`, {
-      protocolFault: true,
-      code: reasonCodes.badAuthenticationMethod,
-    });
+  auth(peer: Peer, packet: AuthPacket): void {
+    this.#admission.auth(peer, packet);
   }
 
   subscribe(peer: Peer, packet: SubscribePacket): void {
@@ -402,8 +398,9 @@ export class ConnectionHost implements Host, AsyncDisposable {
   #look(): void {
     const nowMs = this.nowMs();
     for (const peer of [...this.#peers]) {
-      if (peer.phase === "new" && nowMs - peer.lastSeenMs > CONNECT_WAIT_MS)
-        peer.fail(`no CONNECT within ${CONNECT_WAIT_MS} ms`);
+      const isNew = peer.phase === "new" || peer.phase === "authenticating";
+      if (isNew && nowMs - peer.lastSeenMs > CONNECT_WAIT_MS)
+        peer.fail(`no ${peer.phase === "new" ? "CONNECT" : "AUTH"} within ${CONNECT_WAIT_MS} ms`);
       else if (peer.phase === "open" && peer.isSilent(nowMs))
         peer.fail("silent for longer than its keep-alive", { code: reasonCodes.keepAliveTimeout });
     }

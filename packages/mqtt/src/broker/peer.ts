@@ -9,6 +9,7 @@ import {
   FrameReader,
   protocolError,
   reasonCodes,
+  reasonCodesOf,
   type AckPacket,
   type AuthPacket,
   type ConnectPacket,
@@ -69,7 +70,8 @@ export interface Host {
   refused(peer: Peer, what: { readonly reason: string; readonly protocolFault: boolean }): void;
 }
 
-type Phase = "new" | "connecting" | "open" | "closed";
+/** `authenticating`: between CONNECT and CONNACK, and it is the client's turn to say more. */
+type Phase = "new" | "connecting" | "authenticating" | "open" | "closed";
 
 /**
  * One connection: frames in, answers out. It stops reading its socket while the broker has more of it in hand than it may, which
@@ -104,6 +106,8 @@ export class Peer implements ConnectionEvents, Sink {
   /** What it said of its session's expiry, in seconds. */
   expiryS = 0;
   authenticationMethod: string | undefined;
+  /** Who it has shown to be by enhanced authentication, and what CONNACK says of that. */
+  shown: { readonly user: string; readonly properties: Properties } | undefined;
   clientId = "";
   user = "";
   session: Session | undefined;
@@ -120,7 +124,7 @@ export class Peer implements ConnectionEvents, Sink {
     this.#host = host;
     this.lastSeenMs = host.nowMs();
     this.#reader = new FrameReader({
-      frameBytesMax: () => (this.#phase === "new" ? CONNECT_BYTES_MAX : host.packetBytesMax),
+      frameBytesMax: () => (this.session === undefined ? CONNECT_BYTES_MAX : host.packetBytesMax),
     });
   }
 
@@ -208,7 +212,10 @@ export class Peer implements ConnectionEvents, Sink {
     } else if (this.#phase === "open") {
       this.reply({ type: "disconnect", code, properties: { reasonString: reason, ...more } });
       this.#end();
-    } else this.refuse({ code: connackCodes.serverUnavailable, code5: code, reason });
+    } else {
+      const code5 = reasonCodesOf.connack.includes(code) ? code : reasonCodes.serverUnavailable;
+      this.refuse({ code: connackCodes.serverUnavailable, code5, reason });
+    }
   }
 
   /** Answers a CONNECT that is not accepted, and ends the connection. */
@@ -248,6 +255,13 @@ export class Peer implements ConnectionEvents, Sink {
       code: connackCodes.accepted,
       ...(properties === undefined ? {} : { properties }),
     });
+  }
+
+  /** The broker has asked for more: AUTH is read, and nothing else. */
+  awaitAuth(): void {
+    if (this.#phase !== "connecting") return;
+    this.#phase = "authenticating";
+    this.#run();
   }
 
   /** Goes on with what had to wait for the broker. */
@@ -324,6 +338,7 @@ export class Peer implements ConnectionEvents, Sink {
 
   #handleFrame(frame: Uint8Array): void {
     if (this.#phase === "new") this.#handleFirst(frame);
+    else if (this.#phase === "authenticating") this.#handleAuth(decodeFrame(frame, this.terms.level));
     else this.#handle(decodeFrame(frame, this.terms.level));
   }
 
@@ -356,6 +371,18 @@ export class Peer implements ConnectionEvents, Sink {
     this.terms = termsOf(packet, this.#host.topicAliasMax);
     if (packet.level === 5) this.#inbound = new Inbound(this.#host);
     this.#host.connect(this, packet);
+  }
+
+  #handleAuth(packet: Packet): void {
+    this.#host.received(packet);
+    if (packet.type === "disconnect") {
+      this.#onDisconnect(packet);
+      return;
+    }
+    if (packet.type !== "auth")
+      throw protocolError(`${packet.type.toUpperCase()} comes before CONNACK (MQTT-3.1.2-30)`);
+    this.#phase = "connecting";
+    this.#host.auth(this, packet);
   }
 
   #handle(packet: Packet): void {
