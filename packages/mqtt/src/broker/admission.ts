@@ -15,10 +15,11 @@ import type { BrokerTime, TimePair } from "../session/broker-time.ts";
 import { Outbox } from "../session/outbox.ts";
 import type { Registry } from "../session/registry.ts";
 import { keptExpiry, NEVER_MS, type Session } from "../session/session.ts";
-import { isBrokersOwn, type Authenticate, type Authorize, type Redirect } from "./access.ts";
+import type { Authenticate, Authorize, Redirect } from "./access.ts";
 import type { Trust } from "./accept.ts";
 import { Enhanced, type VerifierOf } from "./enhanced.ts";
 import type { Cursors } from "./cursors.ts";
+import { reservedRefusal } from "./incoming.ts";
 import type { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
 import type { Shares } from "./shares.ts";
@@ -149,33 +150,32 @@ export class Admission {
     if (peer.shown !== undefined) return { user: peer.shown.user };
     if (peer.identity?.user !== undefined) return { user: peer.identity.user };
     if (authenticate === undefined) return { user: username ?? "" };
-    const { clientId, certificate } = peer;
+    const { clientId } = peer;
+    const certificateName = peer.certificate?.commonName;
     const { remote } = peer.connection;
     return authenticate({
       clientId,
       username,
       password,
       remote,
-      ...(certificate === undefined ? {} : { certificate }),
+      ...(certificateName === undefined ? {} : { certificateName }),
     });
   }
 
+  /** A will is a publish: what its client may not say alive it may not say dead. */
   #isWillRefused(peer: Peer, { will }: ConnectPacket): boolean {
     const { authorize } = this.#options;
-    if (will === undefined) return false;
+    if (will === undefined || peer.trusted !== undefined) return false;
     const { user, clientId } = peer;
     const { topic } = will;
-    const isOwn = isBrokersOwn(topic);
-    const isAllowed =
-      peer.trusted !== undefined || authorize?.({ user, clientId, action: "publish", topic }) !== false;
-    if (!isOwn && isAllowed) return false;
-    this.#refuse(peer, {
-      code: connackCodes.notAuthorized,
-      code5: isOwn ? reasonCodes.topicNameInvalid : reasonCodes.notAuthorized,
-      reason: isOwn
-        ? `the will's topic ${topic} is the broker's own; choose another name`
-        : `user ${user} may not publish to the will's topic ${topic}`,
-    });
+    const isAllowed = authorize?.({ user, clientId, action: "publish", topic }) !== false;
+    const refusal =
+      reservedRefusal(topic) ??
+      (isAllowed
+        ? undefined
+        : { code: reasonCodes.notAuthorized, reason: `user ${user} may not have a will on ${topic}` });
+    if (refusal === undefined) return false;
+    this.#refuse(peer, { code: connackCodes.notAuthorized, code5: refusal.code, reason: refusal.reason });
     return true;
   }
 

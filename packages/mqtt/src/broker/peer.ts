@@ -9,7 +9,6 @@ import {
   FrameReader,
   protocolError,
   reasonCodes,
-  reasonCodesOf,
   type AckPacket,
   type AuthPacket,
   type ConnectPacket,
@@ -33,6 +32,7 @@ import { Inbound } from "./inbound.ts";
 import type { Tally } from "./tally.ts";
 import {
   answerPacket,
+  connackCodeOf,
   encodeReply,
   expiryAfter,
   oldTerms,
@@ -212,10 +212,7 @@ export class Peer implements ConnectionEvents, Sink {
     } else if (this.#phase === "open") {
       this.reply({ type: "disconnect", code, properties: { reasonString: reason, ...more } });
       this.#end();
-    } else {
-      const code5 = reasonCodesOf.connack.includes(code) ? code : reasonCodes.serverUnavailable;
-      this.refuse({ code: connackCodes.serverUnavailable, code5, reason });
-    }
+    } else this.refuse({ code: connackCodes.serverUnavailable, code5: connackCodeOf(code), reason });
   }
 
   /** Answers a CONNECT that is not accepted, and ends the connection. */

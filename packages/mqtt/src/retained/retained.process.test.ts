@@ -95,7 +95,8 @@ test("readers and merges do not harm each other", async () => {
     const readers = Promise.all([
       reading("#", 12_000),
       reading("/base1/#", 4_000),
-      reading("+/+/6/+", 1_713), reading("+/+/+/3999", 3),
+      reading("+/+/6/+", 1_713),
+      reading("+/+/+/3999", 3),
     ]);
     const writing = async (): Promise<void> => {
       for (let at = 0; at < 40; at += 1) {
