@@ -105,28 +105,13 @@ export interface Broker extends AsyncDisposable {
 export async function startBroker(options: StartBrokerOptions): Promise<Broker> {
   const { files, folder, network, clock, random, log, metrics } = options;
   const limits: BrokerLimits = { ...brokerLimits, ...options.limits };
-  const recovered = await recover({
-    files,
-    folder,
-    log,
-    random,
-    nowMs: clock.nowMs(),
-    tenantOf: options.tenantOf ?? ((user) => user),
-  });
+  const { tenantOf = (user: string) => user } = options;
+  const recovered = await recover({ files, folder, log, random, nowMs: clock.nowMs(), tenantOf });
   const { registry, broker, segments, nextSegment, stateSegment, setAside } = recovered;
   const time = new BrokerTime(clock, recovered.lastTime);
   const { segmentBytes } = limits;
-  const journal = new Journal({
-    files,
-    folder,
-    clock,
-    time,
-    log,
-    broker,
-    segmentBytes,
-    segments,
-    nextSegment,
-  });
+  const shared = { files, folder, clock, time, random, log, limits, segmentBytes, registry, broker };
+  const journal = new Journal({ ...shared, segments, nextSegment });
   const messages = new MessageLog(journal);
   const publishing = new Publishing({ limits, registry, journal, messages });
   for (const session of registry.byNumber.values()) {
@@ -135,27 +120,11 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     publishing.recovered(session);
   }
   const freed = (): void => host.retryHeld();
-  const maintenance = new Maintenance({
-    files,
-    folder,
-    log,
-    broker,
-    segmentBytes,
-    journal,
-    registry,
-    time,
-    stateSegment,
-    freed,
-  });
+  const maintenance = new Maintenance({ ...shared, journal, stateSegment, freed });
   const host: ConnectionHost = new ConnectionHost({
-    limits,
-    clock,
-    time,
-    random,
-    log,
+    ...shared,
     network,
     secureNetwork: options.secureNetwork,
-    registry,
     journal,
     messages,
     publishing,

@@ -1,7 +1,7 @@
 import { StatusError } from "@cortado/std/status";
 
 // RFC 4013, section 2: what is mapped to nothing (RFC 3454, B.1), to a space (C.1.2), and what may not be there (C.1.2 to C.9).
-const NOTHING = /[\u00AD\u034F\u1806\u180B-\u180D\u200B-\u200D\u2060\uFE00-\uFE0F\uFEFF]/gu;
+const NOTHING = /\u00AD|\u034F|\u1806|[\u180B-\u180D]|[\u200B-\u200D]|\u2060|[\uFE00-\uFE0F]|\uFEFF/gu;
 const SPACES = /[\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000]/gu;
 const FORBIDDEN =
   // eslint-disable-next-line no-control-regex

@@ -116,7 +116,7 @@ export class Admission {
   async #admit(peer: Peer, packet: ConnectPacket): Promise<void> {
     const { peers } = this.#options;
     const { username } = packet;
-    if (peer.identity !== undefined && peer.identity.user === undefined) {
+    if (peer.came.identity !== undefined && peer.came.identity.user === undefined) {
       this.#refuse(peer, {
         code: connackCodes.badCredentials,
         code5: reasonCodes.badCredentials,
@@ -148,10 +148,10 @@ export class Admission {
     const { authenticate } = this.#options;
     if (peer.trusted !== undefined) return peer.trusted;
     if (peer.shown !== undefined) return { user: peer.shown.user };
-    if (peer.identity?.user !== undefined) return { user: peer.identity.user };
+    if (peer.came.identity?.user !== undefined) return { user: peer.came.identity.user };
     if (authenticate === undefined) return { user: username ?? "" };
     const { clientId } = peer;
-    const certificateName = peer.certificate?.commonName;
+    const certificateName = peer.came.certificate?.commonName;
     const { remote } = peer.connection;
     return authenticate({
       clientId,
@@ -182,7 +182,7 @@ export class Admission {
   #isRefusedAsKnown(peer: Peer, packet: ConnectPacket): boolean {
     const { authenticate, registry, limits } = this.#options;
     const known = registry.byClientId.get(peer.clientId);
-    const isSure = authenticate !== undefined || peer.shown !== undefined || peer.identity !== undefined;
+    const isSure = authenticate !== undefined || peer.shown !== undefined || peer.came.identity !== undefined;
     if (isSure && known !== undefined && known.user !== peer.user) {
       this.#refuse(peer, {
         code: connackCodes.notAuthorized,

@@ -9,15 +9,11 @@ import {
   FrameReader,
   protocolError,
   reasonCodes,
-  type AckPacket,
-  type AuthPacket,
-  type ConnectPacket,
   type DisconnectPacket,
   type Level,
   type Packet,
   type Properties,
   type PublishPacket,
-  type SubscribePacket,
   type Will,
 } from "@cortado/wire/mqtt";
 import {
@@ -28,8 +24,8 @@ import {
   UNCOMMITTED_ITEMS_MAX,
 } from "../limits.ts";
 import type { AcceptOptions, Failing, Trust } from "./accept.ts";
+import type { Host } from "./host.ts";
 import { Inbound } from "./inbound.ts";
-import type { Tally } from "./tally.ts";
 import {
   answerPacket,
   connackCodeOf,
@@ -45,31 +41,6 @@ import type { ClientTerms } from "../session/framing.ts";
 import type { Sink } from "../session/outbox.ts";
 import type { Session } from "../session/session.ts";
 
-/** What a connection asks of the broker. */
-export interface Host {
-  readonly packetBytesMax: number;
-  readonly receiveMax: number;
-  readonly topicAliasMax: number;
-  readonly brokerId: string;
-  readonly tally: Tally;
-  nowMs(): number;
-  corked(peer: Peer): void;
-  received(packet: Packet): void;
-  connect(peer: Peer, packet: ConnectPacket): void;
-  /** False when a quota is full: the peer keeps the packet and is told by `retryHeld` when to try again. */
-  publish(peer: Peer, packet: PublishPacket): boolean;
-  release(peer: Peer, packetId: number): void;
-  subscribe(peer: Peer, packet: SubscribePacket): void;
-  unsubscribe(peer: Peer, packet: { readonly id: number; readonly filters: readonly string[] }): void;
-  /** PUBACK, PUBREC or PUBCOMP of a subscriber. */
-  answered(peer: Peer, packet: AckPacket): void;
-  auth(peer: Peer, packet: AuthPacket): void;
-  /** It takes part no more; its socket may still be sending what it was told last. Its will is void when it said goodbye. */
-  detached(peer: Peer, how: { readonly saidGoodbye: boolean }): void;
-  gone(peer: Peer): void;
-  refused(peer: Peer, what: { readonly reason: string; readonly protocolFault: boolean }): void;
-}
-
 /** `authenticating`: between CONNECT and CONNACK, and it is the client's turn to say more. */
 type Phase = "new" | "connecting" | "authenticating" | "open" | "closed";
 
@@ -80,10 +51,10 @@ type Phase = "new" | "connecting" | "authenticating" | "open" | "closed";
 export class Peer implements ConnectionEvents, Sink {
   readonly connection: Connection;
   readonly trusted: Trust | undefined;
-  readonly certificate: AcceptOptions["certificate"];
-  readonly identity: AcceptOptions["identity"];
+  /** What is known of it by the way it came. */
+  readonly came: AcceptOptions;
   readonly stamp: string | undefined;
-  readonly #host: Host;
+  readonly #host: Host<Peer>;
   readonly #reader: FrameReader;
   #phase: Phase = "new";
   #held: PublishPacket[] | undefined;
@@ -114,12 +85,11 @@ export class Peer implements ConnectionEvents, Sink {
 
   constructor(
     connection: Connection,
-    { host, options }: { readonly host: Host; readonly options: AcceptOptions },
+    { host, options }: { readonly host: Host<Peer>; readonly options: AcceptOptions },
   ) {
     this.connection = connection;
     this.trusted = options.trusted;
-    this.certificate = options.certificate;
-    this.identity = options.identity;
+    this.came = options;
     this.stamp = options.stamped === true ? host.brokerId : undefined;
     this.#host = host;
     this.lastSeenMs = host.nowMs();
@@ -335,7 +305,6 @@ export class Peer implements ConnectionEvents, Sink {
 
   #handleFrame(frame: Uint8Array): void {
     if (this.#phase === "new") this.#handleFirst(frame);
-    else if (this.#phase === "authenticating") this.#handleAuth(decodeFrame(frame, this.terms.level));
     else this.#handle(decodeFrame(frame, this.terms.level));
   }
 
@@ -370,20 +339,13 @@ export class Peer implements ConnectionEvents, Sink {
     this.#host.connect(this, packet);
   }
 
-  #handleAuth(packet: Packet): void {
-    this.#host.received(packet);
-    if (packet.type === "disconnect") {
-      this.#onDisconnect(packet);
-      return;
-    }
-    if (packet.type !== "auth")
-      throw protocolError(`${packet.type.toUpperCase()} comes before CONNACK (MQTT-3.1.2-30)`);
-    this.#phase = "connecting";
-    this.#host.auth(this, packet);
-  }
-
   #handle(packet: Packet): void {
     this.#host.received(packet);
+    if (this.#phase === "authenticating") {
+      if (packet.type !== "auth" && packet.type !== "disconnect")
+        throw protocolError(`${packet.type.toUpperCase()} comes before CONNACK (MQTT-3.1.2-30)`);
+      this.#phase = "connecting";
+    }
     switch (packet.type) {
       case "publish":
         this.#publish(packet);
