@@ -6,6 +6,9 @@ import type { Log } from "@cortado/std/log";
 import type { Metrics } from "@cortado/std/metrics";
 import type { Address, Connection, Listening, Network } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
+import { StatusError } from "@cortado/std/status";
+import type { DialRemote } from "./bridge/bridge.ts";
+import { Bridges } from "./bridge/bridges.ts";
 import type { Authenticate, Authorize, Redirect } from "./broker/access.ts";
 import { ConnectionHost } from "./broker/broker.ts";
 import { Maintenance } from "./broker/maintenance.ts";
@@ -22,6 +25,9 @@ import { newWebSocketUpgrade } from "./websocket/websocket.ts";
 
 export type { Access, Authenticate, Authorize, Credentials, Redirect } from "./broker/access.ts";
 export type { AcceptOptions } from "./broker/accept.ts";
+export type { BridgeState, BridgeStatus, DialRemote } from "./bridge/bridge.ts";
+export type { Bridges } from "./bridge/bridges.ts";
+export * from "./bridge/settings.ts";
 export { brokerLimits, type BrokerLimits } from "./limits.ts";
 
 export type StartBrokerOptions = {
@@ -42,6 +48,8 @@ export type StartBrokerOptions = {
   readonly redirect?: Redirect;
   /** Where a client that asks may have its answers sent (MQTT 5, response information). Absent: `responses/CLIENT_ID/`. */
   readonly responseTopics?: (clientId: string) => string;
+  /** How bridges reach their remotes. Absent: over `network`, without TLS. */
+  readonly dialRemote?: DialRemote;
 };
 
 export type BrokerHealth = {
@@ -63,6 +71,8 @@ export interface Broker extends AsyncDisposable {
   /** A connection to this broker inside the process, trusted and stamped: what `connectMqtt` dials. */
   dialLocal(user: string): Connection;
   health(): BrokerHealth;
+  /** Bridges to other brokers; at the start there are none, but what waits for them. */
+  readonly bridges: Bridges;
 }
 
 /**
@@ -133,19 +143,45 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     retained: registry.retained.items,
     queued: publishing.queuedItems,
   });
-  return brokerOf({ host, journal, setAside, log, bytesMax: limits.packetBytesMax });
+  const bridges = new Bridges({
+    metrics,
+    forget: (session) => host.forget(session),
+    host: {
+      registry,
+      journal,
+      messages,
+      publishing,
+      clock,
+      time,
+      random,
+      log,
+      brokerId: broker,
+      dial: options.dialRemote ?? plainDial(network),
+      acknowledged: (session, committed) => host.acknowledged(session, committed),
+    },
+  });
+  return brokerOf({ host, journal, bridges, setAside, log, bytesMax: limits.packetBytesMax });
 }
 
 type Parts = {
   readonly host: ConnectionHost;
   readonly journal: Journal;
+  readonly bridges: Bridges;
   readonly setAside: readonly string[];
   readonly log: Log;
   readonly bytesMax: number;
 };
 
-function brokerOf({ host, journal, setAside, log, bytesMax }: Parts): Broker {
+function plainDial(network: Network): DialRemote {
+  return (address, { tls, signal }) => {
+    if (tls === undefined) return network.dial(address, { signal });
+    throw new StatusError("NotImplemented", "this broker was started without a way to speak TLS to a remote");
+  };
+}
+
+function brokerOf({ host, journal, bridges, setAside, log, bytesMax }: Parts): Broker {
   return {
+    bridges,
     accept: (connection, accepting) => host.accept(connection, accepting),
     listen: (address) => host.listen(address),
     upgrade: newWebSocketUpgrade({
@@ -163,6 +199,7 @@ function brokerOf({ host, journal, setAside, log, bytesMax }: Parts): Broker {
       return { ready: faults.length === 0, faults, setAside };
     },
     async [Symbol.asyncDispose]() {
+      await bridges[Symbol.asyncDispose]();
       await host[Symbol.asyncDispose]();
       await journal[Symbol.asyncDispose]();
     },

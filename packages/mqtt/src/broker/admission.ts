@@ -1,6 +1,7 @@
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
 import { connackCodes, reasonCodes, type ConnectPacket, type Properties } from "@cortado/wire/mqtt";
+import { OWN_SESSION_PREFIX } from "../bridge/own-session.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Committed, MessageLog } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds, type PresenceRecord, type SessionRecord } from "../journal/records.ts";
@@ -306,6 +307,8 @@ export function presenceOf(
 }
 
 function clientIdFault({ clientId, cleanSession, level }: ConnectPacket): string | undefined {
+  if (clientId.startsWith(OWN_SESSION_PREFIX))
+    return `client ids with ${OWN_SESSION_PREFIX} are the broker's own`;
   if (clientId === "" && level === 3) return "MQTT 3.1 asks for a client id";
   if (clientId === "" && level === 4 && !cleanSession)
     return "a persistent session needs a client id (MQTT-3.1.3-8)";

@@ -97,7 +97,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
       peers: this.#peers,
       refused: (peer, what) => this.refused(peer, what),
       roomFreed: () => this.#roomFreed(),
-      acknowledged: (session, committed) => this.#acknowledged(session, committed),
+      acknowledged: (session, committed) => this.acknowledged(session, committed),
       wills: this.#wills,
       shares: this.#shares,
     });
@@ -200,14 +200,20 @@ export class ConnectionHost implements Host, AsyncDisposable {
   answered(peer: Peer, packet: AckPacket): void {
     const { session } = peer;
     const committed = session?.outbox?.answered(packet)?.committed;
-    if (session !== undefined && committed !== undefined) this.#acknowledged(session, committed);
+    if (session !== undefined && committed !== undefined) this.acknowledged(session, committed);
   }
 
-  #acknowledged(session: Session, { segment, bytes }: Committed): void {
+  /** A stored message is done with, for this session. */
+  acknowledged(session: Session, { segment, bytes }: Committed): void {
     session.dropRow(segment, bytes);
     this.#options.publishing.settle(session, bytes);
     this.#cursors.moved(session);
     this.#roomFreed();
+  }
+
+  /** Ends a persistent session for good; resolves when that is durable. */
+  forget(session: Session): Promise<void> {
+    return new Promise((resolve) => this.#admission.forget(session, resolve));
   }
 
   detached(peer: Peer, will: Will | undefined): void {

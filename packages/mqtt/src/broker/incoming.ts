@@ -1,10 +1,13 @@
 import { isUtf8 } from "node:buffer";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
-import { reasonCodes, type PublishPacket } from "@cortado/wire/mqtt";
+import { filterMatches, reasonCodes, type Properties, type PublishPacket } from "@cortado/wire/mqtt";
+import { BRIDGE_STATE_FILTER, noMark } from "../bridge/mark.ts";
 import type { Journal } from "../journal/journal.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
+import type { Judgement } from "../session/heard-bridges.ts";
+import type { Registry } from "../session/registry.ts";
 import type { Session } from "../session/session.ts";
 import type { Authorize } from "./access.ts";
 import type { Peer } from "./peer.ts";
@@ -16,6 +19,7 @@ export type IncomingOptions = {
   readonly clock: Clock;
   readonly time: BrokerTime;
   readonly log: Log;
+  readonly registry: Registry;
   readonly journal: Journal;
   readonly publishing: Publishing;
   readonly authorize: Authorize | undefined;
@@ -23,6 +27,12 @@ export type IncomingOptions = {
   /** A publish found no room: something is to be made smaller. */
   readonly full: () => void;
 };
+
+const unmarked: Judgement = { kind: "unmarked" };
+
+function withNoMark(properties: Properties = {}): Properties {
+  return { ...properties, userProperties: [...(properties.userProperties ?? []), noMark] };
+}
 
 type Refusal = { readonly code: number; readonly reason: string };
 
@@ -61,21 +71,28 @@ export class Incoming {
       return true;
     }
     const { qos, id } = packet;
-    if (qos === 2 && session.receiving.has(id)) {
-      // Sent again as our PUBREC got lost; it must not count twice. It may still be on its way to disk: answer behind it.
+    const { registry } = this.#options;
+    const bridged = qos === 0 ? unmarked : registry.heard.judge(packet.properties?.userProperties, peer.user);
+    if (qos !== 0 && (bridged.kind === "again" || (qos === 2 && session.receiving.has(id)))) {
+      // Sent again as our answer got lost; it must not count twice. It may still be on its way to disk: answer behind it.
       this.#options.journal.add({ committed: () => peer.answer({ qos, id }) });
       return true;
     }
-    return this.#admit(peer, packet, session);
+    return this.#admit(peer, packet, { session, bridged });
   }
 
-  #admit(peer: Peer, packet: PublishPacket, session: Session): boolean {
+  #admit(
+    peer: Peer,
+    packet: PublishPacket,
+    { session, bridged }: { readonly session: Session; readonly bridged: Judgement },
+  ): boolean {
     const { clock, time, publishing, log, full, tally } = this.#options;
     const { topic, payload, qos, retain, id, properties } = packet;
     const isFive = peer.terms.level === 5;
     let size = 0;
     let isCommitted = false;
-    const { carried, expiresAtMs } = carriedOf(properties, isFive ? time.nowMs() : 0);
+    const shown = bridged.kind === "foreign" ? withNoMark(properties) : properties;
+    const { carried, expiresAtMs } = carriedOf(shown, isFive ? time.nowMs() : 0);
     const admission = publishing.publish({
       topic,
       payload,
@@ -85,6 +102,7 @@ export class Incoming {
       carried,
       expiresAtMs,
       publisher: session,
+      marked: bridged.kind === "new",
       ...(qos === 2 && session.persistent ? { origin: { session: session.number, packetId: id } } : {}),
       committed: (reached) => {
         isCommitted = true;
@@ -99,6 +117,7 @@ export class Incoming {
     });
     if (admission.admitted) {
       if (qos === 2) session.receiving.add(id);
+      if (bridged.kind === "new") this.#heard(bridged, peer.user);
       if (!isCommitted && admission.bytes > 0) {
         size = admission.bytes;
         peer.publishAdmitted(size);
@@ -124,6 +143,13 @@ export class Incoming {
     return false;
   }
 
+  #heard({ mark, isFirst }: Judgement & { readonly kind: "new" }, user: string): void {
+    const { registry, journal } = this.#options;
+    registry.heard.admitted(mark, user);
+    if (isFirst)
+      journal.add({ record: jsonRecord(recordKinds.heard, { id: mark.id, user }), committed() {} });
+  }
+
   release(peer: Peer, packetId: number): void {
     const { session } = peer;
     const isKnown = session?.receiving.has(packetId) === true;
@@ -142,7 +168,9 @@ export class Incoming {
   #refusal(peer: Peer, { topic, payload, properties }: PublishPacket): Refusal | undefined {
     const { authorize } = this.#options;
     const { user, clientId } = peer;
-    if (topic.startsWith("$SYS/") || topic === "$SYS" || topic.startsWith("$share/"))
+    const isReserved = topic.startsWith("$SYS/") || topic === "$SYS" || topic.startsWith("$share/");
+    // Bridges tell there whether they are connected, as they do at mosquitto.
+    if (isReserved && !filterMatches(BRIDGE_STATE_FILTER, topic))
       return {
         code: reasonCodes.topicNameInvalid,
         reason: `${topic} is the broker's own; publish under another name`,

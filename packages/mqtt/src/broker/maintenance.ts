@@ -185,6 +185,7 @@ export class Maintenance {
     const records = [jsonRecord(recordKinds.header, header)];
     for (const session of registry.byNumber.values())
       records.push(jsonRecord(recordKinds.session, session.toRecord()));
+    for (const heard of registry.heard.records()) records.push(jsonRecord(recordKinds.heard, heard));
     for (const message of registry.retained.all()) {
       const { origin: _origin, ...bare } = message;
       records.push(

@@ -9,6 +9,7 @@ import {
   FrameReader,
   protocolError,
   reasonCodes,
+  reasonCodesOf,
   type AckPacket,
   type AuthPacket,
   type ConnectPacket,
@@ -96,6 +97,8 @@ export class Peer implements ConnectionEvents, Sink {
   /** What it said of its session's expiry, in seconds. */
   expiryS = 0;
   authenticationMethod: string | undefined;
+  /** A bridge of MQTT 3.1.1: it is not sent its own, and told which messages are retained. */
+  isBridge = false;
   clientId = "";
   user = "";
   session: Session | undefined;
@@ -196,7 +199,11 @@ export class Peer implements ConnectionEvents, Sink {
     } else if (this.#phase === "open") {
       this.reply({ type: "disconnect", code, properties: { reasonString: reason, ...more } });
       this.#end();
-    } else this.refuse({ code: connackCodes.serverUnavailable, code5: code, reason });
+    } else {
+      // Not each code of DISCONNECT may stand in a CONNACK (table 2-6).
+      const code5 = reasonCodesOf.connack.includes(code) ? code : reasonCodes.serverUnavailable;
+      this.refuse({ code: connackCodes.serverUnavailable, code5, reason });
+    }
   }
 
   /** Answers a CONNECT that is not accepted, and ends the connection. */
@@ -321,9 +328,10 @@ export class Peer implements ConnectionEvents, Sink {
       this.fail("the first packet is no CONNECT (MQTT-3.1.0-1)", { protocolFault: true });
       return;
     }
-    const { protocol, level } = connectHead(frame);
+    const { protocol, level, isBridge } = connectHead(frame);
+    this.isBridge = isBridge;
     if (protocol === "MQTT" && level >= 5) this.terms = { ...oldTerms, level: 5 };
-    const reason = versionFault({ protocol, level });
+    const reason = versionFault({ protocol, level, isBridge });
     if (reason !== undefined) {
       this.#host.refused(this, { reason, protocolFault: false });
       this.refuse({

@@ -21,6 +21,8 @@ export type Publication = {
   /** Whose it is: its own subscriptions may ask not to get it. */
   readonly publisher: Session | undefined;
   readonly origin?: NonNullable<Message["origin"]>;
+  /** A bridge's mark is in it: a record must tell of it, whoever gets it. */
+  readonly marked?: boolean;
   /** Called once when it is as safe as its QoS asks; `reached` is false when nobody subscribes to it. */
   readonly committed: (reached: boolean) => void;
 };
@@ -78,8 +80,8 @@ export class Publishing {
     const full = this.#fullQuota(publication, receivers);
     if (full !== undefined) return { admitted: false, full };
     if (receivers.copies !== undefined) this.#storeCopies(publication, receivers.copies);
-    if (!retain && recipients.length === 0 && publication.origin === undefined)
-      return this.#withoutRecord(publication, receivers);
+    const mustBeKept = retain || publication.origin !== undefined || publication.marked === true;
+    if (!mustBeKept && recipients.length === 0) return this.#withoutRecord(publication, receivers);
     return this.#store(publication, { receivers, recipients });
   }
 

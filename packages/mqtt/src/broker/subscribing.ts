@@ -47,7 +47,8 @@ export class Subscribing {
     const identifier = properties?.subscriptionIdentifiers?.[0];
     const granted = subscriptions.map((subscription) => this.#grant(peer, subscription));
     const taken = subscriptions.filter((_, index) => (granted[index] ?? SUBACK_FAILURE) < SUBACK_FAILURE);
-    const filters = taken.map((subscription) => filterRecord(subscription, identifier));
+    const options = peer.isBridge ? { noLocal: true, retainAsPublished: true } : {};
+    const filters = taken.map((subscription) => filterRecord({ ...subscription, ...options }, identifier));
     const committed = (): void => {
       if (session.outbox === undefined && !session.persistent) return; // gone
       const known = new Set(session.filters.keys());

@@ -3,6 +3,7 @@ import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
 import { StatusError } from "@cortado/std/status";
 import { UNKNOWN_MS, type TimePair } from "../session/broker-time.ts";
+import type { HeardRecord } from "../session/heard-bridges.ts";
 import { Registry } from "../session/registry.ts";
 import {
   FORMAT_VERSION,
@@ -150,6 +151,7 @@ function applyState(registry: Registry, records: readonly WholeRecord[]): Header
   for (const { kind, body } of records) {
     if (kind === recordKinds.session) registry.addPersistent(readJson<SessionRecord>(body), UNKNOWN_MS);
     else if (kind === recordKinds.retained) registry.retained.keep(ownBytes(body));
+    else if (kind === recordKinds.heard) registry.heard.apply(readJson<HeardRecord>(body));
   }
   return header;
 }
@@ -183,6 +185,9 @@ function applyControl(registry: Registry, { kind, body }: WholeRecord): void {
     }
     case recordKinds.cursor:
       registry.setCursor(readJson<CursorRecord>(body));
+      return;
+    case recordKinds.heard:
+      registry.heard.apply(readJson<HeardRecord>(body));
       return;
     case recordKinds.presence:
       registry.setPresence(readJson<PresenceRecord>(body), UNKNOWN_MS);

@@ -9,7 +9,9 @@ import type {
 import type { Segment } from "../journal/segment.ts";
 import { RetainedMessages } from "../retained/retained.ts";
 import { SubscriptionTree } from "../topics/tree.ts";
+import { carriedProperties, ownMark, mayBeMarked } from "../bridge/mark.ts";
 import { plainGrants, type Grant } from "./grant.ts";
+import { HeardBridges } from "./heard-bridges.ts";
 import { readExpiry, Session } from "./session.ts";
 import { ShareGroup } from "./share-group.ts";
 
@@ -24,6 +26,8 @@ export class Registry {
   readonly shares: SubscriptionTree<ShareGroup> = new SubscriptionTree();
   readonly #groups: Map<string, ShareGroup> = new Map();
   readonly retained: RetainedMessages = new RetainedMessages();
+  /** Bridges of other brokers that publish here. */
+  readonly heard: HeardBridges = new HeardBridges();
   readonly byNumber: Map<number, Session> = new Map();
   readonly byClientId: Map<string, Session> = new Map();
   nextSequence = 1;
@@ -57,6 +61,7 @@ export class Registry {
     });
     session.through = record.through;
     for (const sequence of record.ahead) session.ahead.add(sequence);
+    for (const span of record.spans ?? []) session.spans.add(span);
     for (const packetId of record.receiving) session.receiving.add(packetId);
     for (const sequence of record.released ?? []) session.released.add(sequence);
     this.byNumber.set(session.number, session);
@@ -113,12 +118,14 @@ export class Registry {
     }
   }
 
-  setCursor({ session: number, through, ahead }: CursorRecord): void {
+  setCursor({ session: number, through, ahead, spans = [] }: CursorRecord): void {
     const session = this.byNumber.get(number);
     if (session === undefined) return;
     session.through = Math.max(session.through, through);
     session.ahead.clear();
     for (const sequence of ahead) session.ahead.add(sequence);
+    session.spans.clear();
+    for (const span of spans) session.spans.add(span);
     for (const sequence of session.released)
       if (!session.waitsFor(sequence)) session.released.delete(sequence);
   }
@@ -134,6 +141,10 @@ export class Registry {
   noteMessage(message: Message): void {
     this.nextSequence = Math.max(this.nextSequence, message.sequence + 1);
     if (message.retain) this.retained.keep(message);
+    if (mayBeMarked(message.carried)) {
+      const mark = ownMark(carriedProperties(message.carried).userProperties);
+      if (mark !== undefined) this.heard.note(mark);
+    }
     if (message.origin !== undefined)
       this.byNumber.get(message.origin.session)?.receiving.add(message.origin.packetId);
   }

@@ -12,7 +12,12 @@ import type { ConnectPacket, Level, Packet, PublishPacket, Subscription } from "
 import { topicFilterFault, topicNameFault } from "./topics.ts";
 
 /** What a CONNECT frame says first; read before the codec sees it, as the level decides who may answer and how. */
-export type ConnectHead = { readonly protocol: string; readonly level: number };
+export type ConnectHead = {
+  readonly protocol: string;
+  readonly level: number;
+  /** The high bit of the level is set: mosquitto's mark of a bridge (its try_private). */
+  readonly isBridge: boolean;
+};
 
 /** The protocol name and level of a CONNECT frame. @throws StatusError "BadRequest" when even these cannot be read */
 export function connectHead(frame: Uint8Array): ConnectHead {
@@ -20,8 +25,8 @@ export function connectHead(frame: Uint8Array): ConnectHead {
   const length = ((body[0] ?? 0) << 8) | (body[1] ?? 0);
   if (body.byteLength < length + 3) throw malformed("CONNECT ends within the protocol name");
   const protocol = new TextDecoder().decode(body.subarray(2, 2 + length));
-  // The high bit marks a bridge (mosquitto's try_private); the level is the rest.
-  return { protocol, level: (body[2 + length] ?? 0) & 0x7f };
+  const byte = body[2 + length] ?? 0;
+  return { protocol, level: byte & 0x7f, isBridge: byte >= 0x80 };
 }
 
 /**
