@@ -25,7 +25,10 @@ export class Chain implements AsyncDisposable {
     this.#line = parts.line;
   }
 
-  static async start(limits: Partial<BrokerLimits> = {}): Promise<Chain> {
+  static async start(
+    limits: Partial<BrokerLimits> = {},
+    centralOptions: Parameters<typeof World.start>[0] = {},
+  ): Promise<Chain> {
     const line: Line = { isCut: false, ends: new Set() };
     const store: World = await World.start({
       seed: 3,
@@ -37,7 +40,7 @@ export class Chain implements AsyncDisposable {
         return end;
       },
     });
-    const central = await World.start({ seed: 9, beside: store, host: "central" });
+    const central = await World.start({ seed: 9, beside: store, host: "central", ...centralOptions });
     return new Chain({ store, central, line });
   }
 
