@@ -127,6 +127,9 @@ export const BRIDGE_HELD_RETRY_MS = 1_000;
 /** Stretches that a bridge tells in its mark, and that a queue may fall into before a bridge works the oldest off first again. */
 export const BRIDGE_SPANS_TOLD_MAX = 4;
 export const BRIDGE_SPANS_MAX = 64;
+/** How often a bridge's state is looked at for its object's status, and how often counters alone are written there. */
+export const BRIDGE_STATUS_EVERY_MS = 1_000;
+export const BRIDGE_COUNTERS_EVERY_MS = 60_000;
 /** What the budget keeps back waits at least so long, so that several messages share a timer. */
 export const BRIDGE_PACE_MS = 20;
 /** Bridges that a message may have come over: more is a loop of others' making. */

@@ -9,7 +9,7 @@ import type { Random } from "@cortado/std/random";
 import { StatusError } from "@cortado/std/status";
 import type { DialRemote } from "./bridge/bridge.ts";
 import { Bridges } from "./bridge/bridges.ts";
-import type { Authenticate, Authorize, Redirect } from "./broker/access.ts";
+import type { Authenticate, Authorize, MayRead, Redirect } from "./broker/access.ts";
 import { ConnectionHost } from "./broker/broker.ts";
 import { Maintenance } from "./broker/maintenance.ts";
 import type { AcceptOptions } from "./broker/accept.ts";
@@ -23,7 +23,7 @@ import { brokerLimits, type BrokerLimits } from "./limits.ts";
 import { BrokerTime, UNKNOWN_MS } from "./session/broker-time.ts";
 import { newWebSocketUpgrade } from "./websocket/websocket.ts";
 
-export type { Access, Authenticate, Authorize, Credentials, Redirect } from "./broker/access.ts";
+export type { Access, Authenticate, Authorize, Credentials, MayRead, Redirect } from "./broker/access.ts";
 export type { AcceptOptions } from "./broker/accept.ts";
 export type { BridgeState, BridgeStatus, DialRemote } from "./bridge/bridge.ts";
 export type { Bridges } from "./bridge/bridges.ts";
@@ -44,6 +44,8 @@ export type StartBrokerOptions = {
   readonly authenticate?: Authenticate;
   /** Says what it may do. Absent: everything but $SYS. */
   readonly authorize?: Authorize;
+  /** Says which messages of its subscriptions a session gets. Absent: all. */
+  readonly mayRead?: MayRead;
   /** Sends MQTT 5 clients to another server. Absent: all are served here. */
   readonly redirect?: Redirect;
   /** Where a client that asks may have its answers sent (MQTT 5, response information). Absent: `responses/CLIENT_ID/`. */
@@ -71,6 +73,8 @@ export interface Broker extends AsyncDisposable {
   /** A connection to this broker inside the process, trusted and stamped: what `connectMqtt` dials. */
   dialLocal(user: string): Connection;
   health(): BrokerHealth;
+  /** Ends the connections of these users, who may come back; connections of `dialLocal` stay. */
+  disconnect(users: ReadonlySet<string>): void;
   /** Bridges to other brokers; at the start there are none, but what waits for them. */
   readonly bridges: Bridges;
 }
@@ -98,7 +102,8 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     nextSegment,
   });
   const messages = new MessageLog(journal);
-  const publishing = new Publishing({ limits, registry, journal, messages });
+  const { mayRead } = options;
+  const publishing = new Publishing({ limits, registry, journal, messages, mayRead });
   for (const session of registry.byNumber.values()) {
     if (session.leftMs === UNKNOWN_MS) session.leftMs = time.nowMs();
     session.recoveredThrough = registry.nextSequence - 1;
@@ -133,6 +138,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     brokerId: broker,
     authenticate: options.authenticate,
     authorize: options.authorize,
+    mayRead,
     redirect: options.redirect,
     responseTopics: options.responseTopics ?? ((clientId) => `responses/${clientId}/`),
   });
@@ -182,6 +188,7 @@ function plainDial(network: Network): DialRemote {
 function brokerOf({ host, journal, bridges, setAside, log, bytesMax }: Parts): Broker {
   return {
     bridges,
+    disconnect: (users) => host.disconnect(users),
     accept: (connection, accepting) => host.accept(connection, accepting),
     listen: (address) => host.listen(address),
     upgrade: newWebSocketUpgrade({

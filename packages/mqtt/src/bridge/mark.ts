@@ -30,7 +30,7 @@ export function markText({ id, sequence, through, spans }: Mark): string {
 
 /** Undefined for what is no mark: others may use the name for their own ends. */
 export function readMark(text: string): Mark | undefined {
-  const match = /^(\S{1,200}) ([1-9]\d{0,15}) (\d{1,16})((?: \d{1,16}-\d{1,16}){0,16})$/.exec(text);
+  const match = /^(\S{1,400}) ([1-9]\d{0,15}) (\d{1,16})((?: \d{1,16}-\d{1,16}){0,16})$/.exec(text);
   if (match === null) return undefined;
   const [, id = "", sequence = "", through = "", rest = ""] = match;
   const spans = rest

@@ -4,6 +4,8 @@ export type Credentials = {
   readonly username: string | undefined;
   readonly password: Uint8Array | undefined;
   readonly remote: string;
+  /** Common name of its client certificate, where one was asked for and is good. */
+  readonly certificateName?: string;
 };
 /** Answers who it is, or undefined when it is nobody we let in. */
 export type Authenticate = (credentials: Credentials) => Promise<{ readonly user: string } | undefined>;
@@ -14,6 +16,11 @@ export type Access = {
   readonly topic: string;
 };
 export type Authorize = (access: Access) => boolean;
+/** Whether a session gets a message on a topic that it has subscribed to. */
+export type MayRead = (
+  session: { readonly user: string; readonly clientId: string },
+  topic: string,
+) => boolean;
 
 /** Another server for a client, `host:port`: from now on, or until it is told otherwise (MQTT 5, section 4.11). */
 export type Redirect = (client: {

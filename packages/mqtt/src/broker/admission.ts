@@ -10,8 +10,9 @@ import type { BrokerTime, TimePair } from "../session/broker-time.ts";
 import { Outbox } from "../session/outbox.ts";
 import type { Registry } from "../session/registry.ts";
 import { keptExpiry, NEVER_MS, type Session } from "../session/session.ts";
-import type { Authenticate, Redirect } from "./access.ts";
+import type { Authenticate, Authorize, Redirect } from "./access.ts";
 import type { Cursors } from "./cursors.ts";
+import { reservedRefusal } from "./incoming.ts";
 import type { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
 import type { Shares } from "./shares.ts";
@@ -28,6 +29,7 @@ export type AdmissionOptions = {
   readonly messages: MessageLog;
   readonly publishing: Publishing;
   readonly authenticate: Authenticate | undefined;
+  readonly authorize: Authorize | undefined;
   readonly redirect: Redirect | undefined;
   /** Where a client that asks may have its answers sent (response information). */
   readonly responseTopics: (clientId: string) => string;
@@ -115,17 +117,36 @@ export class Admission {
       return;
     }
     peer.user = who.user;
-    if (this.#isRefusedAsKnown(peer, packet)) return;
+    if (this.#isRefusedAsKnown(peer, packet) || this.#isWillRefused(peer, packet)) return;
     for (const other of peers)
       if (other !== peer && other.clientId === peer.clientId && other.phase !== "new")
         other.fail("its client id connected anew", { code: reasonCodes.sessionTakenOver });
     this.#attach(peer, packet);
   }
 
+  /** A will is a publish: what its client may not say alive it may not say dead. */
+  #isWillRefused(peer: Peer, { will }: ConnectPacket): boolean {
+    const { authorize } = this.#options;
+    if (will === undefined || peer.trusted !== undefined) return false;
+    const { user, clientId } = peer;
+    const { topic } = will;
+    const isAllowed = authorize?.({ user, clientId, action: "publish", topic }) !== false;
+    const refusal =
+      reservedRefusal(topic) ??
+      (isAllowed
+        ? undefined
+        : { code: reasonCodes.notAuthorized, reason: `user ${user} may not have a will on ${topic}` });
+    if (refusal === undefined) return false;
+    this.#refuse(peer, { code: connackCodes.notAuthorized, code5: refusal.code, reason: refusal.reason });
+    return true;
+  }
+
   #isRefusedAsKnown(peer: Peer, packet: ConnectPacket): boolean {
     const { authenticate, registry, limits } = this.#options;
     const known = registry.byClientId.get(peer.clientId);
-    if (authenticate !== undefined && known !== undefined && known.user !== peer.user) {
+    // A session of nobody is from the time when everybody was let in.
+    const isOwned = known !== undefined && known.user !== "" && known.user !== peer.user;
+    if (authenticate !== undefined && isOwned) {
       this.#refuse(peer, {
         code: connackCodes.notAuthorized,
         code5: reasonCodes.notAuthorized,
@@ -148,8 +169,11 @@ export class Admission {
     if (!packet.cleanSession && known?.persistent === true) {
       wills.cameBack(peer.clientId);
       known.expiryMs = expiryMsOf(packet);
+      const adopted = known.user === "" && peer.user !== "" ? { user: peer.user } : {};
+      known.user = adopted.user ?? known.user;
+      const presence = presenceOf(known, { leftMs: undefined, time: time.pair() });
       journal.add({
-        record: jsonRecord(recordKinds.presence, presenceOf(known, { leftMs: undefined, time: time.pair() })),
+        record: jsonRecord(recordKinds.presence, { ...presence, ...adopted }),
         committed: () => {
           // Its session may have gone while that was written.
           if (registry.byNumber.get(known.number) === known)

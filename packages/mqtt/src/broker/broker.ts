@@ -20,7 +20,7 @@ import { jsonRecord, recordKinds } from "../journal/records.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import type { Registry } from "../session/registry.ts";
 import { NEVER_MS, type Session } from "../session/session.ts";
-import type { Authenticate, Authorize, Redirect } from "./access.ts";
+import type { Authenticate, Authorize, MayRead, Redirect } from "./access.ts";
 import { Admission, expiryFromS, presenceOf } from "./admission.ts";
 import { Cursors } from "./cursors.ts";
 import { Incoming } from "./incoming.ts";
@@ -47,6 +47,7 @@ export type BrokerOptions = {
   readonly maintenance: Maintenance;
   readonly authenticate: Authenticate | undefined;
   readonly authorize: Authorize | undefined;
+  readonly mayRead: MayRead | undefined;
   readonly redirect: Redirect | undefined;
   readonly responseTopics: (clientId: string) => string;
   readonly brokerId: string;
@@ -214,6 +215,13 @@ export class ConnectionHost implements Host, AsyncDisposable {
   /** Ends a persistent session for good; resolves when that is durable. */
   forget(session: Session): Promise<void> {
     return new Promise((resolve) => this.#admission.forget(session, resolve));
+  }
+
+  /** Ends the connections of these users, not those of our own parts. */
+  disconnect(users: ReadonlySet<string>): void {
+    for (const peer of [...this.#peers])
+      if (peer.phase === "open" && peer.trusted === undefined && users.has(peer.user))
+        peer.leave(reasonCodes.administrativeAction, "what this user may do has changed; connect anew");
   }
 
   detached(peer: Peer, will: Will | undefined): void {

@@ -34,6 +34,17 @@ function withNoMark(properties: Properties = {}): Properties {
   return { ...properties, userProperties: [...(properties.userProperties ?? []), noMark] };
 }
 
+/** Topics that are the broker's own. */
+export function reservedRefusal(topic: string): Refusal | undefined {
+  const isReserved = topic.startsWith("$SYS/") || topic === "$SYS" || topic.startsWith("$share/");
+  // Bridges tell there whether they are connected, as they do at mosquitto.
+  if (!isReserved || filterMatches(BRIDGE_STATE_FILTER, topic)) return undefined;
+  return {
+    code: reasonCodes.topicNameInvalid,
+    reason: `${topic} is the broker's own; publish under another name`,
+  };
+}
+
 type Refusal = { readonly code: number; readonly reason: string };
 
 /** PUBLISH and PUBREL of clients: refused with a reason, or answered once it is as safe as its QoS asks. */
@@ -168,13 +179,8 @@ export class Incoming {
   #refusal(peer: Peer, { topic, payload, properties }: PublishPacket): Refusal | undefined {
     const { authorize } = this.#options;
     const { user, clientId } = peer;
-    const isReserved = topic.startsWith("$SYS/") || topic === "$SYS" || topic.startsWith("$share/");
-    // Bridges tell there whether they are connected, as they do at mosquitto.
-    if (isReserved && !filterMatches(BRIDGE_STATE_FILTER, topic))
-      return {
-        code: reasonCodes.topicNameInvalid,
-        reason: `${topic} is the broker's own; publish under another name`,
-      };
+    const refusal = reservedRefusal(topic);
+    if (refusal !== undefined) return refusal;
     if (properties?.payloadFormatIndicator === 1 && !isUtf8(payload))
       return { code: reasonCodes.payloadFormatInvalid, reason: "the payload is said to be UTF-8 and is not" };
     if (peer.trusted !== undefined || authorize === undefined) return undefined;

@@ -7,6 +7,7 @@ import type { BrokerLimits } from "../limits.ts";
 import type { Registry } from "../session/registry.ts";
 import { isPlainFor, type Grant } from "../session/grant.ts";
 import type { Session } from "../session/session.ts";
+import type { MayRead } from "./access.ts";
 
 export type Publication = {
   readonly topic: string;
@@ -37,6 +38,8 @@ export type PublishingOptions = {
   readonly registry: Registry;
   readonly journal: Journal;
   readonly messages: MessageLog;
+  /** Absent: each gets what it has subscribed to. */
+  readonly mayRead: MayRead | undefined;
 };
 
 /** Who gets a message, and each one's terms at the same place. */
@@ -168,11 +171,12 @@ export class Publishing {
   }
 
   #receivers({ topic, publisher, qos }: Publication): Receivers {
-    const { registry } = this.#options;
+    const { registry, mayRead } = this.#options;
     const sessions: Session[] = [];
     const grants: Grant[] = [];
     for (const [session, grant] of registry.tree.match(topic, publisher)) {
       if (grant.noLocal && session === publisher) continue;
+      if (mayRead?.(session, topic) === false) continue;
       sessions.push(session);
       grants.push(grant);
     }
@@ -180,7 +184,7 @@ export class Publishing {
     if (registry.sharedSubscriptions === 0) return receivers;
     for (const [group] of registry.shares.match(topic)) {
       const member = group.next();
-      if (member === undefined) continue;
+      if (member === undefined || mayRead?.(member.session, topic) === false) continue;
       const { session, grant } = member;
       if (wayTo(session, grant, qos) === "stored" && sessions.includes(session))
         (receivers.copies ??= []).push({ sessions: [session], grants: [grant] });

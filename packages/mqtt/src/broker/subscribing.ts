@@ -15,7 +15,7 @@ import type { BrokerLimits } from "../limits.ts";
 import type { Grant } from "../session/grant.ts";
 import type { Registry } from "../session/registry.ts";
 import { lowerQos, type Session, type SubscriptionTerms } from "../session/session.ts";
-import type { Authorize } from "./access.ts";
+import type { Authorize, MayRead } from "./access.ts";
 import type { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
 import { sysMessages, type Levels, type Tally } from "./tally.ts";
@@ -28,6 +28,7 @@ export type SubscribingOptions = {
   readonly journal: Journal;
   readonly publishing: Publishing;
   readonly authorize: Authorize | undefined;
+  readonly mayRead: MayRead | undefined;
   readonly tally: Tally;
   readonly levels: () => Levels;
 };
@@ -99,9 +100,10 @@ export class Subscribing {
   }
 
   #sendRetained(session: Session, { filter, grant }: SubscriptionTerms): void {
-    const { registry, clock, publishing } = this.#options;
+    const { registry, clock, publishing, mayRead } = this.#options;
     const retained: Grant = { ...grant, isRetained: true };
     for (const message of registry.retained.matching(filter)) {
+      if (mayRead?.(session, message.topic) === false) continue;
       // QoS 2 counts once over connections and restarts, so that it needs a place in the journal.
       if (session.persistent && lowerQos(message.qos, grant.qos) === 2)
         publishing.publishTo({ sessions: [session], grants: [retained] }, message);

@@ -97,6 +97,8 @@ export type SessionRecord = {
 };
 export type PresenceRecord = {
   readonly session: number;
+  /** Whose it is from now on, where it was nobody's. */
+  readonly user?: string;
   readonly expiryMs?: number;
   readonly leftMs?: number;
   readonly time: TimePair;

@@ -29,7 +29,7 @@ test("a mark is read as it was written, and what is no mark is none", () => {
     "id 1 0 5",
     "id 1 -1",
     "i d 1 0",
-    `${"x".repeat(201)} 1 0`,
+    `${"x".repeat(401)} 1 0`,
   ])
     assert.equal(readMark(text), undefined, text);
 });

@@ -39,15 +39,17 @@ export class HeardBridges {
     if (mark === undefined) return { kind: "unmarked" };
     const heard = this.#byId.get(mark.id);
     if (heard === undefined) return { kind: "new", mark, isFirst: true };
-    if (heard.user !== undefined && heard.user !== user) return { kind: "foreign" };
+    // One of nobody is from the time when everybody was let in.
+    const isOwned = heard.user !== undefined && heard.user !== "";
+    if (isOwned && heard.user !== user) return { kind: "foreign" };
     const { sequence } = mark;
     const isKnown = isSeen(heard, sequence) || heard.pending.has(sequence);
-    return isKnown ? { kind: "again" } : { kind: "new", mark, isFirst: heard.user === undefined };
+    return isKnown ? { kind: "again" } : { kind: "new", mark, isFirst: heard.user !== user };
   }
 
   admitted({ id, sequence }: Mark, user: string): void {
     const heard = this.#get(id);
-    heard.user ??= user;
+    if (heard.user === undefined || heard.user === "") heard.user = user;
     heard.pending.add(sequence);
   }
 

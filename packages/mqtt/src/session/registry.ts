@@ -130,11 +130,12 @@ export class Registry {
       if (!session.waitsFor(sequence)) session.released.delete(sequence);
   }
 
-  setPresence({ session: number, expiryMs, leftMs }: PresenceRecord, nowMs: number): void {
+  setPresence({ session: number, expiryMs, leftMs, user }: PresenceRecord, nowMs: number): void {
     const session = this.byNumber.get(number);
     if (session === undefined) return;
     session.expiryMs = readExpiry(expiryMs);
     session.leftMs = leftMs ?? nowMs;
+    session.user = user ?? session.user;
   }
 
   /** What a message changes beside the queues. */

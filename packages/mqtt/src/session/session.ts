@@ -39,7 +39,7 @@ export class Session {
   /** 0 for one that ends with its connection, which nothing on disk knows. */
   readonly number: number;
   readonly clientId: string;
-  readonly user: string;
+  user: string;
   readonly filters: Map<string, SubscriptionTerms> = new Map();
   /** QoS 2 publishes of this client that it has not released. */
   readonly receiving: Set<number> = new Set();

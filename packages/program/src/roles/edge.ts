@@ -1,10 +1,12 @@
 import { join } from "node:path";
 import type { Client } from "@cortado/client";
 import { startFunctions } from "@cortado/functions";
-import { startBroker, type Broker } from "@cortado/mqtt";
+import { startBroker, type Broker, type DialRemote } from "@cortado/mqtt";
+import { startMqttControl, UserAccess } from "@cortado/mqtt/control";
 import { startTelemetry, type Telemetry } from "@cortado/telemetry";
 import { watchAlerts } from "@cortado/telemetry/alerts";
 import { textAnswer, type HttpHandler } from "@cortado/std/http";
+import { dialTls } from "@cortado/std/node/dial-tls";
 import { systemNetwork } from "@cortado/std/node/net";
 import type { Address } from "@cortado/std/net";
 import { listenHttp } from "../http-listener.ts";
@@ -21,6 +23,7 @@ export async function startEdge(
   const { config, ports, client, loopMetrics, signal } = parts;
   const { clock, random, files, log, metrics } = ports;
   const open = (port: number, socket?: string): readonly Address[] => addressesOf(parts, port, socket);
+  const access = new UserAccess();
   const broker = await startPart(stack, {
     name: "mqtt",
     log,
@@ -33,8 +36,13 @@ export async function startEdge(
         random,
         log,
         metrics,
+        authenticate: (credentials) => access.authenticate(credentials),
+        authorize: (asked) => access.authorize(asked),
+        mayRead: (session, topic) => access.mayRead(session, topic),
+        dialRemote,
       }),
   });
+  startMqttControl({ client, broker, access, store: config.nodeName, clock, log, loopMetrics, signal });
   for (const address of open(config.mqttPort, "mqtt.sock")) stack.use(await broker.listen(address));
   const webSocket = open(config.mqttWebSocketPort);
   const onlyUpgrades: HttpHandler = () =>
@@ -74,6 +82,14 @@ export async function startEdge(
   stack.use(await listenHttp({ addresses: open(config.telemetryPort, "telemetry.sock"), handle }));
   return telemetry;
 }
+
+/** A remote broker may take so long to answer. */
+const DIAL_MS_MAX = 20_000;
+
+const dialRemote: DialRemote = (address, { tls, signal }) =>
+  tls === undefined
+    ? systemNetwork.dial(address, { signal })
+    : dialTls(address, { tls, withinMs: DIAL_MS_MAX, signal });
 
 /** Functions, and their gateway: with a password on the node's port, without one on the socket that only root can open. */
 async function startGateway(
