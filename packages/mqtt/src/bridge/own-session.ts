@@ -65,11 +65,11 @@ export async function subscribeOwn(
   const gone = [...session.filters.keys()].filter((filter) => !filters.has(filter));
   if (changed.length > 0) {
     const record = jsonRecord(recordKinds.subscribed, { session: session.number, filters: changed });
-    await written(journal, { record, then: () => registry.subscribe(session, changed) });
+    await written(journal, { record, apply: () => registry.subscribe(session, changed) });
   }
   if (gone.length > 0) {
     const record = jsonRecord(recordKinds.unsubscribed, { session: session.number, filters: gone });
-    await written(journal, { record, then: () => registry.unsubscribe(session, gone) });
+    await written(journal, { record, apply: () => registry.unsubscribe(session, gone) });
   }
   for (const { filter } of added) {
     const terms = session.filters.get(filter);
@@ -86,13 +86,13 @@ export async function subscribeOwn(
 /** Resolves when the record is on disk; what it changes in memory is changed then. */
 export function written(
   journal: Journal,
-  { record, then }: { readonly record: Uint8Array; readonly then: () => void },
+  { record, apply }: { readonly record: Uint8Array; readonly apply: () => void },
 ): Promise<void> {
   return new Promise((resolve) => {
     journal.add({
       record,
       committed: () => {
-        then();
+        apply();
         resolve();
       },
     });

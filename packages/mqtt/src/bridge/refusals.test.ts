@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { settle } from "@cortado/std/testing/held-clock";
 import { StatusError } from "@cortado/std/status";
-import { Chain, out, reader, settings, textsOn } from "../testing/bridge-world.ts";
+import { Chain, out, reader, settings } from "../testing/bridge-world.ts";
 import { until, World } from "../testing/world.ts";
 import { checkBridge, openRemote, type BridgeSettings } from "./settings.ts";
 
