@@ -7,7 +7,7 @@ import type { Metrics } from "@cortado/std/metrics";
 import type { Address, Connection, Listening, Network } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
 import { StatusError } from "@cortado/std/status";
-import type { DialRemote } from "./bridge/bridge.ts";
+import type { BridgeHost, DialRemote } from "./bridge/bridge.ts";
 import { Bridges } from "./bridge/bridges.ts";
 import type { Authenticate, Authorize, MayRead, Redirect } from "./broker/access.ts";
 import { ConnectionHost } from "./broker/broker.ts";
@@ -123,19 +123,12 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     stateSegment,
     freed,
   });
+  const parts = { registry, journal, messages, publishing, clock, time, random, log, brokerId: broker };
   const host: ConnectionHost = new ConnectionHost({
+    ...parts,
     limits,
-    clock,
-    time,
-    random,
-    log,
     network,
-    registry,
-    journal,
-    messages,
-    publishing,
     maintenance,
-    brokerId: broker,
     authenticate: options.authenticate,
     authorize: options.authorize,
     mayRead,
@@ -149,23 +142,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     retained: registry.retained.items,
     queued: publishing.queuedItems,
   });
-  const bridges = new Bridges({
-    metrics,
-    forget: (session) => host.forget(session),
-    host: {
-      registry,
-      journal,
-      messages,
-      publishing,
-      clock,
-      time,
-      random,
-      log,
-      brokerId: broker,
-      dial: options.dialRemote ?? plainDial(network),
-      acknowledged: (session, committed) => host.acknowledged(session, committed),
-    },
-  });
+  const bridges = newBridges(host, { ...parts, metrics, dial: options.dialRemote ?? plainDial(network) });
   return brokerOf({ host, journal, bridges, setAside, log, bytesMax: limits.packetBytesMax });
 }
 
@@ -177,6 +154,17 @@ type Parts = {
   readonly log: Log;
   readonly bytesMax: number;
 };
+
+function newBridges(
+  host: ConnectionHost,
+  { metrics, ...parts }: Omit<BridgeHost, "acknowledged"> & { readonly metrics: Metrics },
+): Bridges {
+  return new Bridges({
+    metrics,
+    forget: (session) => host.forget(session),
+    host: { ...parts, acknowledged: (session, committed) => host.acknowledged(session, committed) },
+  });
+}
 
 function plainDial(network: Network): DialRemote {
   return (address, { tls, signal }) => {

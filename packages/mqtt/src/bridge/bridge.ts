@@ -4,14 +4,7 @@ import type { Log } from "@cortado/std/log";
 import { addressText, type Connection } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
 import { messageOf } from "@cortado/std/status";
-import {
-  connackCodes,
-  encodePacket,
-  SUBACK_FAILURE,
-  type ConnackPacket,
-  type Subscription,
-  type Will,
-} from "@cortado/wire/mqtt";
+import { connackCodes, SUBACK_FAILURE, type Subscription } from "@cortado/wire/mqtt";
 import type { Publishing } from "../broker/publishing.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Committed, MessageLog } from "../journal/message-log.ts";
@@ -23,8 +16,10 @@ import { lowerQos, type Session } from "../session/session.ts";
 import { openOwnSession, subscribeOwn } from "./own-session.ts";
 import { Receiver, type ReceiverCounts } from "./receiver.ts";
 import { codeText, RefusedConnect, RemoteLink } from "./remote-link.ts";
+import { remoteLimits } from "./remote-limits.ts";
 import { Sender, type SenderCounts } from "./sender.ts";
-import type { BridgeSettings, BridgeTls, RemoteAddress, RemoteLimits } from "./settings.ts";
+import type { BridgeSettings, BridgeTls, RemoteAddress } from "./settings.ts";
+import { StateNotices } from "./state-notices.ts";
 import { TopicMap } from "./topic-map.ts";
 
 /** Opens a stream to a remote broker. @throws StatusError "ServiceUnavailable" when nobody answers */
@@ -73,6 +68,7 @@ export class Bridge implements AsyncDisposable {
   readonly #host: BridgeHost;
   readonly #stop: AbortController = new AbortController();
   readonly #topics: TopicMap;
+  readonly #notices: StateNotices;
   readonly #counts: SenderCounts & ReceiverCounts = {
     sent: 0,
     acknowledged: 0,
@@ -101,6 +97,7 @@ export class Bridge implements AsyncDisposable {
     this.settings = settings;
     this.#host = host;
     this.#topics = new TopicMap(settings.topics);
+    this.#notices = new StateNotices(settings, host);
     this.#bridgeBit = settings.bridgeBit && settings.level === 4;
     this.#sinceMs = host.clock.nowMs();
     this.#running = this.#run().catch((error: unknown) => {
@@ -132,7 +129,7 @@ export class Bridge implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const link = this.#link;
     if (this.#state === "connected" && link !== undefined) {
-      this.#notifyRemote(link, "0");
+      this.#notices.tellRemote(link, "0");
       link.end();
     }
     this.#stop.abort(new Error(`bridge ${this.settings.name} is stopped`));
@@ -149,8 +146,8 @@ export class Bridge implements AsyncDisposable {
     const wasConnected = this.#state === "connected";
     this.#state = state;
     this.#sinceMs = this.#host.clock.nowMs();
-    if (state === "connected") this.#notifyHere("1");
-    else if (wasConnected) this.#notifyHere("0");
+    if (state === "connected") this.#notices.tellHere("1");
+    else if (wasConnected) this.#notices.tellHere("0");
   }
 
   async #run(): Promise<void> {
@@ -158,7 +155,7 @@ export class Bridge implements AsyncDisposable {
     const { name, backoffFirstMs, backoffMaxMs, addresses } = this.settings;
     const { signal } = this.#stop;
     await this.#open();
-    this.#notifyHere("0");
+    this.#notices.tellHere("0");
     let attempt = 0;
     for (let turn = 0; !signal.aborted; turn += 1) {
       this.#enter("connecting");
@@ -236,7 +233,7 @@ export class Bridge implements AsyncDisposable {
     const link = new RemoteLink({
       connection,
       settings,
-      will: this.#will(),
+      will: this.#notices.will(),
       bridgeBit: this.#bridgeBit,
       clock,
       spent: (bytes) => sender.spent(bytes),
@@ -280,7 +277,7 @@ export class Bridge implements AsyncDisposable {
     this.#connections += 1;
     this.#lastError = undefined;
     await this.#subscribe(link, { sessionPresent });
-    this.#notifyRemote(link, "1");
+    this.#notices.tellRemote(link, "1");
     this.#enter("connected");
     this.#host.log.info("mqtt bridge is connected", {
       bridge: this.settings.name,
@@ -323,42 +320,6 @@ export class Bridge implements AsyncDisposable {
     return (this.#lastId = (this.#lastId % 65_535) + 1);
   }
 
-  #stateTopic(): string {
-    const { notificationTopic, clientId } = this.settings;
-    return notificationTopic ?? `$SYS/broker/connection/${clientId.replaceAll(/[/+#]/g, "-")}/state`;
-  }
-
-  #will(): Will | undefined {
-    const { notifications, remote } = this.settings;
-    if (!notifications) return undefined;
-    const qos = lowerQos(1, remote.qosMax);
-    return {
-      topic: this.#stateTopic(),
-      payload: new TextEncoder().encode("0"),
-      qos,
-      retain: remote.retainAvailable,
-    };
-  }
-
-  // QoS 0: the line has just carried a CONNACK, and a packet id of its own could meet one of the queue's.
-  #notifyRemote(link: RemoteLink, state: "0" | "1"): void {
-    const { notifications, remote, level } = this.settings;
-    if (!notifications) return;
-    const payload = new TextEncoder().encode(state);
-    const retain = remote.retainAvailable;
-    link.send(
-      encodePacket(
-        { type: "publish", topic: this.#stateTopic(), payload, qos: 0, retain, dup: false, id: 0 },
-        level,
-      ),
-    );
-  }
-
-  #notifyHere(state: "0" | "1"): void {
-    if (!this.settings.notifications || this.#session === undefined) return;
-    publishState(this.#host, { topic: this.#stateTopic(), payload: new TextEncoder().encode(state) });
-  }
-
   /** A fault that may come with each message is told a few times and counted after that. */
   #tell(text: string, fields: Readonly<Record<string, unknown>>): void {
     this.#lastError = text;
@@ -370,34 +331,4 @@ export class Bridge implements AsyncDisposable {
         ...fields,
       });
   }
-}
-
-/** A retained message of the broker's own. */
-export function publishState(
-  { publishing, clock }: Pick<BridgeHost, "publishing" | "clock">,
-  { topic, payload }: { readonly topic: string; readonly payload: Uint8Array },
-): void {
-  publishing.publish({
-    topic,
-    payload,
-    qos: 1,
-    retain: true,
-    atMs: clock.nowMs(),
-    carried: undefined,
-    expiresAtMs: undefined,
-    publisher: undefined,
-    committed() {},
-  });
-}
-
-/** The settings' limits and those that the remote tells by itself: the narrower of the two. */
-function remoteLimits(limits: RemoteLimits, { properties = {} }: ConnackPacket): RemoteLimits {
-  const { maximumQos, retainAvailable, maximumPacketSizeBytes, receiveMaximum } = properties;
-  return {
-    ...limits,
-    qosMax: lowerQos(limits.qosMax, maximumQos === undefined ? 2 : maximumQos === 0 ? 0 : 1),
-    retainAvailable: limits.retainAvailable && retainAvailable !== 0,
-    packetBytesMax: Math.min(limits.packetBytesMax, maximumPacketSizeBytes ?? limits.packetBytesMax),
-    receiveMax: Math.min(limits.receiveMax, receiveMaximum ?? limits.receiveMax),
-  };
 }

@@ -30,8 +30,10 @@ export type IncomingOptions = {
 
 const unmarked: Judgement = { kind: "unmarked" };
 
-function withNoMark(properties: Properties = {}): Properties {
-  return { ...properties, userProperties: [...(properties.userProperties ?? []), noMark] };
+/** A mark that is not its publisher's is made void for those who read it. */
+function shownOf(properties: Properties | undefined, { kind }: Judgement): Properties | undefined {
+  if (kind !== "foreign") return properties;
+  return { ...properties, userProperties: [...(properties?.userProperties ?? []), noMark] };
 }
 
 /** Topics that are the broker's own. */
@@ -102,8 +104,7 @@ export class Incoming {
     const isFive = peer.terms.level === 5;
     let size = 0;
     let isCommitted = false;
-    const shown = bridged.kind === "foreign" ? withNoMark(properties) : properties;
-    const { carried, expiresAtMs } = carriedOf(shown, isFive ? time.nowMs() : 0);
+    const { carried, expiresAtMs } = carriedOf(shownOf(properties, bridged), isFive ? time.nowMs() : 0);
     const admission = publishing.publish({
       topic,
       payload,
@@ -138,7 +139,7 @@ export class Incoming {
     full();
     if (isFive && qos > 0) {
       tally.publishRefused += 1;
-      // Behind those that are on their way: answers leave in the order in which the publishes came (MQTT-4.6.0-2).
+      // Behind those that are on their way (MQTT-4.6.0-2).
       const refused = { qos: qos as 1 | 2, id, code: reasonCodes.quotaExceeded, reason: admission.full };
       this.#options.journal.add({ committed: () => peer.answer(refused) });
       return true;

@@ -9,7 +9,6 @@ import {
   FrameReader,
   protocolError,
   reasonCodes,
-  reasonCodesOf,
   type AckPacket,
   type AuthPacket,
   type ConnectPacket,
@@ -32,6 +31,7 @@ import type { AcceptOptions, Failing, Trust } from "./accept.ts";
 import { Inbound } from "./inbound.ts";
 import {
   answerPacket,
+  connackCodeOf,
   encodeReply,
   expiryAfter,
   oldTerms,
@@ -97,8 +97,6 @@ export class Peer implements ConnectionEvents, Sink {
   /** What it said of its session's expiry, in seconds. */
   expiryS = 0;
   authenticationMethod: string | undefined;
-  /** A bridge of MQTT 3.1.1: it is not sent its own, and told which messages are retained. */
-  isBridge = false;
   clientId = "";
   user = "";
   session: Session | undefined;
@@ -199,11 +197,7 @@ export class Peer implements ConnectionEvents, Sink {
     } else if (this.#phase === "open") {
       this.reply({ type: "disconnect", code, properties: { reasonString: reason, ...more } });
       this.#end();
-    } else {
-      // Not each code of DISCONNECT may stand in a CONNACK (table 2-6).
-      const code5 = reasonCodesOf.connack.includes(code) ? code : reasonCodes.serverUnavailable;
-      this.refuse({ code: connackCodes.serverUnavailable, code5, reason });
-    }
+    } else this.refuse({ code: connackCodes.serverUnavailable, code5: connackCodeOf(code), reason });
   }
 
   /** Answers a CONNECT that is not accepted, and ends the connection. */
@@ -328,10 +322,9 @@ export class Peer implements ConnectionEvents, Sink {
       this.fail("the first packet is no CONNECT (MQTT-3.1.0-1)", { protocolFault: true });
       return;
     }
-    const { protocol, level, isBridge } = connectHead(frame);
-    this.isBridge = isBridge;
+    const { protocol, level } = connectHead(frame);
     if (protocol === "MQTT" && level >= 5) this.terms = { ...oldTerms, level: 5 };
-    const reason = versionFault({ protocol, level, isBridge });
+    const reason = versionFault({ protocol, level });
     if (reason !== undefined) {
       this.#host.refused(this, { reason, protocolFault: false });
       this.refuse({

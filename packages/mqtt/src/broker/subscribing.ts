@@ -48,7 +48,7 @@ export class Subscribing {
     const identifier = properties?.subscriptionIdentifiers?.[0];
     const granted = subscriptions.map((subscription) => this.#grant(peer, subscription));
     const taken = subscriptions.filter((_, index) => (granted[index] ?? SUBACK_FAILURE) < SUBACK_FAILURE);
-    const options = peer.isBridge ? { noLocal: true, retainAsPublished: true } : {};
+    const options = peer.terms.isBridge === true ? { noLocal: true, retainAsPublished: true } : {};
     const filters = taken.map((subscription) => filterRecord({ ...subscription, ...options }, identifier));
     const committed = (): void => {
       if (session.outbox === undefined && !session.persistent) return; // gone

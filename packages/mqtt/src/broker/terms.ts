@@ -1,6 +1,8 @@
 import {
   encodePacket,
   protocolError,
+  reasonCodes,
+  reasonCodesOf,
   type AckPacket,
   type ConnectHead,
   type ConnectPacket,
@@ -18,12 +20,16 @@ export const oldTerms: ClientTerms = {
 };
 
 /** What a CONNECT says of the packets that its client takes. */
-export function termsOf({ level, properties = {} }: ConnectPacket, topicAliasMax: number): ClientTerms {
+export function termsOf(
+  { level, isBridge = false, properties = {} }: ConnectPacket,
+  topicAliasMax: number,
+): ClientTerms {
   return {
     level,
     topicAliasMax: Math.min(properties.topicAliasMaximum ?? 0, topicAliasMax),
     packetBytesMax: properties.maximumPacketSizeBytes,
     receiveMax: properties.receiveMaximum ?? 65_535,
+    ...(isBridge ? { isBridge } : {}),
   };
 }
 
@@ -46,6 +52,11 @@ export function encodeReply(packet: Packet, { terms, wantsReasons }: Replying): 
   const frame = encodePacket(packet, level);
   const isLong = packetBytesMax !== undefined && frame.byteLength > packetBytesMax;
   return isLong ? encodePacket(bare as Packet, level) : frame;
+}
+
+/** Not each code of a DISCONNECT may stand in a CONNACK (MQTT 5, table 2-6). */
+export function connackCodeOf(code: number): number {
+  return reasonCodesOf.connack.includes(code) ? code : reasonCodes.serverUnavailable;
 }
 
 export type PublishAnswer = {

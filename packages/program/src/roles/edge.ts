@@ -23,38 +23,7 @@ export async function startEdge(
   const { config, ports, client, loopMetrics, signal } = parts;
   const { clock, random, files, log, metrics } = ports;
   const open = (port: number, socket?: string): readonly Address[] => addressesOf(parts, port, socket);
-  const access = new UserAccess();
-  const broker = await startPart(stack, {
-    name: "mqtt",
-    log,
-    start: () =>
-      startBroker({
-        files,
-        folder: join(config.dataDir, "mqtt"),
-        network: systemNetwork,
-        clock,
-        random,
-        log,
-        metrics,
-        authenticate: (credentials) => access.authenticate(credentials),
-        authorize: (asked) => access.authorize(asked),
-        mayRead: (session, topic) => access.mayRead(session, topic),
-        dialRemote,
-      }),
-  });
-  startMqttControl({ client, broker, access, store: config.nodeName, clock, log, loopMetrics, signal });
-  for (const address of open(config.mqttPort, "mqtt.sock")) stack.use(await broker.listen(address));
-  const webSocket = open(config.mqttWebSocketPort);
-  const onlyUpgrades: HttpHandler = () =>
-    Promise.resolve(textAnswer(426, "this port speaks MQTT over WebSocket\n"));
-  if (webSocket.length > 0)
-    stack.use(
-      await listenHttp({
-        addresses: webSocket,
-        handle: onlyUpgrades,
-        upgrade: (...upgrade) => broker.upgrade(...upgrade),
-      }),
-    );
+  const broker = await startMqtt(parts, stack);
   const telemetry = await startPart(stack, {
     name: "telemetry",
     log,
@@ -81,6 +50,49 @@ export async function startEdge(
   };
   stack.use(await listenHttp({ addresses: open(config.telemetryPort, "telemetry.sock"), handle }));
   return telemetry;
+}
+
+/** The broker, configured from the API, and where machines reach it. */
+async function startMqtt(
+  parts: Parts & { readonly client: Client },
+  stack: AsyncDisposableStack,
+): Promise<Broker> {
+  const { config, ports, client, loopMetrics, signal } = parts;
+  const { clock, random, files, log, metrics } = ports;
+  const access = new UserAccess();
+  const broker = await startPart(stack, {
+    name: "mqtt",
+    log,
+    start: () =>
+      startBroker({
+        files,
+        folder: join(config.dataDir, "mqtt"),
+        network: systemNetwork,
+        clock,
+        random,
+        log,
+        metrics,
+        authenticate: (credentials) => access.authenticate(credentials),
+        authorize: (asked) => access.authorize(asked),
+        mayRead: (session, topic) => access.mayRead(session, topic),
+        dialRemote,
+      }),
+  });
+  startMqttControl({ client, broker, access, store: config.nodeName, clock, log, loopMetrics, signal });
+  for (const address of addressesOf(parts, config.mqttPort, "mqtt.sock"))
+    stack.use(await broker.listen(address));
+  const webSocket = addressesOf(parts, config.mqttWebSocketPort);
+  const onlyUpgrades: HttpHandler = () =>
+    Promise.resolve(textAnswer(426, "this port speaks MQTT over WebSocket\n"));
+  if (webSocket.length > 0)
+    stack.use(
+      await listenHttp({
+        addresses: webSocket,
+        handle: onlyUpgrades,
+        upgrade: (...upgrade) => broker.upgrade(...upgrade),
+      }),
+    );
+  return broker;
 }
 
 /** A remote broker may take so long to answer. */

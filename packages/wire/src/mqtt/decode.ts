@@ -12,12 +12,7 @@ import type { ConnectPacket, Level, Packet, PublishPacket, Subscription } from "
 import { topicFilterFault, topicNameFault } from "./topics.ts";
 
 /** What a CONNECT frame says first; read before the codec sees it, as the level decides who may answer and how. */
-export type ConnectHead = {
-  readonly protocol: string;
-  readonly level: number;
-  /** The high bit of the level is set: mosquitto's mark of a bridge (its try_private). */
-  readonly isBridge: boolean;
-};
+export type ConnectHead = { readonly protocol: string; readonly level: number };
 
 /** The protocol name and level of a CONNECT frame. @throws StatusError "BadRequest" when even these cannot be read */
 export function connectHead(frame: Uint8Array): ConnectHead {
@@ -25,8 +20,8 @@ export function connectHead(frame: Uint8Array): ConnectHead {
   const length = ((body[0] ?? 0) << 8) | (body[1] ?? 0);
   if (body.byteLength < length + 3) throw malformed("CONNECT ends within the protocol name");
   const protocol = new TextDecoder().decode(body.subarray(2, 2 + length));
-  const byte = body[2 + length] ?? 0;
-  return { protocol, level: byte & 0x7f, isBridge: byte >= 0x80 };
+  // The high bit marks a bridge (mosquitto's try_private); the level is the rest.
+  return { protocol, level: (body[2 + length] ?? 0) & 0x7f };
 }
 
 /**
@@ -88,6 +83,7 @@ const readers: Readonly<Partial<Record<ForeignPacket["cmd"], Reader>>> = {
 
 function readConnect(foreign: IConnectPacket, frame: Uint8Array): ConnectPacket {
   const { protocolId, protocolVersion, clientId, clean, keepalive, username, password, will } = foreign;
+  const isBridge = (foreign as { readonly bridgeMode?: boolean }).bridgeMode === true;
   const level = protocolVersion === 3 ? 3 : 4;
   if (protocolId !== (level === 3 ? "MQIsdp" : "MQTT"))
     throw malformed(`protocol ${protocolId} has no level ${level}`);
@@ -109,6 +105,7 @@ function readConnect(foreign: IConnectPacket, frame: Uint8Array): ConnectPacket 
     clientId,
     cleanSession: clean ?? true,
     keepAliveS: keepalive ?? 0,
+    ...(isBridge ? { isBridge } : {}),
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password: new Uint8Array(password) }),
     ...(will === undefined
