@@ -168,3 +168,125 @@ test("QoS 2 counts once over cuts of the line in each phase", async () => {
     Array.from({ length: 40 }, (_, at) => String(at)),
   );
 });
+
+test("QoS 2 from the remote counts once over cuts of the line and of the power here", async () => {
+  await using both = await Chain.start();
+  const { store, central } = both;
+  const more = { topics: [{ ...out, direction: "in", qos: 2 }] as const, ids: false };
+  const absent = await reader(store, "/store104/#");
+  absent.connection.end();
+  await both.bridge(more);
+  await both.connected();
+  const head = await central.client({ clientId: "head" });
+  for (let at = 0; at < 40; at += 1) {
+    head.publish("hq/store104/a", String(at), { qos: 2 });
+    for (let turn = 0; turn < at % 8; turn += 1)
+      await new Promise<void>((resolve) => void setImmediate(resolve));
+    if (at % 4 === 0) both.cut();
+    both.heal();
+    if (at % 4 === 2) {
+      await store.cutPower();
+      await both.bridge(more);
+    }
+    await both.connected();
+  }
+  const expected = Array.from({ length: 40 }, (_, at) => String(at));
+  await store.clock.until(() => both.status.state === "connected", { withinMs: 60_000 });
+  await store.clock.advance(5_000);
+  const here = await reader(store, "/store104/#");
+  await until(() => here.messages.length >= 40, "all");
+  await settle();
+  assert.deepEqual(textsOn(here, "/store104/a"), expected);
+});
+
+test("what was retained before a topic is bridged goes over once, also what was published with QoS 0", async () => {
+  await using both = await Chain.start();
+  const { store, central } = both;
+  const sensor = await store.client({ clientId: "sensor" });
+  await sensor.published("/store104/a", "kept", { retain: true });
+  sensor.publish("/store104/b", "kept too", { qos: 0, retain: true });
+  await sensor.published("/store104/c", "gone");
+  const there = await reader(central, "hq/#");
+  await both.bridge();
+  await both.connected();
+  await until(() => there.messages.length === 2, "both");
+  await both.drained();
+  await store.restart();
+  await both.bridge();
+  await both.connected();
+  await settle();
+  assert.deepEqual(there.texts.toSorted(), ["kept", "kept too"]);
+  assert.ok(
+    there.messages.every(({ retain }) => !retain),
+    "there they are news",
+  );
+  const late = await central.client({ clientId: "late" });
+  await late.subscribed("hq/#");
+  await until(() => late.messages.length === 2, "retained there");
+});
+
+test("a message expires here as it would anywhere, and the rest of its time goes with it", async () => {
+  await using both = await Chain.start();
+  const { store, central } = both;
+  await both.bridge();
+  await both.connected();
+  both.cut();
+  const sensor = await store.client({ clientId: "sensor", level: 5 });
+  for (const [id, messageExpiryIntervalS] of [
+    [1, 30],
+    [2, 600],
+  ] as const)
+    sensor.send({
+      type: "publish",
+      topic: "/store104/a",
+      payload: new TextEncoder().encode(String(id)),
+      qos: 1,
+      retain: false,
+      dup: false,
+      id,
+      properties: { messageExpiryIntervalS },
+    });
+  await settle();
+  await store.clock.advance(100_000);
+  const there = await reader(central, "hq/#");
+  both.heal();
+  await both.connected();
+  await both.drained();
+  await until(() => there.messages.length === 1, "the one that lives");
+  assert.equal(there.texts[0], "2");
+  const left = there.messages[0]?.properties?.messageExpiryIntervalS ?? 0;
+  assert.ok(left > 300 && left <= 500, `${left} s are left`);
+});
+
+test("a mark that somebody else passes on neither hides his message nor harms its owner", async () => {
+  await using world = await World.start({
+    authenticate: ({ username = "" }) => Promise.resolve({ user: username }),
+  });
+  const there = await reader(world, "#", { username: "reader" });
+  const userProperties = [{ name: "cortado-bridge", value: "b0b0b0b0.hq 5 0" }];
+  const publish = async (username: string, text: string): Promise<void> => {
+    const client = await world.client({ clientId: `${username}-1`, username, level: 5 });
+    client.send({
+      type: "publish",
+      topic: "a",
+      payload: new TextEncoder().encode(text),
+      qos: 1,
+      retain: false,
+      dup: false,
+      id: 1,
+      properties: { userProperties },
+    });
+    await until(() => client.has("puback", 1), "acknowledged");
+  };
+  await publish("store", "1");
+  await publish("other", "2");
+  await publish("store", "1 again");
+  await settle();
+  assert.deepEqual(there.texts, ["1", "2"]);
+  await world.cutPower();
+  await publish("store", "1 after a power cut");
+  await publish("other", "3");
+  const back = await reader(world, "#", { username: "reader" });
+  await until(() => back.texts.includes("3"), "3");
+  assert.ok(!back.texts.some((text) => text.includes("again") || text.includes("power")));
+});
