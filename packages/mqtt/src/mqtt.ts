@@ -4,7 +4,15 @@ import type { Clock } from "@cortado/std/clock";
 import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
 import type { Metrics } from "@cortado/std/metrics";
-import type { Address, Connection, Listening, Network } from "@cortado/std/net";
+import type {
+  Address,
+  Connection,
+  Listening,
+  Network,
+  SecureListening,
+  SecureNetwork,
+  TlsOptions,
+} from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
 import { StatusError } from "@cortado/std/status";
 import type { BridgeHost, DialRemote } from "./bridge/bridge.ts";
@@ -12,7 +20,7 @@ import { Bridges } from "./bridge/bridges.ts";
 import type { Authenticate, Authorize, MayRead, Redirect } from "./broker/access.ts";
 import { ConnectionHost } from "./broker/broker.ts";
 import { Maintenance } from "./broker/maintenance.ts";
-import type { AcceptOptions } from "./broker/accept.ts";
+import type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
 import { Publishing } from "./broker/publishing.ts";
 import { declareMetrics } from "./broker/tally.ts";
 import { newConnectionPair } from "./client/pair.ts";
@@ -21,10 +29,11 @@ import { MessageLog } from "./journal/message-log.ts";
 import { recover } from "./journal/recovery.ts";
 import { brokerLimits, type BrokerLimits } from "./limits.ts";
 import { BrokerTime, UNKNOWN_MS } from "./session/broker-time.ts";
+import type { Registry } from "./session/registry.ts";
 import { newWebSocketUpgrade } from "./websocket/websocket.ts";
 
 export type { Access, Authenticate, Authorize, Credentials, MayRead, Redirect } from "./broker/access.ts";
-export type { AcceptOptions } from "./broker/accept.ts";
+export type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
 export type { BridgeState, BridgeStatus, DialRemote } from "./bridge/bridge.ts";
 export type { Bridges } from "./bridge/bridges.ts";
 export * from "./bridge/settings.ts";
@@ -35,6 +44,8 @@ export type StartBrokerOptions = {
   /** The broker's own; nothing else may write there. */
   readonly folder: string;
   readonly network: Network;
+  /** For TLS listeners. Absent: `listen` refuses them. */
+  readonly secureNetwork?: SecureNetwork;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -46,6 +57,8 @@ export type StartBrokerOptions = {
   readonly authorize?: Authorize;
   /** Says which messages of its subscriptions a session gets. Absent: all. */
   readonly mayRead?: MayRead;
+  /** Whose quota (`limits.tenantBytesMax`) a user's sessions count against. Absent: each user is a tenant. */
+  readonly tenantOf?: (user: string) => string;
   /** Sends MQTT 5 clients to another server. Absent: all are served here. */
   readonly redirect?: Redirect;
   /** Where a client that asks may have its answers sent (MQTT 5, response information). Absent: `responses/CLIENT_ID/`. */
@@ -55,6 +68,7 @@ export type StartBrokerOptions = {
 };
 
 export type BrokerHealth = {
+  /** False while the journal cannot be written: nothing is acknowledged then. */
   readonly ready: boolean;
   /** What is wrong, for a person; empty when nothing is. */
   readonly faults: readonly string[];
@@ -66,8 +80,13 @@ export type BrokerHealth = {
 export interface Broker extends AsyncDisposable {
   /** Takes over a connection, whatever it came by. */
   accept(connection: Connection, options?: AcceptOptions): void;
-  /** @throws StatusError "Conflict" when the address is in use */
+  /**
+   * On a TCP port or a Unix socket. @throws StatusError "Conflict" when the address is in use, "Invalid" when certificates do not
+   * fit together
+   */
   listen(address: Address): Promise<Listening>;
+  listen(address: Address, options: ListenOptions & { readonly tls: TlsOptions }): Promise<SecureListening>;
+  listen(address: Address, options: ListenOptions): Promise<Listening>;
   /** For an HTTP server's "upgrade" event: MQTT over WebSocket, subprotocol `mqtt`. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** A connection to this broker inside the process, trusted and stamped: what `connectMqtt` dials. */
@@ -86,49 +105,36 @@ export interface Broker extends AsyncDisposable {
 export async function startBroker(options: StartBrokerOptions): Promise<Broker> {
   const { files, folder, network, clock, random, log, metrics } = options;
   const limits: BrokerLimits = { ...brokerLimits, ...options.limits };
-  const recovered = await recover({ files, folder, log, random, nowMs: clock.nowMs() });
-  const { registry, broker, segments, nextSegment, stateSegment, setAside } = recovered;
-  const time = new BrokerTime(clock, recovered.lastTime);
-  const { segmentBytes } = limits;
-  const journal = new Journal({
+  const recovered = await recover({
     files,
     folder,
-    clock,
-    time,
     log,
-    broker,
-    segmentBytes,
-    segments,
-    nextSegment,
+    random,
+    nowMs: clock.nowMs(),
+    tenantOf: options.tenantOf ?? ((user) => user),
   });
+  const { registry, broker, segments, nextSegment, stateSegment, setAside } = recovered;
+  const time = new BrokerTime(clock, recovered.lastTime);
+  const disk = { files, folder, clock, time, log, broker, segmentBytes: limits.segmentBytes };
+  const journal = new Journal({ ...disk, segments, nextSegment });
   const messages = new MessageLog(journal);
   const { mayRead } = options;
   const publishing = new Publishing({ limits, registry, journal, messages, mayRead });
   for (const session of registry.byNumber.values()) {
     if (session.leftMs === UNKNOWN_MS) session.leftMs = time.nowMs();
     session.recoveredThrough = registry.nextSequence - 1;
-    publishing.queuedItems += session.items;
-    publishing.queuedBytes += session.bytes;
+    publishing.recovered(session);
   }
   const freed = (): void => host.retryHeld();
-  const maintenance = new Maintenance({
-    files,
-    folder,
-    log,
-    broker,
-    segmentBytes,
-    journal,
-    registry,
-    time,
-    stateSegment,
-    freed,
-  });
+  const maintenance = new Maintenance({ ...disk, journal, registry, stateSegment, freed });
   const parts = { registry, journal, messages, publishing, clock, time, random, log, brokerId: broker };
   const host: ConnectionHost = new ConnectionHost({
     ...parts,
     limits,
     network,
     maintenance,
+    secureNetwork: options.secureNetwork,
+    damagedFiles: setAside.length,
     authenticate: options.authenticate,
     authorize: options.authorize,
     mayRead,
@@ -143,13 +149,16 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     queued: publishing.queuedItems,
   });
   const bridges = newBridges(host, { ...parts, metrics, dial: options.dialRemote ?? plainDial(network) });
-  return brokerOf({ host, journal, bridges, setAside, log, bytesMax: limits.packetBytesMax });
+  const bytesMax = limits.packetBytesMax;
+  return brokerOf({ host, journal, registry, maintenance, bridges, setAside, log, bytesMax });
 }
 
 type Parts = {
   readonly host: ConnectionHost;
   readonly journal: Journal;
   readonly bridges: Bridges;
+  readonly registry: Registry;
+  readonly maintenance: Maintenance;
   readonly setAside: readonly string[];
   readonly log: Log;
   readonly bytesMax: number;
@@ -173,12 +182,13 @@ function plainDial(network: Network): DialRemote {
   };
 }
 
-function brokerOf({ host, journal, bridges, setAside, log, bytesMax }: Parts): Broker {
+function brokerOf({ host, journal, registry, maintenance, bridges, setAside, log, bytesMax }: Parts): Broker {
   return {
     bridges,
     disconnect: (users) => host.disconnect(users),
     accept: (connection, accepting) => host.accept(connection, accepting),
-    listen: (address) => host.listen(address),
+    listen: (address: Address, listening: ListenOptions = {}) =>
+      host.listen(address, listening) as Promise<SecureListening>,
     upgrade: newWebSocketUpgrade({
       accept: (connection) => host.accept(connection),
       bytesMax,
@@ -190,13 +200,14 @@ function brokerOf({ host, journal, bridges, setAside, log, bytesMax }: Parts): B
       return near;
     },
     health() {
-      const faults = journal.fault === undefined ? [] : [journal.fault];
-      return { ready: faults.length === 0, faults, setAside };
+      const faults = [journal.fault, maintenance.fault].filter((fault) => fault !== undefined);
+      return { ready: journal.fault === undefined, faults, setAside };
     },
     async [Symbol.asyncDispose]() {
       await bridges[Symbol.asyncDispose]();
       await host[Symbol.asyncDispose]();
       await journal[Symbol.asyncDispose]();
+      await registry.retained[Symbol.asyncDispose]();
     },
   };
 }

@@ -10,6 +10,9 @@ import { keptExpiry, NEVER_MS, type Session } from "../session/session.ts";
 /** Client ids of the broker's own sessions: no client may have one of these. */
 export const OWN_SESSION_PREFIX = "$bridge/";
 
+/** Whose they are: no user of the broker's may be called so. */
+const OWN_SESSION_USER = "$bridge";
+
 export type OwnSessionOptions = {
   readonly registry: Registry;
   readonly journal: Journal;
@@ -28,7 +31,7 @@ export async function openOwnSession(
   const record: SessionRecord = {
     number: registry.nextSession,
     clientId,
-    user: "",
+    user: OWN_SESSION_USER,
     filters: [],
     through: registry.nextSequence - 1,
     ahead: [],
@@ -71,16 +74,33 @@ export async function subscribeOwn(
     const record = jsonRecord(recordKinds.unsubscribed, { session: session.number, filters: gone });
     await written(journal, { record, apply: () => registry.unsubscribe(session, gone) });
   }
-  for (const { filter } of added) {
-    const terms = session.filters.get(filter);
-    if (terms === undefined || terms.qos === 0) continue;
-    const grant: Grant = { ...terms.grant, isRetained: true };
-    for (const message of registry.retained.matching(filter))
-      publishing.publishTo(
-        { sessions: [session], grants: [grant] },
-        { ...message, qos: message.qos === 0 ? 1 : message.qos },
-      );
-  }
+  const since = registry.nextSequence;
+  // What was published before and is on its way to disk reached no subscription of this session: it must be kept first.
+  await journal.flushed();
+  for (const { filter } of added) await queueRetained(session, { filter, since, registry, publishing });
+}
+
+type Retained = Pick<OwnSessionOptions, "registry" | "publishing"> & {
+  readonly filter: string;
+  /** Messages from this sequence on came to the subscription as they were published. */
+  readonly since: number;
+};
+
+async function queueRetained(
+  session: Session,
+  { filter, since, registry, publishing }: Retained,
+): Promise<void> {
+  const terms = session.filters.get(filter);
+  if (terms === undefined || terms.qos === 0) return;
+  const grant: Grant = { ...terms.grant, isRetained: true };
+  const reader = registry.retained.matching(filter);
+  for (let batch = await reader.next(); batch !== undefined; batch = await reader.next())
+    for (const message of batch)
+      if (message.sequence < since)
+        publishing.publishTo(
+          { sessions: [session], grants: [grant] },
+          { ...message, qos: message.qos === 0 ? 1 : message.qos },
+        );
 }
 
 /** Resolves when the record is on disk; what it changes in memory is changed then. */

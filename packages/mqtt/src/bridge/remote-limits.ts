@@ -13,3 +13,17 @@ export function remoteLimits(limits: RemoteLimits, { properties = {} }: ConnackP
     receiveMax: Math.min(limits.receiveMax, receiveMaximum ?? limits.receiveMax),
   };
 }
+
+/** Why a message does not fit what the remote takes; undefined when it does. */
+export function limitFault(topic: string, payloadBytes: number, limits: RemoteLimits): string | undefined {
+  if (topic === "") return "its topic is empty at the remote";
+  const bytes = Buffer.byteLength(topic);
+  if (bytes > limits.topicBytesMax)
+    return `its topic of ${bytes} bytes is over the ${limits.topicBytesMax} that the remote takes`;
+  const levels = topic.split("/").length;
+  if (levels > limits.topicLevelsMax)
+    return `its topic of ${levels} levels is over the ${limits.topicLevelsMax} that the remote takes`;
+  return payloadBytes > limits.payloadBytesMax
+    ? `its payload of ${payloadBytes} bytes is over the ${limits.payloadBytesMax} that the remote takes`
+    : undefined;
+}

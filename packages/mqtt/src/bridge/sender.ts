@@ -27,6 +27,7 @@ import { Budget } from "./budget.ts";
 import { Lane } from "./lane.ts";
 import { carriedProperties, marksOf, markedProperties, mayBeMarked } from "./mark.ts";
 import { codeText, type RemoteLink } from "./remote-link.ts";
+import { limitFault } from "./remote-limits.ts";
 import type { BridgeSettings, RemoteLimits } from "./settings.ts";
 import type { TopicMap } from "./topic-map.ts";
 
@@ -162,6 +163,17 @@ export class Sender implements Outgoing {
 
   close(): readonly Transient[] {
     return [];
+  }
+
+  get inflight(): number {
+    return this.#flights.size;
+  }
+
+  /** What is retained goes into the queue at once (`own-session.ts`): nothing is read as the remote takes it. */
+  readonly hasRoom = true;
+
+  whenRoom(then: () => void): void {
+    then();
   }
 
   /** QoS 0: now or never. */
@@ -365,19 +377,6 @@ export class Sender implements Outgoing {
     writer.raw(marked);
     return { bytes: writer.taken() };
   }
-}
-
-function limitFault(topic: string, payloadBytes: number, limits: RemoteLimits): string | undefined {
-  if (topic === "") return "its topic is empty at the remote";
-  const bytes = Buffer.byteLength(topic);
-  if (bytes > limits.topicBytesMax)
-    return `its topic of ${bytes} bytes is over the ${limits.topicBytesMax} that the remote takes`;
-  const levels = topic.split("/").length;
-  if (levels > limits.topicLevelsMax)
-    return `its topic of ${levels} levels is over the ${limits.topicLevelsMax} that the remote takes`;
-  return payloadBytes > limits.payloadBytesMax
-    ? `its payload of ${payloadBytes} bytes is over the ${limits.payloadBytesMax} that the remote takes`
-    : undefined;
 }
 
 function grantFor({ recipients, grants, qos }: Message, session: Session): Grant {

@@ -103,14 +103,16 @@ test("who is let in: by password, by certificate, without a name, and by client 
   const enter = async (
     username: string | undefined,
     password: string | undefined,
-    more: { clientId?: string; certificateName?: string } = {},
+    { clientId = "c", commonName }: { clientId?: string; commonName?: string } = {},
   ): Promise<string | undefined> => {
     const credentials = {
-      clientId: "c",
+      clientId,
       username,
       password: password === undefined ? undefined : bytes(password),
       remote: "somewhere",
-      ...more,
+      ...(commonName === undefined
+        ? {}
+        : { certificate: { commonName, subject: `CN=${commonName}`, fingerprint256: "" } }),
     };
     return (await access.authenticate(credentials))?.user;
   };
@@ -136,8 +138,8 @@ test("who is let in: by password, by certificate, without a name, and by client 
   assert.equal(await enter("a", undefined), undefined);
   assert.equal(await enter("b", ""), undefined, "no password is set for it");
   assert.equal(await enter("nobody", "right"), undefined);
-  assert.equal(await enter(undefined, undefined, { certificateName: "till-1" }), "b");
-  assert.equal(await enter(undefined, undefined, { certificateName: "till-2" }), "guest");
+  assert.equal(await enter(undefined, undefined, { commonName: "till-1" }), "b");
+  assert.equal(await enter(undefined, undefined, { commonName: "till-2" }), "guest");
   assert.equal(await enter(undefined, undefined), "guest");
   assert.deepEqual([...access.replace(users.slice(1), { isOpen: false })], ["a"]);
   assert.equal(await enter("a", "right"), undefined);

@@ -63,11 +63,12 @@ export class UserAccess {
     return known === undefined || allowsTopic(known.rules, { user, clientId, access: "read", topic });
   }
 
-  #find({ username, password, certificateName }: Credentials): KnownUser | undefined {
+  #find({ username, password, certificate }: Credentials): KnownUser | undefined {
     const all = [...this.#users.values()];
+    const shown = certificate?.commonName;
     if (username === undefined && password === undefined)
       return (
-        all.find((one) => one.certificateName !== undefined && one.certificateName === certificateName) ??
+        all.find((one) => shown !== undefined && one.certificateName === shown) ??
         all.find(({ anonymous }) => anonymous)
       );
     const named = this.#users.get(username ?? "");

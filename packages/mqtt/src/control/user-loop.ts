@@ -103,7 +103,7 @@ function claimsOf({ user, anonymous, certificateName }: KnownUser): readonly str
 export function toUser({ metadata, spec }: MqttUser, secrets: Informer<Secret>): KnownUser {
   const { name, namespace = "default" } = metadata;
   const { passwordSecret, certificateName, anonymous = false, clientIds, rules = [], username = name } = spec;
-  if (reserved.has(username))
+  if (reserved.has(username) || username.startsWith("$"))
     throw new StatusError("Invalid", `spec.username: ${username} is the store's own; choose another name`);
   if (passwordSecret === undefined && certificateName === undefined && !anonymous)
     throw new StatusError(
