@@ -125,6 +125,11 @@ export class Bridge implements AsyncDisposable {
     };
   }
 
+  /** After its end: what it told here is forgotten too. */
+  eraseNotices(): void {
+    this.#notices.tellHere("");
+  }
+
   /** Says goodbye to the remote. The session and what waits in it stay. */
   async [Symbol.asyncDispose](): Promise<void> {
     const link = this.#link;
@@ -187,7 +192,9 @@ export class Bridge implements AsyncDisposable {
   async #open(): Promise<void> {
     const { registry, journal, publishing, clock, time, messages, brokerId, log, acknowledged } = this.#host;
     const { settings } = this;
-    const session = await openOwnSession(settings.name, this.#host);
+    const { signal } = this.#stop;
+    // A disk that cannot be written holds all of this up, and must not hold up the end.
+    const session = await unlessAborted(openOwnSession(settings.name, this.#host), signal);
     this.#session = session;
     const bridgeId = `${brokerId}.${settings.name}`;
     const common = { bridgeId, topics: this.#topics, session, clock, counts: this.#counts };
@@ -218,8 +225,8 @@ export class Bridge implements AsyncDisposable {
     this.#sender = sender;
     session.outbox = sender;
     // What was admitted before the sender was there is committed after this, and so counted among what waits.
-    await journal.flushed();
-    await subscribeOwn(session, this.#topics.localFilters(), this.#host);
+    await unlessAborted(journal.flushed(), signal);
+    await unlessAborted(subscribeOwn(session, this.#topics.localFilters(), this.#host), signal);
   }
 
   /** Serves one connection until it ends; answers why it did. */
@@ -331,4 +338,14 @@ export class Bridge implements AsyncDisposable {
         ...fields,
       });
   }
+}
+
+/** Rejects when the signal aborts first. */
+export function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal.reason as Error);
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
 }

@@ -2,7 +2,7 @@ import type { Metrics } from "@cortado/std/metrics";
 import { StatusError } from "@cortado/std/status";
 import { BRIDGES_MAX } from "../limits.ts";
 import type { Session } from "../session/session.ts";
-import { Bridge, type BridgeHost, type BridgeStatus } from "./bridge.ts";
+import { Bridge, unlessAborted, type BridgeHost, type BridgeStatus } from "./bridge.ts";
 import { OWN_SESSION_PREFIX } from "./own-session.ts";
 import { checkBridge, type BridgeSettings } from "./settings.ts";
 
@@ -18,7 +18,7 @@ export class Bridges implements AsyncDisposable {
   readonly #options: BridgesOptions;
   readonly #bridges: Map<string, Bridge> = new Map();
   #changing: Promise<void> = Promise.resolve();
-  #closed = false;
+  readonly #stop: AbortController = new AbortController();
 
   constructor(options: BridgesOptions) {
     this.#options = options;
@@ -59,8 +59,9 @@ export class Bridges implements AsyncDisposable {
       const bridge = this.#bridges.get(name);
       this.#bridges.delete(name);
       await bridge?.[Symbol.asyncDispose]();
+      bridge?.eraseNotices();
       const session = this.#options.host.registry.byClientId.get(`${OWN_SESSION_PREFIX}${name}`);
-      if (session !== undefined) await this.#options.forget(session);
+      if (session !== undefined) await unlessAborted(this.#options.forget(session), this.#stop.signal);
     });
   }
 
@@ -80,7 +81,7 @@ export class Bridges implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true;
+    this.#stop.abort(new Error("the broker stops"));
     await this.#changing;
     await Promise.all([...this.#bridges.values()].map((bridge) => bridge[Symbol.asyncDispose]()));
     this.#bridges.clear();
@@ -88,7 +89,7 @@ export class Bridges implements AsyncDisposable {
 
   // One change after another: a bridge must have let go of its session before the next takes it.
   #change(step: () => Promise<void>): Promise<void> {
-    const changing = this.#changing.then(() => (this.#closed ? undefined : step()));
+    const changing = this.#changing.then(() => (this.#stop.signal.aborted ? undefined : step()));
     this.#changing = changing.catch(() => undefined);
     return changing;
   }

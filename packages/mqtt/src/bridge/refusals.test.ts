@@ -244,3 +244,18 @@ test("a bridge of MQTT 3.1.1 with its mark is not sent its own by our broker", a
   assert.deepEqual(bridge.texts, ["retained"]);
   assert.equal(bridge.messages[0]?.retain, true);
 });
+
+test("a disk that cannot be written holds up no end: of a bridge that begins, is removed, or of the broker", async () => {
+  const chain = await Chain.start();
+  const { store } = chain;
+  await chain.bridge();
+  await chain.connected();
+  store.files.fault = new Error("read-only");
+  const removing = store.broker.bridges.remove("hq").catch((error: Error) => error.message);
+  await settle();
+  const other = { name: "other", clientId: "other" };
+  const putting = store.broker.bridges.put(settings(chain.central, other)); // behind the one that is removed
+  await chain[Symbol.asyncDispose]();
+  assert.equal(await removing, "the broker stops");
+  await putting;
+});

@@ -95,7 +95,8 @@ export class Sender implements Outgoing {
   #backlogThrough = 0;
   /** The last message that has been committed for this session. */
   #lastCommitted: number;
-  #highestSent = 0;
+  /** Sent on an earlier connection and not answered there. */
+  readonly #unanswered: Set<number> = new Set();
   #alarm: Disposable | undefined;
   #busy = false;
 
@@ -129,6 +130,7 @@ export class Sender implements Outgoing {
 
   detach(): void {
     this.#link = undefined;
+    for (const { committed } of this.#flights.values()) this.#unanswered.add(committed.message.sequence);
     this.#lanes = [];
     this.#live = undefined;
     this.#flights.clear();
@@ -305,8 +307,7 @@ export class Sender implements Outgoing {
     if (this.#mustWait(plan.frame.byteLength, sequence)) return false;
     lane.take(sequence);
     if (sequence <= this.#backlogThrough) this.#backlog?.spend(1);
-    const dup = sequence <= Math.max(this.#highestSent, session.recoveredThrough);
-    this.#highestSent = Math.max(this.#highestSent, sequence);
+    const dup = this.#unanswered.delete(sequence);
     counts.sent += 1;
     if (plan.qos === 0) {
       link.send(plan.frame);

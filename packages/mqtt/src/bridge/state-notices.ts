@@ -38,7 +38,8 @@ export class StateNotices {
     link.send(encodePacket({ type: "publish", ...message, qos: 0, dup: false, id: 0 }, level));
   }
 
-  tellHere(state: "0" | "1"): void {
+  /** Empty: nothing is retained any more. */
+  tellHere(state: "0" | "1" | ""): void {
     if (!this.#settings.notifications) return;
     const { publishing, clock } = this.#here;
     publishing.publish({

@@ -6,7 +6,7 @@ import { noMark } from "../bridge/mark.ts";
 import type { Journal } from "../journal/journal.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
-import type { Judgement } from "../session/heard-bridges.ts";
+import { unmarked, type Judgement } from "../session/heard-bridges.ts";
 import type { Registry } from "../session/registry.ts";
 import type { Session } from "../session/session.ts";
 import { isBrokersOwn, type Authorize } from "./access.ts";
@@ -27,8 +27,6 @@ export type IncomingOptions = {
   /** A publish found no room: something is to be made smaller. */
   readonly full: () => void;
 };
-
-const unmarked: Judgement = { kind: "unmarked" };
 
 /** A mark that is not its publisher's is made void for those who read it. */
 function shownOf(properties: Properties | undefined, { kind }: Judgement): Properties | undefined {

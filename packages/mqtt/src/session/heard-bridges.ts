@@ -19,6 +19,8 @@ export type Judgement =
   | { readonly kind: "again" }
   | { readonly kind: "new"; readonly mark: Mark; readonly isFirst: boolean };
 
+export const unmarked: Judgement = { kind: "unmarked" };
+
 type Heard = {
   user: string | undefined;
   through: number;
@@ -36,7 +38,7 @@ export class HeardBridges {
 
   judge(userProperties: readonly UserProperty[] | undefined, user: string): Judgement {
     const mark = ownMark(userProperties);
-    if (mark === undefined) return { kind: "unmarked" };
+    if (mark === undefined) return unmarked;
     const heard = this.#byId.get(mark.id);
     if (heard === undefined) return { kind: "new", mark, isFirst: true };
     // One of nobody is from the time when everybody was let in.
