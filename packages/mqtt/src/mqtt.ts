@@ -22,6 +22,7 @@ import { ConnectionHost } from "./broker/broker.ts";
 import { Maintenance } from "./broker/maintenance.ts";
 import type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
 import { Publishing } from "./broker/publishing.ts";
+import { Turns } from "./turns.ts";
 import { declareMetrics } from "./broker/tally.ts";
 import { newConnectionPair } from "./client/pair.ts";
 import { Journal } from "./journal/journal.ts";
@@ -116,7 +117,8 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
   const { registry, broker, segments, nextSegment, stateSegment, setAside } = recovered;
   const time = new BrokerTime(clock, recovered.lastTime);
   const disk = { files, folder, clock, time, log, broker, segmentBytes: limits.segmentBytes };
-  const journal = new Journal({ ...disk, segments, nextSegment });
+  const turns = new Turns(clock);
+  const journal = new Journal({ ...disk, segments, nextSegment, turns });
   const messages = new MessageLog(journal);
   const { mayRead } = options;
   const publishing = new Publishing({ limits, registry, journal, messages, mayRead });
@@ -134,6 +136,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     network,
     maintenance,
     secureNetwork: options.secureNetwork,
+    turns,
     damagedFiles: setAside.length,
     authenticate: options.authenticate,
     authorize: options.authorize,
