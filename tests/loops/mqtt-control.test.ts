@@ -23,7 +23,7 @@ class MqttWorld implements AsyncDisposable {
   readonly loops: LoopWorld;
   readonly network: MemoryNetwork = new MemoryNetwork();
   readonly files: MemoryFiles = new MemoryFiles();
-  readonly #access: UserAccess = new UserAccess();
+  readonly #access: UserAccess = new UserAccess(seededRandom(4));
   readonly #stack: AsyncDisposableStack = new AsyncDisposableStack();
   readonly #clients: MqttClient[] = [];
   #stop = new AbortController();
@@ -37,7 +37,7 @@ class MqttWorld implements AsyncDisposable {
   static async start(): Promise<MqttWorld> {
     const world = new MqttWorld(await LoopWorld.start({ nodes: 0 }));
     world.central = await world.#broker("central", new MemoryFiles());
-    await world.bootStore(new UserAccess());
+    await world.bootStore(new UserAccess(seededRandom(4)));
     return world;
   }
 
@@ -257,7 +257,7 @@ test("a bridge that is suspended keeps what waits; one that is deleted leaves no
   await world.stopStore();
   const { client, signal } = world.loops;
   await client.delete(mqttBridges, { name: "hq", namespace, signal });
-  await world.bootStore(new UserAccess());
+  await world.bootStore(new UserAccess(seededRandom(4)));
   await world.until(() => world.store.bridges.kept.length === 0, "forgotten");
 });
 

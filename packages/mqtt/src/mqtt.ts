@@ -18,7 +18,9 @@ import { StatusError } from "@cortado/std/status";
 import type { BridgeHost, DialRemote } from "./bridge/bridge.ts";
 import { Bridges } from "./bridge/bridges.ts";
 import type { Authenticate, Authorize, MayRead, Redirect } from "./broker/access.ts";
+import type { VerifierOf } from "./broker/enhanced.ts";
 import { ConnectionHost } from "./broker/broker.ts";
+import { disconnectUsers } from "./broker/disconnect.ts";
 import { Maintenance } from "./broker/maintenance.ts";
 import type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
 import { Publishing } from "./broker/publishing.ts";
@@ -38,6 +40,14 @@ export type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
 export type { BridgeState, BridgeStatus, DialRemote } from "./bridge/bridge.ts";
 export type { Bridges } from "./bridge/bridges.ts";
 export * from "./bridge/settings.ts";
+export {
+  makeVerifier,
+  passwordMatches,
+  readVerifier,
+  verifierText,
+  type ScramVerifier,
+} from "./auth/verifier.ts";
+export type { VerifierOf } from "./broker/enhanced.ts";
 export { brokerLimits, type BrokerLimits } from "./limits.ts";
 
 export type StartBrokerOptions = {
@@ -54,6 +64,11 @@ export type StartBrokerOptions = {
   readonly limits?: Partial<BrokerLimits>;
   /** Says who a client is. Absent: everybody who can connect may, under the user name that it gives. */
   readonly authenticate?: Authenticate;
+  /**
+   * What is kept of a user's password, for MQTT 5 clients that authenticate by SCRAM-SHA-256 and never say it. Absent: they are
+   * refused with 0x8C. Who comes with a name and a password goes to `authenticate`, for which `passwordMatches` takes the same verifier.
+   */
+  readonly scramVerifierOf?: VerifierOf;
   /** Says what it may do. Absent: everything but $SYS. */
   readonly authorize?: Authorize;
   /** Says which messages of its subscriptions a session gets. Absent: all. */
@@ -106,19 +121,14 @@ export interface Broker extends AsyncDisposable {
 export async function startBroker(options: StartBrokerOptions): Promise<Broker> {
   const { files, folder, network, clock, random, log, metrics } = options;
   const limits: BrokerLimits = { ...brokerLimits, ...options.limits };
-  const recovered = await recover({
-    files,
-    folder,
-    log,
-    random,
-    nowMs: clock.nowMs(),
-    tenantOf: options.tenantOf ?? ((user) => user),
-  });
+  const { tenantOf = (user: string) => user } = options;
+  const recovered = await recover({ files, folder, log, random, nowMs: clock.nowMs(), tenantOf });
   const { registry, broker, segments, nextSegment, stateSegment, setAside } = recovered;
   const time = new BrokerTime(clock, recovered.lastTime);
-  const disk = { files, folder, clock, time, log, broker, segmentBytes: limits.segmentBytes };
+  const { segmentBytes } = limits;
   const turns = new Turns(clock);
-  const journal = new Journal({ ...disk, segments, nextSegment, turns });
+  const shared = { files, folder, clock, time, random, log, limits, segmentBytes, registry, broker, turns };
+  const journal = new Journal({ ...shared, segments, nextSegment });
   const messages = new MessageLog(journal);
   const { mayRead } = options;
   const publishing = new Publishing({ limits, registry, journal, messages, mayRead });
@@ -128,19 +138,18 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     publishing.recovered(session);
   }
   const freed = (): void => host.retryHeld();
-  const maintenance = new Maintenance({ ...disk, journal, registry, stateSegment, freed });
-  const parts = { registry, journal, messages, publishing, clock, time, random, log, brokerId: broker };
+  const maintenance = new Maintenance({ ...shared, journal, stateSegment, freed });
+  const parts = { ...shared, journal, messages, publishing, brokerId: broker };
   const host: ConnectionHost = new ConnectionHost({
     ...parts,
-    limits,
     network,
     maintenance,
     secureNetwork: options.secureNetwork,
-    turns,
     damagedFiles: setAside.length,
     authenticate: options.authenticate,
     authorize: options.authorize,
     mayRead,
+    scramVerifierOf: options.scramVerifierOf,
     redirect: options.redirect,
     responseTopics: options.responseTopics ?? ((clientId) => `responses/${clientId}/`),
   });
@@ -188,7 +197,7 @@ function plainDial(network: Network): DialRemote {
 function brokerOf({ host, journal, registry, maintenance, bridges, setAside, log, bytesMax }: Parts): Broker {
   return {
     bridges,
-    disconnect: (users) => host.disconnect(users),
+    disconnect: (users) => disconnectUsers(host.peers, users),
     accept: (connection, accepting) => host.accept(connection, accepting),
     listen: (address: Address, listening: ListenOptions = {}) =>
       host.listen(address, listening) as Promise<SecureListening>,

@@ -1,7 +1,6 @@
 import {
   encodePacket,
   publishFrame,
-  publishFrame5,
   reasonCodes,
   withId,
   Writer,
@@ -348,7 +347,7 @@ export class Sender implements Outgoing {
     const frame =
       properties === undefined
         ? publishFrame(parts)
-        : publishFrame5({ ...parts, properties: properties.bytes });
+        : publishFrame({ ...parts, properties: properties.bytes });
     if (frame.byteLength > limits.packetBytesMax)
       return {
         skip: `its packet of ${frame.byteLength} bytes is over the ${limits.packetBytesMax} that the remote takes`,

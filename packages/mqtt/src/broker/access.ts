@@ -1,15 +1,11 @@
-import { filterMatches } from "@cortado/wire/mqtt";
-import { BRIDGE_STATE_FILTER } from "../bridge/mark.ts";
-import type { PeerCertificate } from "@cortado/std/net";
-
 /** What a client shows at the door. */
 export type Credentials = {
   readonly clientId: string;
   readonly username: string | undefined;
   readonly password: Uint8Array | undefined;
   readonly remote: string;
-  /** That it has shown and that was checked, on a TLS listener which asks for one. */
-  readonly certificate?: PeerCertificate;
+  /** Common name of its client certificate, where one was asked for and is good. */
+  readonly certificateName?: string;
 };
 /** Answers who it is, or undefined when it is nobody we let in. */
 export type Authenticate = (credentials: Credentials) => Promise<{ readonly user: string } | undefined>;
@@ -25,13 +21,6 @@ export type MayRead = (
   session: { readonly user: string; readonly clientId: string },
   topic: string,
 ) => boolean;
-
-/** Topics that no client may publish to. */
-export function isBrokersOwn(topic: string): boolean {
-  const isReserved = topic.startsWith("$SYS/") || topic === "$SYS" || topic.startsWith("$share/");
-  // Bridges tell there whether they are connected, as they do at mosquitto.
-  return isReserved && !filterMatches(BRIDGE_STATE_FILTER, topic);
-}
 
 /** Another server for a client, `host:port`: from now on, or until it is told otherwise (MQTT 5, section 4.11). */
 export type Redirect = (client: {

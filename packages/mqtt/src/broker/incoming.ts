@@ -1,15 +1,15 @@
 import { isUtf8 } from "node:buffer";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
-import { reasonCodes, type Properties, type PublishPacket } from "@cortado/wire/mqtt";
-import { noMark } from "../bridge/mark.ts";
+import { filterMatches, reasonCodes, type Properties, type PublishPacket } from "@cortado/wire/mqtt";
+import { BRIDGE_STATE_FILTER, noMark } from "../bridge/mark.ts";
 import type { Journal } from "../journal/journal.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import { unmarked, type Judgement } from "../session/heard-bridges.ts";
 import type { Registry } from "../session/registry.ts";
 import type { Session } from "../session/session.ts";
-import { isBrokersOwn, type Authorize } from "./access.ts";
+import type { Authorize } from "./access.ts";
 import type { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
 import type { Tally } from "./tally.ts";
@@ -32,6 +32,17 @@ export type IncomingOptions = {
 function shownOf(properties: Properties | undefined, { kind }: Judgement): Properties | undefined {
   if (kind !== "foreign") return properties;
   return { ...properties, userProperties: [...(properties?.userProperties ?? []), noMark] };
+}
+
+/** Topics that are the broker's own. */
+export function reservedRefusal(topic: string): Refusal | undefined {
+  const isReserved = topic.startsWith("$SYS/") || topic === "$SYS" || topic.startsWith("$share/");
+  // Bridges tell there whether they are connected, as they do at mosquitto.
+  if (!isReserved || filterMatches(BRIDGE_STATE_FILTER, topic)) return undefined;
+  return {
+    code: reasonCodes.topicNameInvalid,
+    reason: `${topic} is the broker's own; publish under another name`,
+  };
 }
 
 type Refusal = { readonly code: number; readonly reason: string };
@@ -167,11 +178,8 @@ export class Incoming {
   #refusal(peer: Peer, { topic, payload, properties }: PublishPacket): Refusal | undefined {
     const { authorize } = this.#options;
     const { user, clientId } = peer;
-    if (isBrokersOwn(topic))
-      return {
-        code: reasonCodes.topicNameInvalid,
-        reason: `${topic} is the broker's own; publish under another name`,
-      };
+    const refusal = reservedRefusal(topic);
+    if (refusal !== undefined) return refusal;
     if (properties?.payloadFormatIndicator === 1 && !isUtf8(payload))
       return { code: reasonCodes.payloadFormatInvalid, reason: "the payload is said to be UTF-8 and is not" };
     if (peer.trusted !== undefined || authorize === undefined) return undefined;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "@cortado/std/random";
 import { filterMatches } from "@cortado/wire/mqtt";
+import { makeVerifier, verifierText } from "../auth/verifier.ts";
 import { allowsFilter, allowsTopic, covers, globMatches, type AclRule } from "./acl.ts";
 import { UserAccess, type KnownUser } from "./user-access.ts";
 
@@ -99,7 +100,7 @@ const known = (more: Partial<KnownUser> & { user: string }): KnownUser => ({
 });
 
 test("who is let in: by password, by certificate, without a name, and by client id", async () => {
-  const access = new UserAccess();
+  const access = new UserAccess(seededRandom(4));
   const enter = async (
     username: string | undefined,
     password: string | undefined,
@@ -110,9 +111,7 @@ test("who is let in: by password, by certificate, without a name, and by client 
       username,
       password: password === undefined ? undefined : bytes(password),
       remote: "somewhere",
-      ...(commonName === undefined
-        ? {}
-        : { certificate: { commonName, subject: `CN=${commonName}`, fingerprint256: "" } }),
+      ...(commonName === undefined ? {} : { certificateName: commonName }),
     };
     return (await access.authenticate(credentials))?.user;
   };
@@ -143,4 +142,26 @@ test("who is let in: by password, by certificate, without a name, and by client 
   assert.equal(await enter(undefined, undefined), "guest");
   assert.deepEqual([...access.replace(users.slice(1), { isOpen: false })], ["a"]);
   assert.equal(await enter("a", "right"), undefined);
+});
+
+test("a password may be kept as its SCRAM verifier; either way it is told and shown", async () => {
+  const access = new UserAccess(seededRandom(4));
+  const verifier = await makeVerifier("crema", { salt: new Uint8Array(16), iterations: 4_096 });
+  const users = [
+    known({ user: "plain", password: "crema", clientIds: ["c"] }),
+    known({ user: "kept", password: verifierText(verifier) }),
+  ];
+  access.replace(users, { isOpen: false });
+  for (const { user } of users) {
+    const shown = await access.scramVerifierOf({ user, clientId: "c" });
+    const { salt = new Uint8Array(0), iterations = 0 } = shown ?? {};
+    const again = await makeVerifier("crema", { salt, iterations });
+    assert.deepEqual(Buffer.from(again.storedKey), Buffer.from(shown?.storedKey ?? []), user);
+    const told = (password: string): Promise<unknown> =>
+      access.authenticate({ clientId: "c", username: user, password: bytes(password), remote: "" });
+    assert.deepEqual(await told("crema"), { user });
+    assert.equal(await told("cream"), undefined);
+  }
+  assert.equal(await access.scramVerifierOf({ user: "plain", clientId: "d" }), undefined);
+  assert.equal(await access.scramVerifierOf({ user: "nobody", clientId: "c" }), undefined);
 });

@@ -1,11 +1,20 @@
 import { timingSafeEqual, createHash } from "node:crypto";
 import type { Access, Credentials } from "../broker/access.ts";
+import type { Random } from "@cortado/std/random";
+import {
+  isVerifierText,
+  makeVerifier,
+  passwordMatches,
+  readVerifier,
+  SALT_BYTES,
+  type ScramVerifier,
+} from "../auth/verifier.ts";
 import { allowsFilter, allowsTopic, globMatches, type AclRule } from "./acl.ts";
 
 /** Somebody whom the broker knows. */
 export type KnownUser = {
   readonly user: string;
-  /** Absent: no password lets him in. */
+  /** The password or, so that nobody has to keep it, its SCRAM verifier. Absent: none lets him in. */
   readonly password?: string;
   readonly certificateName?: string;
   readonly anonymous: boolean;
@@ -18,9 +27,17 @@ export type KnownUser = {
  * everything: a store begins so.
  */
 export class UserAccess {
+  readonly #random: Random;
+  /** By user, made of the password that is beside it. */
+  readonly #verifiers: Map<string, { readonly password: string; readonly made: Promise<ScramVerifier> }> =
+    new Map();
   #users: ReadonlyMap<string, KnownUser> = new Map();
   #isOpen = true;
   readonly #known: PromiseWithResolvers<void> = Promise.withResolvers();
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
 
   /** Sets who there is; answers whose connections are to end, as what they may do has changed. `isOpen`: nobody is configured. */
   replace(users: readonly KnownUser[], { isOpen }: { readonly isOpen: boolean }): ReadonlySet<string> {
@@ -30,6 +47,7 @@ export class UserAccess {
       if (JSON.stringify(old) !== JSON.stringify(next.get(user))) changed.add(user);
     if (this.#isOpen && !isOpen) changed.add("");
     this.#users = next;
+    for (const user of this.#verifiers.keys()) if (!next.has(user)) this.#verifiers.delete(user);
     this.#isOpen = isOpen;
     this.#known.resolve();
     return changed;
@@ -39,12 +57,25 @@ export class UserAccess {
   async authenticate(credentials: Credentials): Promise<{ readonly user: string } | undefined> {
     await this.#known.promise;
     if (this.#isOpen) return { user: "" };
-    const found = this.#find(credentials);
-    if (found === undefined) return undefined;
-    const { clientIds, user } = found;
-    const mayHave =
-      clientIds === undefined || clientIds.some((one) => globMatches(one, credentials.clientId));
-    return mayHave ? { user } : undefined;
+    const found = await this.#find(credentials);
+    return found !== undefined && mayHave(found, credentials.clientId) ? { user: found.user } : undefined;
+  }
+
+  /** For clients that show that they know the password and do not say it. */
+  async scramVerifierOf(client: {
+    readonly user: string;
+    readonly clientId: string;
+  }): Promise<ScramVerifier | undefined> {
+    await this.#known.promise;
+    const found = this.#users.get(client.user);
+    if (found?.password === undefined || !mayHave(found, client.clientId)) return undefined;
+    const { user, password } = found;
+    if (isVerifierText(password)) return readVerifier(password);
+    const kept = this.#verifiers.get(user);
+    if (kept?.password === password) return kept.made;
+    const made = makeVerifier(password, { salt: this.#random.bytes(SALT_BYTES) });
+    this.#verifiers.set(user, { password, made });
+    return made;
   }
 
   authorize({ user, clientId, action, topic }: Access): boolean {
@@ -63,18 +94,24 @@ export class UserAccess {
     return known === undefined || allowsTopic(known.rules, { user, clientId, access: "read", topic });
   }
 
-  #find({ username, password, certificate }: Credentials): KnownUser | undefined {
+  async #find({ username, password, certificateName }: Credentials): Promise<KnownUser | undefined> {
     const all = [...this.#users.values()];
-    const shown = certificate?.commonName;
     if (username === undefined && password === undefined)
       return (
-        all.find((one) => shown !== undefined && one.certificateName === shown) ??
+        all.find((one) => certificateName !== undefined && one.certificateName === certificateName) ??
         all.find(({ anonymous }) => anonymous)
       );
     const named = this.#users.get(username ?? "");
     if (named?.password === undefined || password === undefined) return undefined;
-    return isSame(new TextEncoder().encode(named.password), password) ? named : undefined;
+    const isRight = isVerifierText(named.password)
+      ? await passwordMatches(readVerifier(named.password), password)
+      : isSame(new TextEncoder().encode(named.password), password);
+    return isRight ? named : undefined;
   }
+}
+
+function mayHave({ clientIds }: KnownUser, clientId: string): boolean {
+  return clientIds === undefined || clientIds.some((one) => globMatches(one, clientId));
 }
 
 // Of equal length, so that neither content nor length shows in the time that it takes.

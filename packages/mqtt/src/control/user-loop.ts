@@ -7,6 +7,7 @@ import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import { hasReason, messageOf, StatusError } from "@cortado/std/status";
 import { topicFilterFault } from "@cortado/wire/mqtt";
+import { isVerifierText, readVerifier } from "../auth/verifier.ts";
 import { secretText } from "./bridge-spec.ts";
 import { conditionOf } from "./status.ts";
 import type { KnownUser, UserAccess } from "./user-access.ts";
@@ -120,11 +121,14 @@ export function toUser({ metadata, spec }: MqttUser, secrets: Informer<Secret>):
         );
     }
   const secret = (secretName: string): Secret | undefined => secrets.get(`${namespace}/${secretName}`);
+  const password =
+    passwordSecret === undefined ? undefined : secretText(passwordSecret, { namespace, secret });
+  if (password !== undefined && isVerifierText(password)) readVerifier(password); // says what it lacks
   return {
     user: username,
     anonymous,
     rules,
-    ...(passwordSecret === undefined ? {} : { password: secretText(passwordSecret, { namespace, secret }) }),
+    ...(password === undefined ? {} : { password }),
     ...(certificateName === undefined ? {} : { certificateName }),
     ...(clientIds === undefined ? {} : { clientIds }),
   };
