@@ -47,7 +47,15 @@ const debianLists = {
   ],
   debianTest: ["mosquitto-clients", "openssh-client", "curl", "e2fsprogs"],
   // Servers that Debian starts by itself are for machines of CI's only.
-  debianCi: ["mosquitto", "openssh-server", "chromium", "fonts-dejavu-core", "qemu-system-x86"],
+  debianCi: [
+    "mosquitto",
+    "nats-server",
+    "rabbitmq-server",
+    "openssh-server",
+    "chromium",
+    "fonts-dejavu-core",
+    "qemu-system-x86",
+  ],
   debianBench: ["etcd-server", "mosquitto"],
 };
 

@@ -126,3 +126,37 @@ export const CLIENT_RETRY_FIRST_MS = 100;
 export const CLIENT_RETRY_MAX_MS = 10_000;
 /** How long it waits for CONNACK. */
 export const CLIENT_CONNACK_WAIT_MS = 10_000;
+
+/** Lines of topics of one bridge. */
+export const BRIDGE_TOPICS_MAX = 1_000;
+/** Bridges of one broker: each has a session, a connection and its timers. */
+export const BRIDGES_MAX = 100;
+/** Publishes of QoS 1 and 2 on their way to a remote that does not say how many it takes. */
+export const BRIDGE_INFLIGHT_MAX = 100;
+/** Publishes of QoS 1 and 2 that a remote may have on their way to us (MQTT 5, receive maximum). */
+export const BRIDGE_RECEIVE_MAX = 100;
+/** As mosquitto's keepalive_interval. */
+export const BRIDGE_KEEP_ALIVE_S = 60;
+/** How long the remote may take to answer CONNECT, SUBSCRIBE or PINGREQ. */
+export const BRIDGE_ANSWER_WAIT_MS = 20_000;
+/** Waits between tries: 5 s to 30 s are mosquitto's; a store must not add to the storm after a central outage. */
+export const BRIDGE_BACKOFF_FIRST_MS = 1_000;
+export const BRIDGE_BACKOFF_MAX_MS = 60_000;
+/** A connection that stood so long counts as good: the next wait is a short one again. */
+export const BRIDGE_STABLE_MS = 10_000;
+/** How often a message of the remote that found no room here is tried again. */
+export const BRIDGE_HELD_RETRY_MS = 1_000;
+/** Stretches that a bridge tells in its mark, and that a queue may fall into before a bridge works the oldest off first again. */
+export const BRIDGE_SPANS_TOLD_MAX = 4;
+export const BRIDGE_SPANS_MAX = 64;
+/** How often a bridge's state is looked at for its object's status, and how often counters alone are written there. */
+export const BRIDGE_STATUS_EVERY_MS = 1_000;
+export const BRIDGE_COUNTERS_EVERY_MS = 60_000;
+/** What the budget keeps back waits at least so long, so that several messages share a timer. */
+export const BRIDGE_PACE_MS = 20;
+/** Bridges that a message may have come over: more is a loop of others' making. */
+export const BRIDGE_HOPS_MAX = 16;
+/** Client ids for which it is remembered what their bridges have brought; the one that was silent longest is forgotten. */
+export const HEARD_BRIDGES_MAX = 100_000;
+/** Single sequences remembered of one bridge; its window is 100, so that more are lost by its doing. */
+export const HEARD_SEQUENCES_MAX = 10_000;

@@ -14,9 +14,13 @@ import type {
   TlsOptions,
 } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
-import type { Authenticate, Authorize, Redirect } from "./broker/access.ts";
+import { StatusError } from "@cortado/std/status";
+import type { BridgeHost, DialRemote } from "./bridge/bridge.ts";
+import { Bridges } from "./bridge/bridges.ts";
+import type { Authenticate, Authorize, MayRead, Redirect } from "./broker/access.ts";
 import type { VerifierOf } from "./broker/enhanced.ts";
 import { ConnectionHost } from "./broker/broker.ts";
+import { disconnectUsers } from "./broker/disconnect.ts";
 import { Maintenance } from "./broker/maintenance.ts";
 import type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
 import { Publishing } from "./broker/publishing.ts";
@@ -31,8 +35,11 @@ import { BrokerTime, UNKNOWN_MS } from "./session/broker-time.ts";
 import type { Registry } from "./session/registry.ts";
 import { newWebSocketUpgrade } from "./websocket/websocket.ts";
 
-export type { Access, Authenticate, Authorize, Credentials, Redirect } from "./broker/access.ts";
+export type { Access, Authenticate, Authorize, Credentials, MayRead, Redirect } from "./broker/access.ts";
 export type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
+export type { BridgeState, BridgeStatus, DialRemote } from "./bridge/bridge.ts";
+export type { Bridges } from "./bridge/bridges.ts";
+export * from "./bridge/settings.ts";
 export {
   makeVerifier,
   passwordMatches,
@@ -64,12 +71,16 @@ export type StartBrokerOptions = {
   readonly scramVerifierOf?: VerifierOf;
   /** Says what it may do. Absent: everything but $SYS. */
   readonly authorize?: Authorize;
+  /** Says which messages of its subscriptions a session gets. Absent: all. */
+  readonly mayRead?: MayRead;
   /** Whose quota (`limits.tenantBytesMax`) a user's sessions count against. Absent: each user is a tenant. */
   readonly tenantOf?: (user: string) => string;
   /** Sends MQTT 5 clients to another server. Absent: all are served here. */
   readonly redirect?: Redirect;
   /** Where a client that asks may have its answers sent (MQTT 5, response information). Absent: `responses/CLIENT_ID/`. */
   readonly responseTopics?: (clientId: string) => string;
+  /** How bridges reach their remotes. Absent: over `network`, without TLS. */
+  readonly dialRemote?: DialRemote;
 };
 
 export type BrokerHealth = {
@@ -97,6 +108,10 @@ export interface Broker extends AsyncDisposable {
   /** A connection to this broker inside the process, trusted and stamped: what `connectMqtt` dials. */
   dialLocal(user: string): Connection;
   health(): BrokerHealth;
+  /** Ends the connections of these users, who may come back; connections of `dialLocal` stay. */
+  disconnect(users: ReadonlySet<string>): void;
+  /** Bridges to other brokers; at the start there are none, but what waits for them. */
+  readonly bridges: Bridges;
 }
 
 /**
@@ -112,10 +127,11 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
   const time = new BrokerTime(clock, recovered.lastTime);
   const { segmentBytes } = limits;
   const turns = new Turns(clock);
-  const shared = { files, folder, clock, time, random, log, limits, segmentBytes, registry, broker };
-  const journal = new Journal({ ...shared, segments, nextSegment, turns });
+  const shared = { files, folder, clock, time, random, log, limits, segmentBytes, registry, broker, turns };
+  const journal = new Journal({ ...shared, segments, nextSegment });
   const messages = new MessageLog(journal);
-  const publishing = new Publishing({ limits, registry, journal, messages });
+  const { mayRead } = options;
+  const publishing = new Publishing({ limits, registry, journal, messages, mayRead });
   for (const session of registry.byNumber.values()) {
     if (session.leftMs === UNKNOWN_MS) session.leftMs = time.nowMs();
     session.recoveredThrough = registry.nextSequence - 1;
@@ -123,19 +139,16 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
   }
   const freed = (): void => host.retryHeld();
   const maintenance = new Maintenance({ ...shared, journal, stateSegment, freed });
+  const parts = { ...shared, journal, messages, publishing, brokerId: broker };
   const host: ConnectionHost = new ConnectionHost({
-    ...shared,
+    ...parts,
     network,
-    secureNetwork: options.secureNetwork,
-    journal,
-    messages,
-    publishing,
     maintenance,
-    turns,
-    brokerId: broker,
+    secureNetwork: options.secureNetwork,
     damagedFiles: setAside.length,
     authenticate: options.authenticate,
     authorize: options.authorize,
+    mayRead,
     scramVerifierOf: options.scramVerifierOf,
     redirect: options.redirect,
     responseTopics: options.responseTopics ?? ((clientId) => `responses/${clientId}/`),
@@ -147,12 +160,15 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     retained: registry.retained.items,
     queued: publishing.queuedItems,
   });
-  return brokerOf({ host, journal, registry, maintenance, setAside, log, bytesMax: limits.packetBytesMax });
+  const bridges = newBridges(host, { ...parts, metrics, dial: options.dialRemote ?? plainDial(network) });
+  const bytesMax = limits.packetBytesMax;
+  return brokerOf({ host, journal, registry, maintenance, bridges, setAside, log, bytesMax });
 }
 
 type Parts = {
   readonly host: ConnectionHost;
   readonly journal: Journal;
+  readonly bridges: Bridges;
   readonly registry: Registry;
   readonly maintenance: Maintenance;
   readonly setAside: readonly string[];
@@ -160,8 +176,28 @@ type Parts = {
   readonly bytesMax: number;
 };
 
-function brokerOf({ host, journal, registry, maintenance, setAside, log, bytesMax }: Parts): Broker {
+function newBridges(
+  host: ConnectionHost,
+  { metrics, ...parts }: Omit<BridgeHost, "acknowledged"> & { readonly metrics: Metrics },
+): Bridges {
+  return new Bridges({
+    metrics,
+    forget: (session) => host.forget(session),
+    host: { ...parts, acknowledged: (session, committed) => host.acknowledged(session, committed) },
+  });
+}
+
+function plainDial(network: Network): DialRemote {
+  return (address, { tls, signal }) => {
+    if (tls === undefined) return network.dial(address, { signal });
+    throw new StatusError("NotImplemented", "this broker was started without a way to speak TLS to a remote");
+  };
+}
+
+function brokerOf({ host, journal, registry, maintenance, bridges, setAside, log, bytesMax }: Parts): Broker {
   return {
+    bridges,
+    disconnect: (users) => disconnectUsers(host.peers, users),
     accept: (connection, accepting) => host.accept(connection, accepting),
     listen: (address: Address, listening: ListenOptions = {}) =>
       host.listen(address, listening) as Promise<SecureListening>,
@@ -180,6 +216,7 @@ function brokerOf({ host, journal, registry, maintenance, setAside, log, bytesMa
       return { ready: journal.fault === undefined, faults, setAside };
     },
     async [Symbol.asyncDispose]() {
+      await bridges[Symbol.asyncDispose]();
       await host[Symbol.asyncDispose]();
       await journal[Symbol.asyncDispose]();
       await registry.retained[Symbol.asyncDispose]();

@@ -1,29 +1,10 @@
 import type { CustomResourceDefinition, JSONSchemaProps } from "../kinds.ts";
+import { conditionOf, conditions, text } from "./conditions.ts";
+import { mqttDefinitions } from "./mqtt.ts";
 
-const text: JSONSchemaProps = { type: "string" };
 const texts: JSONSchemaProps = { type: "object", additionalProperties: { type: "string" } };
 const count: JSONSchemaProps = { type: "integer", format: "int32" };
 const amounts: JSONSchemaProps = { type: "object", properties: { cpu: text, memory: text } };
-
-const conditions: JSONSchemaProps = {
-  type: "array",
-  "x-kubernetes-list-type": "map",
-  "x-kubernetes-list-map-keys": ["type"],
-  items: {
-    type: "object",
-    required: ["type", "status", "reason", "lastTransitionTime"],
-    properties: {
-      type: text,
-      status: { type: "string", enum: ["True", "False", "Unknown"] },
-      reason: text,
-      message: text,
-      lastTransitionTime: { type: "string", format: "date-time" },
-      observedGeneration: { type: "integer", format: "int64" },
-    },
-  },
-};
-
-const conditionOf = (type: string): string => `.status.conditions[?(@.type=="${type}")].status`;
 
 /** openfaas.com/v1 Function, as faas-cli generates it. */
 const functionDefinition: CustomResourceDefinition = {
@@ -164,4 +145,8 @@ const alertDefinition: CustomResourceDefinition = {
 };
 
 /** The definitions that come with every store. */
-export const ownDefinitions: readonly CustomResourceDefinition[] = [functionDefinition, alertDefinition];
+export const ownDefinitions: readonly CustomResourceDefinition[] = [
+  functionDefinition,
+  alertDefinition,
+  ...mqttDefinitions,
+];

@@ -57,6 +57,11 @@ export function verifierText({ salt, iterations, storedKey, serverKey }: ScramVe
   return `SCRAM-SHA-256$${iterations}:${base64(salt)}$${base64(storedKey)}:${base64(serverKey)}`;
 }
 
+/** Whether a text means to be a verifier, and not a password. */
+export function isVerifierText(text: string): boolean {
+  return text.startsWith("SCRAM-SHA-256$");
+}
+
 /** @throws StatusError "Invalid" that says what the text lacks, and nothing of what is in it */
 export function readVerifier(text: string): ScramVerifier {
   const found = /^SCRAM-SHA-256\$(\d{1,8}):([\w+/=]+)\$([\w+/=]+):([\w+/=]+)$/.exec(text);

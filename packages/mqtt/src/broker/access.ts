@@ -16,6 +16,11 @@ export type Access = {
   readonly topic: string;
 };
 export type Authorize = (access: Access) => boolean;
+/** Whether a session gets a message on a topic that it has subscribed to. */
+export type MayRead = (
+  session: { readonly user: string; readonly clientId: string },
+  topic: string,
+) => boolean;
 
 /** Another server for a client, `host:port`: from now on, or until it is told otherwise (MQTT 5, section 4.11). */
 export type Redirect = (client: {

@@ -7,6 +7,7 @@ import {
   type ConnectPacket,
   type Properties,
 } from "@cortado/wire/mqtt";
+import { OWN_SESSION_PREFIX } from "../bridge/own-session.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Committed, MessageLog } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds, type PresenceRecord, type SessionRecord } from "../journal/records.ts";
@@ -190,7 +191,9 @@ export class Admission {
     const { authenticate, registry, limits } = this.#options;
     const known = registry.byClientId.get(peer.clientId);
     const isSure = authenticate !== undefined || peer.shown !== undefined || peer.came.identity !== undefined;
-    if (isSure && known !== undefined && known.user !== peer.user) {
+    // A session of nobody is from the time when everybody was let in.
+    const isOwned = known !== undefined && known.user !== "" && known.user !== peer.user;
+    if (isSure && isOwned) {
       this.#refuse(peer, {
         code: connackCodes.notAuthorized,
         code5: reasonCodes.notAuthorized,
@@ -213,8 +216,11 @@ export class Admission {
     if (!packet.cleanSession && known?.persistent === true) {
       wills.cameBack(peer.clientId);
       known.expiryMs = expiryMsOf(packet);
+      const adopted = known.user === "" && peer.user !== "" ? { user: peer.user } : {};
+      known.user = adopted.user ?? known.user;
+      const presence = presenceOf(known, { leftMs: undefined, time: time.pair() });
       journal.add({
-        record: jsonRecord(recordKinds.presence, presenceOf(known, { leftMs: undefined, time: time.pair() })),
+        record: jsonRecord(recordKinds.presence, { ...presence, ...adopted }),
         committed: () => {
           // Its session may have gone while that was written.
           if (registry.byNumber.get(known.number) === known)
@@ -381,6 +387,8 @@ export function presenceOf(
 }
 
 function clientIdFault({ clientId, cleanSession, level }: ConnectPacket): string | undefined {
+  if (clientId.startsWith(OWN_SESSION_PREFIX))
+    return `client ids with ${OWN_SESSION_PREFIX} are the broker's own`;
   if (clientId === "" && level === 3) return "MQTT 3.1 asks for a client id";
   if (clientId === "" && level === 4 && !cleanSession)
     return "a persistent session needs a client id (MQTT-3.1.3-8)";

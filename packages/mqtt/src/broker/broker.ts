@@ -19,7 +19,7 @@ import type { KeptWill } from "../journal/will-record.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import type { Registry } from "../session/registry.ts";
 import { NEVER_MS, type Session } from "../session/session.ts";
-import type { Authenticate, Authorize, Redirect } from "./access.ts";
+import type { Authenticate, Authorize, MayRead, Redirect } from "./access.ts";
 import { Admission, expiryFromS, presenceOf } from "./admission.ts";
 import type { VerifierOf } from "./enhanced.ts";
 import { Cursors } from "./cursors.ts";
@@ -54,6 +54,7 @@ export type BrokerOptions = {
   readonly maintenance: Maintenance;
   readonly authenticate: Authenticate | undefined;
   readonly authorize: Authorize | undefined;
+  readonly mayRead: MayRead | undefined;
   readonly scramVerifierOf: VerifierOf | undefined;
   readonly redirect: Redirect | undefined;
   readonly responseTopics: (clientId: string) => string;
@@ -66,7 +67,7 @@ export type BrokerOptions = {
 /** The broker's part that is made of connections: who is there, what they ask, what they are told. */
 export class ConnectionHost implements Host<Peer>, AsyncDisposable {
   readonly #options: BrokerOptions;
-  readonly #peers: Set<Peer> = new Set();
+  readonly peers: Set<Peer> = new Set();
   /** Told their last and not gone yet, with the time when they are cut off. */
   readonly #leaving: Map<Peer, number> = new Map();
   readonly #incoming: Incoming;
@@ -115,7 +116,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
       cursors: this.#cursors,
       refused: (peer, what) => this.refused(peer, what),
       roomFreed: () => this.#roomFreed(),
-      acknowledged: (session, committed) => this.#acknowledged(session, committed),
+      acknowledged: (session, committed) => this.acknowledged(session, committed),
       wills: this.#wills,
       shares: this.#shares,
     });
@@ -162,7 +163,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
 
   accept(connection: Connection, options: AcceptOptions = {}): void {
     const { limits, log } = this.#options;
-    if (this.#closed || this.#peers.size >= limits.connectionsMax) {
+    if (this.#closed || this.peers.size >= limits.connectionsMax) {
       this.tally.connectionsRefused += 1;
       log.warn("mqtt connection refused", {
         remote: connection.remote,
@@ -173,7 +174,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
     }
     this.tally.sockets += 1;
     const peer = new Peer(connection, { host: this, options });
-    this.#peers.add(peer);
+    this.peers.add(peer);
     connection.handle(peer);
   }
 
@@ -226,20 +227,26 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
   answered(peer: Peer, packet: AckPacket): void {
     const { session } = peer;
     const committed = session?.outbox?.answered(packet)?.committed;
-    if (session !== undefined && committed !== undefined) this.#acknowledged(session, committed);
+    if (session !== undefined && committed !== undefined) this.acknowledged(session, committed);
   }
 
-  #acknowledged(session: Session, { segment, bytes }: Committed): void {
+  /** A stored message is done with, for this session. */
+  acknowledged(session: Session, { segment, bytes }: Committed): void {
     session.dropRow(segment, bytes);
     this.#options.publishing.settle(session, bytes);
     this.#cursors.moved(session);
     this.#roomFreed();
   }
 
+  /** Ends a persistent session for good; resolves when that is durable. */
+  forget(session: Session): Promise<void> {
+    return new Promise((resolve) => this.#admission.forget(session, resolve));
+  }
+
   detached(peer: Peer, { saidGoodbye }: { readonly saidGoodbye: boolean }): void {
     const { registry, time } = this.#options;
     const { session, keptWill } = peer;
-    this.#peers.delete(peer);
+    this.peers.delete(peer);
     this.#admission.left(peer);
     this.#incoming.forget(peer);
     this.#leaving.set(peer, this.nowMs() + CONNECT_WAIT_MS);
@@ -297,7 +304,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
   levels(): Levels {
     return levelsOf({
       ...this.#options,
-      peers: this.#peers,
+      peers: this.peers,
       tally: this.tally,
       heldClients: this.#incoming.heldClients,
       load: this.#load.values,
@@ -310,11 +317,11 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
     this.#closed = true;
     this.#sweep[Symbol.dispose]();
     await this.#listeners[Symbol.asyncDispose]();
-    for (const peer of [...this.#peers])
+    for (const peer of [...this.peers])
       if (peer.terms.level === 5) peer.leave(reasonCodes.serverShuttingDown, "the broker shuts down");
     // A turn for what was said last; whoever has not gone by then is cut off.
     await new Promise<void>((resolve) => void setImmediate(resolve));
-    for (const peer of [...this.#peers, ...this.#leaving.keys()]) {
+    for (const peer of [...this.peers, ...this.#leaving.keys()]) {
       peer.connection.destroy();
       peer.closed();
     }
@@ -339,7 +346,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
 
   #look(): void {
     const nowMs = this.nowMs();
-    for (const peer of [...this.#peers]) {
+    for (const peer of [...this.peers]) {
       const isNew = peer.phase === "new" || peer.phase === "authenticating";
       if (isNew && nowMs - peer.lastSeenMs > CONNECT_WAIT_MS)
         peer.fail(`no ${peer.phase === "new" ? "CONNECT" : "AUTH"} within ${CONNECT_WAIT_MS} ms`);

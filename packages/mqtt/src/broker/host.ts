@@ -1,3 +1,4 @@
+import type { Turns } from "../turns.ts";
 import type {
   AckPacket,
   AuthPacket,
@@ -6,7 +7,6 @@ import type {
   PublishPacket,
   SubscribePacket,
 } from "@cortado/wire/mqtt";
-import type { Turns } from "../turns.ts";
 import type { Tally } from "./tally.ts";
 
 /** What a connection asks of the broker. */
@@ -15,8 +15,8 @@ export interface Host<Client> {
   readonly receiveMax: number;
   readonly topicAliasMax: number;
   readonly brokerId: string;
-  readonly tally: Tally;
   readonly turns: Turns;
+  readonly tally: Tally;
   nowMs(): number;
   corked(peer: Client): void;
   received(packet: Packet): void;

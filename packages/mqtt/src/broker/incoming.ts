@@ -1,10 +1,13 @@
 import { isUtf8 } from "node:buffer";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
-import { reasonCodes, type PublishPacket } from "@cortado/wire/mqtt";
+import { filterMatches, reasonCodes, type Properties, type PublishPacket } from "@cortado/wire/mqtt";
+import { BRIDGE_STATE_FILTER, noMark } from "../bridge/mark.ts";
 import type { Journal } from "../journal/journal.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
+import { unmarked, type Judgement } from "../session/heard-bridges.ts";
+import type { Registry } from "../session/registry.ts";
 import type { Session } from "../session/session.ts";
 import type { Authorize } from "./access.ts";
 import type { Peer } from "./peer.ts";
@@ -16,6 +19,7 @@ export type IncomingOptions = {
   readonly clock: Clock;
   readonly time: BrokerTime;
   readonly log: Log;
+  readonly registry: Registry;
   readonly journal: Journal;
   readonly publishing: Publishing;
   readonly authorize: Authorize | undefined;
@@ -24,10 +28,17 @@ export type IncomingOptions = {
   readonly full: () => void;
 };
 
+/** A mark that is not its publisher's is made void for those who read it. */
+function shownOf(properties: Properties | undefined, { kind }: Judgement): Properties | undefined {
+  if (kind !== "foreign") return properties;
+  return { ...properties, userProperties: [...(properties?.userProperties ?? []), noMark] };
+}
+
 /** Topics that are the broker's own. */
 export function reservedRefusal(topic: string): Refusal | undefined {
   const isReserved = topic.startsWith("$SYS/") || topic === "$SYS" || topic.startsWith("$share/");
-  if (!isReserved) return undefined;
+  // Bridges tell there whether they are connected, as they do at mosquitto.
+  if (!isReserved || filterMatches(BRIDGE_STATE_FILTER, topic)) return undefined;
   return {
     code: reasonCodes.topicNameInvalid,
     reason: `${topic} is the broker's own; publish under another name`,
@@ -71,21 +82,27 @@ export class Incoming {
       return true;
     }
     const { qos, id } = packet;
-    if (qos === 2 && session.receiving.has(id)) {
-      // Sent again as our PUBREC got lost; it must not count twice. It may still be on its way to disk: answer behind it.
+    const { registry } = this.#options;
+    const bridged = qos === 0 ? unmarked : registry.heard.judge(packet.properties?.userProperties, peer.user);
+    if (qos !== 0 && (bridged.kind === "again" || (qos === 2 && session.receiving.has(id)))) {
+      // Sent again as our answer got lost; it must not count twice. It may still be on its way to disk: answer behind it.
       this.#options.journal.add({ committed: () => peer.answer({ qos, id }) });
       return true;
     }
-    return this.#admit(peer, packet, session);
+    return this.#admit(peer, packet, { session, bridged });
   }
 
-  #admit(peer: Peer, packet: PublishPacket, session: Session): boolean {
+  #admit(
+    peer: Peer,
+    packet: PublishPacket,
+    { session, bridged }: { readonly session: Session; readonly bridged: Judgement },
+  ): boolean {
     const { clock, time, publishing, log, full, tally } = this.#options;
     const { topic, payload, qos, retain, id, properties } = packet;
     const isFive = peer.terms.level === 5;
     let size = 0;
     let isCommitted = false;
-    const { carried, expiresAtMs } = carriedOf(properties, isFive ? time.nowMs() : 0);
+    const { carried, expiresAtMs } = carriedOf(shownOf(properties, bridged), isFive ? time.nowMs() : 0);
     const admission = publishing.publish({
       topic,
       payload,
@@ -95,6 +112,7 @@ export class Incoming {
       carried,
       expiresAtMs,
       publisher: session,
+      marked: bridged.kind === "new",
       ...(qos === 2 && session.persistent ? { origin: { session: session.number, packetId: id } } : {}),
       committed: (reached) => {
         isCommitted = true;
@@ -109,6 +127,7 @@ export class Incoming {
     });
     if (admission.admitted) {
       if (qos === 2) session.receiving.add(id);
+      if (bridged.kind === "new") this.#heard(bridged, peer.user);
       if (!isCommitted && admission.bytes > 0) {
         size = admission.bytes;
         peer.publishAdmitted(size);
@@ -118,7 +137,7 @@ export class Incoming {
     full();
     if (isFive && qos > 0) {
       tally.publishRefused += 1;
-      // Behind those that are on their way: answers leave in the order in which the publishes came (MQTT-4.6.0-2).
+      // Behind those that are on their way (MQTT-4.6.0-2).
       const refused = { qos: qos as 1 | 2, id, code: reasonCodes.quotaExceeded, reason: admission.full };
       this.#options.journal.add({ committed: () => peer.answer(refused) });
       return true;
@@ -132,6 +151,13 @@ export class Incoming {
     this.#held.add(peer);
     tally.publishHeld += 1;
     return false;
+  }
+
+  #heard({ mark, isFirst }: Judgement & { readonly kind: "new" }, user: string): void {
+    const { registry, journal } = this.#options;
+    registry.heard.admitted(mark, user);
+    if (isFirst)
+      journal.add({ record: jsonRecord(recordKinds.heard, { id: mark.id, user }), committed() {} });
   }
 
   release(peer: Peer, packetId: number): void {

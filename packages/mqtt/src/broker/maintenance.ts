@@ -243,6 +243,7 @@ export class Maintenance {
     const records = [jsonRecord(recordKinds.header, header)];
     for (const session of registry.byNumber.values())
       records.push(jsonRecord(recordKinds.session, session.toRecord()));
+    for (const heard of registry.heard.records()) records.push(jsonRecord(recordKinds.heard, heard));
     for (const kept of registry.wills.values()) records.push(jsonRecord(recordKinds.will, willRecord(kept)));
     return Buffer.concat(records);
   }

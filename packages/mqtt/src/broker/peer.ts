@@ -16,13 +16,7 @@ import {
   type PublishPacket,
   type Will,
 } from "@cortado/wire/mqtt";
-import {
-  CONNECT_BYTES_MAX,
-  HELD_ITEMS_MAX,
-  KEEP_ALIVE_FACTOR,
-  UNCOMMITTED_BYTES_MAX,
-  UNCOMMITTED_ITEMS_MAX,
-} from "../limits.ts";
+import { CONNECT_BYTES_MAX, HELD_ITEMS_MAX, KEEP_ALIVE_FACTOR } from "../limits.ts";
 import type { AcceptOptions, Failing, Trust } from "./accept.ts";
 import type { Host } from "./host.ts";
 import { Inbound } from "./inbound.ts";
@@ -36,6 +30,7 @@ import {
   versionFault,
   type PublishAnswer,
 } from "./terms.ts";
+import { Uncommitted } from "./uncommitted.ts";
 import type { KeptWill } from "../journal/will-record.ts";
 import type { ClientTerms } from "../session/framing.ts";
 import type { Sink } from "../session/outbox.ts";
@@ -58,8 +53,7 @@ export class Peer implements ConnectionEvents, Sink {
   readonly #reader: FrameReader;
   #phase: Phase = "new";
   #held: PublishPacket[] | undefined;
-  #uncommittedItems = 0;
-  #uncommittedBytes = 0;
+  readonly #uncommitted: Uncommitted = new Uncommitted();
   #paused = false;
   #corked = false;
   #busy = false;
@@ -250,13 +244,11 @@ export class Peer implements ConnectionEvents, Sink {
 
   /** A publish has gone to the journal; until `publishCommitted` it counts against this connection. */
   publishAdmitted(bytes: number): void {
-    this.#uncommittedItems += 1;
-    this.#uncommittedBytes += bytes;
+    this.#uncommitted.add(bytes);
   }
 
   publishCommitted(bytes: number): void {
-    this.#uncommittedItems -= 1;
-    this.#uncommittedBytes -= bytes;
+    this.#uncommitted.done(bytes);
     if (this.#paused) this.#run();
   }
 
@@ -299,8 +291,7 @@ export class Peer implements ConnectionEvents, Sink {
     return (
       this.#phase === "connecting" ||
       this.#phase === "closed" ||
-      this.#uncommittedItems >= UNCOMMITTED_ITEMS_MAX ||
-      this.#uncommittedBytes >= UNCOMMITTED_BYTES_MAX ||
+      this.#uncommitted.isFull ||
       (this.#held?.length ?? 0) >= HELD_ITEMS_MAX
     );
   }
@@ -330,11 +321,8 @@ export class Peer implements ConnectionEvents, Sink {
     const reason = versionFault({ protocol, level });
     if (reason !== undefined) {
       this.#host.refused(this, { reason, protocolFault: false });
-      this.refuse({
-        code: connackCodes.unacceptableProtocol,
-        code5: reasonCodes.unsupportedVersion,
-        reason,
-      });
+      const code = connackCodes.unacceptableProtocol;
+      this.refuse({ code, code5: reasonCodes.unsupportedVersion, reason });
       return;
     }
     const packet = decodeFrame(frame, level as Level);

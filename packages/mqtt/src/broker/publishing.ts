@@ -7,6 +7,7 @@ import type { BrokerLimits } from "../limits.ts";
 import type { Registry } from "../session/registry.ts";
 import { isPlainFor, type Grant } from "../session/grant.ts";
 import type { Session } from "../session/session.ts";
+import type { MayRead } from "./access.ts";
 
 export type Publication = {
   readonly topic: string;
@@ -21,6 +22,8 @@ export type Publication = {
   /** Whose it is: its own subscriptions may ask not to get it. */
   readonly publisher: Session | undefined;
   readonly origin?: NonNullable<Message["origin"]>;
+  /** A bridge's mark is in it: a record must tell of it, whoever gets it. */
+  readonly marked?: boolean;
   /** Called once when it is as safe as its QoS asks; `reached` is false when nobody subscribes to it. */
   readonly committed: (reached: boolean) => void;
 };
@@ -35,6 +38,8 @@ export type PublishingOptions = {
   readonly registry: Registry;
   readonly journal: Journal;
   readonly messages: MessageLog;
+  /** Absent: each gets what it has subscribed to. */
+  readonly mayRead: MayRead | undefined;
 };
 
 /** Who gets a message, and each one's terms at the same place. */
@@ -78,8 +83,8 @@ export class Publishing {
     const full = this.#fullQuota(publication, receivers);
     if (full !== undefined) return { admitted: false, full };
     if (receivers.copies !== undefined) this.#storeCopies(publication, receivers.copies);
-    if (!retain && recipients.length === 0 && publication.origin === undefined)
-      return this.#withoutRecord(publication, receivers);
+    const mustBeKept = retain || publication.origin !== undefined || publication.marked === true;
+    if (!mustBeKept && recipients.length === 0) return this.#withoutRecord(publication, receivers);
     return this.#store(publication, { receivers, recipients });
   }
 
@@ -182,11 +187,12 @@ export class Publishing {
   }
 
   #receivers({ topic, publisher, qos }: Publication): Receivers {
-    const { registry } = this.#options;
+    const { registry, mayRead } = this.#options;
     const sessions: Session[] = [];
     const grants: Grant[] = [];
     for (const [session, grant] of registry.tree.match(topic, publisher)) {
       if (grant.noLocal && session === publisher) continue;
+      if (mayRead?.(session, topic) === false) continue;
       sessions.push(session);
       grants.push(grant);
     }
@@ -194,7 +200,7 @@ export class Publishing {
     if (registry.sharedSubscriptions === 0) return receivers;
     for (const [group] of registry.shares.match(topic)) {
       const member = group.next();
-      if (member === undefined) continue;
+      if (member === undefined || mayRead?.(member.session, topic) === false) continue;
       const { session, grant } = member;
       if (wayTo(session, grant, qos) === "stored" && sessions.includes(session))
         (receivers.copies ??= []).push({ sessions: [session], grants: [grant] });

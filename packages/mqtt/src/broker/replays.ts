@@ -6,6 +6,7 @@ import type { RetainedReader } from "../retained/reader.ts";
 import type { Grant } from "../session/grant.ts";
 import type { Registry } from "../session/registry.ts";
 import { lowerQos, type Outgoing, type Session, type SubscriptionTerms } from "../session/session.ts";
+import type { MayRead } from "./access.ts";
 import type { Publishing } from "./publishing.ts";
 
 export type ReplaysOptions = {
@@ -13,6 +14,8 @@ export type ReplaysOptions = {
   readonly registry: Registry;
   readonly journal: Journal;
   readonly publishing: Publishing;
+  /** Absent: each gets what it has subscribed to. */
+  readonly mayRead: MayRead | undefined;
 };
 
 type Replay = {
@@ -93,6 +96,7 @@ export class Replays {
   }
 
   #send(message: Message, { session, grant }: { readonly session: Session; readonly grant: Grant }): void {
+    if (this.#options.mayRead?.(session, message.topic) === false) return;
     // QoS 2 counts once over connections and restarts, so that it needs a place in the journal.
     if (session.persistent && lowerQos(message.qos, grant.qos) === 2)
       this.#options.publishing.publishTo({ sessions: [session], grants: [grant] }, message);

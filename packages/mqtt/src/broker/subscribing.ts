@@ -47,7 +47,8 @@ export class Subscribing {
     const identifier = properties?.subscriptionIdentifiers?.[0];
     const granted = subscriptions.map((subscription) => this.#grant(peer, subscription));
     const taken = subscriptions.filter((_, index) => (granted[index] ?? SUBACK_FAILURE) < SUBACK_FAILURE);
-    const filters = taken.map((subscription) => filterRecord(subscription, identifier));
+    const options = peer.terms.isBridge === true ? { noLocal: true, retainAsPublished: true } : {};
+    const filters = taken.map((subscription) => filterRecord({ ...subscription, ...options }, identifier));
     const committed = (): void => {
       if (session.outbox === undefined && !session.persistent) return; // gone
       const known = new Set(session.filters.keys());
@@ -100,10 +101,8 @@ export class Subscribing {
   #sendRetained(session: Session, terms: SubscriptionTerms): void {
     const { filter, grant } = terms;
     const { clock, replays, tally, levels } = this.#options;
-    if (!filter.startsWith("$SYS")) {
-      replays.start(session, terms);
-      return;
-    }
+    replays.start(session, terms);
+    if (!filter.startsWith("$SYS")) return;
     const retained: Grant = { ...grant, isRetained: true };
     for (const message of sysMessages(tally, levels(), clock.nowMs()))
       if (filterMatches(filter, message.topic)) session.outbox?.sendRetained(message, retained);

@@ -20,12 +20,16 @@ export const oldTerms: ClientTerms = {
 };
 
 /** What a CONNECT says of the packets that its client takes. */
-export function termsOf({ level, properties = {} }: ConnectPacket, topicAliasMax: number): ClientTerms {
+export function termsOf(
+  { level, isBridge = false, properties = {} }: ConnectPacket,
+  topicAliasMax: number,
+): ClientTerms {
   return {
     level,
     topicAliasMax: Math.min(properties.topicAliasMaximum ?? 0, topicAliasMax),
     packetBytesMax: properties.maximumPacketSizeBytes,
     receiveMax: properties.receiveMaximum ?? 65_535,
+    ...(isBridge ? { isBridge } : {}),
   };
 }
 

@@ -4,6 +4,7 @@ import type { QoS } from "@cortado/wire/mqtt";
 import { RECORD_BYTES_MAX } from "../limits.ts";
 import type { TimePair } from "../session/broker-time.ts";
 import { plainGrants, type Grant } from "../session/grant.ts";
+import type { Span } from "../session/spans.ts";
 import { grantBytes, readGrants, writeGrants } from "./grants.ts";
 
 /**
@@ -33,6 +34,8 @@ export const recordKinds = {
   received: 11,
   /** A client came or went: its session's expiry and since when it waits. */
   presence: 12,
+  /** A bridge that publishes here, and what it has brought. */
+  heard: 13,
   /** A client that has a will was let in, or has gone without a goodbye and its will waits for its delay. */
   will: 14,
   /** A will was published, or its client said goodbye. */
@@ -90,6 +93,8 @@ export type SessionRecord = {
   readonly receiving: readonly number[];
   /** Sequences for which PUBREC came and PUBCOMP did not. Absent in format 1, as the rest. */
   readonly released?: readonly number[];
+  /** See CursorRecord. */
+  readonly spans?: readonly Span[];
   /** Absent: the broker's own limit, as before MQTT 5. -1: never. */
   readonly expiryMs?: number;
   /** Broker time since when no client is connected; absent while one is. */
@@ -98,6 +103,8 @@ export type SessionRecord = {
 };
 export type PresenceRecord = {
   readonly session: number;
+  /** Whose it is from now on, where it was nobody's. */
+  readonly user?: string;
   readonly expiryMs?: number;
   readonly leftMs?: number;
   readonly time: TimePair;
@@ -109,6 +116,8 @@ export type CursorRecord = {
   readonly session: number;
   readonly through: number;
   readonly ahead: readonly number[];
+  /** Stretches beyond `through` that are done with; a release that does not know them delivers again what is in them. */
+  readonly spans?: readonly Span[];
 };
 export type ReleasedRecord = { readonly session: number; readonly packetId: number };
 

@@ -3,6 +3,7 @@ import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
 import { StatusError } from "@cortado/std/status";
 import { UNKNOWN_MS, type TimePair } from "../session/broker-time.ts";
+import type { HeardRecord } from "../session/heard-bridges.ts";
 import { RetainedMessages } from "../retained/retained.ts";
 import { Registry } from "../session/registry.ts";
 import {
@@ -163,6 +164,7 @@ function applyState(registry: Registry, records: readonly WholeRecord[]): Header
   registry.nextWill = header?.nextWill ?? 1;
   for (const { kind, body } of records) {
     if (kind === recordKinds.session) registry.addPersistent(readJson<SessionRecord>(body), UNKNOWN_MS);
+    else if (kind === recordKinds.heard) registry.heard.apply(readJson<HeardRecord>(body));
     else if (kind === recordKinds.will) registry.keepWill(readWill(readJson<WillRecord>(body)));
     else if (kind === recordKinds.retained) registry.retained.keep(readMessage(body));
   }
@@ -196,6 +198,9 @@ function applyControl(registry: Registry, { kind, body }: WholeRecord): void {
     }
     case recordKinds.cursor:
       registry.setCursor(readJson<CursorRecord>(body));
+      return;
+    case recordKinds.heard:
+      registry.heard.apply(readJson<HeardRecord>(body));
       return;
     case recordKinds.presence:
       registry.setPresence(readJson<PresenceRecord>(body), UNKNOWN_MS);

@@ -18,6 +18,8 @@ export type ClientTerms = {
   readonly packetBytesMax: number | undefined;
   /** Publishes of QoS 1 and 2 that it takes at once. */
   readonly receiveMax: number;
+  /** A bridge of MQTT 3.1.1: it is not sent its own, and told which messages are retained. */
+  readonly isBridge?: boolean;
 };
 
 export type Framing = {

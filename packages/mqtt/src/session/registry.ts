@@ -10,7 +10,9 @@ import type { Segment } from "../journal/segment.ts";
 import type { KeptWill } from "../journal/will-record.ts";
 import type { RetainedMessages } from "../retained/retained.ts";
 import { SubscriptionTree } from "../topics/tree.ts";
+import { carriedProperties, ownMark, mayBeMarked } from "../bridge/mark.ts";
 import { plainGrants, type Grant } from "./grant.ts";
+import { HeardBridges } from "./heard-bridges.ts";
 import { readExpiry, Session, type Tenant } from "./session.ts";
 import { ShareGroup } from "./share-group.ts";
 
@@ -24,6 +26,8 @@ export class Registry {
   readonly tree: SubscriptionTree<Session> = new SubscriptionTree();
   readonly shares: SubscriptionTree<ShareGroup> = new SubscriptionTree();
   readonly #groups: Map<string, ShareGroup> = new Map();
+  /** Bridges of other brokers that publish here. */
+  readonly heard: HeardBridges = new HeardBridges();
   readonly retained: RetainedMessages;
   readonly byNumber: Map<number, Session> = new Map();
   readonly byClientId: Map<string, Session> = new Map();
@@ -77,6 +81,7 @@ export class Registry {
     });
     session.through = record.through;
     for (const sequence of record.ahead) session.ahead.add(sequence);
+    for (const span of record.spans ?? []) session.spans.add(span);
     for (const packetId of record.receiving) session.receiving.add(packetId);
     for (const sequence of record.released ?? []) session.released.add(sequence);
     this.byNumber.set(session.number, session);
@@ -138,27 +143,34 @@ export class Registry {
     this.wills.set(kept.id, kept);
   }
 
-  setCursor({ session: number, through, ahead }: CursorRecord): void {
+  setCursor({ session: number, through, ahead, spans = [] }: CursorRecord): void {
     const session = this.byNumber.get(number);
     if (session === undefined) return;
     session.through = Math.max(session.through, through);
     session.ahead.clear();
     for (const sequence of ahead) session.ahead.add(sequence);
+    session.spans.clear();
+    for (const span of spans) session.spans.add(span);
     for (const sequence of session.released)
       if (!session.waitsFor(sequence)) session.released.delete(sequence);
   }
 
-  setPresence({ session: number, expiryMs, leftMs }: PresenceRecord, nowMs: number): void {
+  setPresence({ session: number, expiryMs, leftMs, user }: PresenceRecord, nowMs: number): void {
     const session = this.byNumber.get(number);
     if (session === undefined) return;
     session.expiryMs = readExpiry(expiryMs);
     session.leftMs = leftMs ?? nowMs;
+    session.user = user ?? session.user;
   }
 
   /** What a message changes beside the queues. */
   noteMessage(message: Message): void {
     this.nextSequence = Math.max(this.nextSequence, message.sequence + 1);
     if (message.retain) this.retained.keep(message);
+    if (mayBeMarked(message.carried)) {
+      const mark = ownMark(carriedProperties(message.carried).userProperties);
+      if (mark !== undefined) this.heard.note(mark);
+    }
     if (message.origin !== undefined)
       this.byNumber.get(message.origin.session)?.receiving.add(message.origin.packetId);
   }

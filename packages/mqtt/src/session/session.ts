@@ -3,6 +3,7 @@ import type { Segment } from "../journal/segment.ts";
 import type { Committed } from "../journal/message-log.ts";
 import type { CursorRecord, FilterRecord, Message, SessionRecord } from "../journal/records.ts";
 import type { Grant } from "./grant.ts";
+import { Spans } from "./spans.ts";
 
 /** A message on its way that nothing on disk waits for. */
 export type Transient = { readonly message: Message; readonly grant: Grant };
@@ -47,13 +48,15 @@ export class Session {
   /** 0 for one that ends with its connection, which nothing on disk knows. */
   readonly number: number;
   readonly clientId: string;
-  readonly user: string;
+  user: string;
   readonly tenant: Tenant;
   readonly filters: Map<string, SubscriptionTerms> = new Map();
   /** QoS 2 publishes of this client that it has not released. */
   readonly receiving: Set<number> = new Set();
   through = 0;
   readonly ahead: Set<number> = new Set();
+  /** Stretches beyond `through` of which all is acknowledged: of a bridge that does not send the oldest first. */
+  readonly spans: Spans = new Spans();
   /** Stored QoS 2 messages that it has and whose PUBREL it has not answered. */
   readonly released: Set<number> = new Set();
   /** Unacknowledged messages by segment number. */
@@ -93,7 +96,11 @@ export class Session {
   }
 
   waitsFor(sequence: number): boolean {
-    return sequence > this.through && !this.ahead.has(sequence);
+    return (
+      sequence > this.through &&
+      !this.ahead.has(sequence) &&
+      (this.spans.size === 0 || !this.spans.has(sequence))
+    );
   }
 
   addRow(segment: Segment, bytes: number): void {
@@ -118,7 +125,13 @@ export class Session {
   }
 
   cursor(): CursorRecord {
-    return { session: this.number, through: this.through, ahead: [...this.ahead] };
+    const { number, through, ahead, spans } = this;
+    return {
+      session: number,
+      through,
+      ahead: [...ahead],
+      ...(spans.size === 0 ? {} : { spans: spans.list }),
+    };
   }
 
   toRecord(): SessionRecord {
@@ -133,6 +146,7 @@ export class Session {
       ahead: [...this.ahead],
       receiving: [...this.receiving],
       released: [...this.released],
+      ...(this.spans.size === 0 ? {} : { spans: this.spans.list }),
       ...(expiryMs === undefined ? {} : { expiryMs: keptExpiry(expiryMs) }),
       ...(this.outbox === undefined ? { leftMs: this.leftMs } : {}),
     };

@@ -23,26 +23,34 @@ import { startBroker, type Broker, type BrokerLimits, type StartBrokerOptions } 
 export const address = { host: "store", port: 1883 };
 export const folder = "/mqtt";
 
+/** Another broker with whom this one shares clock and network, and what this one is called there. */
+type Beside = { readonly beside: World | undefined; readonly host: string };
+
 /** A broker on a disk and network in memory. */
 export class World implements AsyncDisposable {
-  readonly clock: HeldClock = new HeldClock();
-  readonly network: MemoryNetwork = new MemoryNetwork();
+  readonly clock: HeldClock;
+  readonly network: MemoryNetwork;
+  readonly address: { readonly host: string; readonly port: number };
   readonly files: MemoryFiles;
   readonly kept: ReturnType<typeof keptLog> = keptLog();
   readonly seed: number;
   #options: Partial<StartBrokerOptions> = {};
   broker!: Broker;
 
-  private constructor(seed: number) {
+  private constructor(seed: number, { beside, host }: Beside) {
     this.seed = seed;
+    this.clock = beside?.clock ?? new HeldClock();
+    this.network = beside?.network ?? new MemoryNetwork();
+    this.address = { ...address, host };
     this.files = new MemoryFiles({ random: seededRandom(seed) });
   }
 
   static async start(
-    options: { seed?: number; limits?: Partial<BrokerLimits> } & Partial<StartBrokerOptions> = {},
+    options: { seed?: number; limits?: Partial<BrokerLimits> } & Partial<StartBrokerOptions> &
+      Partial<Beside> = {},
   ): Promise<World> {
-    const { seed = 1, ...more } = options;
-    const world = new World(seed);
+    const { seed = 1, beside, host = address.host, ...more } = options;
+    const world = new World(seed, { beside, host });
     world.#options = more;
     await world.boot();
     return world;
@@ -60,7 +68,7 @@ export class World implements AsyncDisposable {
       metrics: newMetrics(),
       ...this.#options,
     });
-    await this.broker.listen(address);
+    await this.broker.listen(this.address);
   }
 
   /** The whole machine stops at once: what was not synced is gone, or a torn part of it. */
@@ -88,7 +96,7 @@ export class World implements AsyncDisposable {
   }
 
   async dial(autoAck = true, level: Level = 4): Promise<TestClient> {
-    return new TestClient(await this.network.dial(address), { autoAck, level });
+    return new TestClient(await this.network.dial(this.address), { autoAck, level });
   }
 
   async diskBytes(): Promise<number> {

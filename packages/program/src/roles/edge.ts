@@ -1,10 +1,12 @@
 import { join } from "node:path";
 import type { Client } from "@cortado/client";
 import { startFunctions } from "@cortado/functions";
-import { startBroker, type Broker } from "@cortado/mqtt";
+import { startBroker, type Broker, type DialRemote } from "@cortado/mqtt";
+import { startMqttControl, UserAccess } from "@cortado/mqtt/control";
 import { startTelemetry, type Telemetry } from "@cortado/telemetry";
 import { watchAlerts } from "@cortado/telemetry/alerts";
 import { textAnswer, type HttpHandler } from "@cortado/std/http";
+import { dialTls } from "@cortado/std/node/dial-tls";
 import { systemNetwork } from "@cortado/std/node/net";
 import type { Address } from "@cortado/std/net";
 import { listenHttp } from "../http-listener.ts";
@@ -21,32 +23,7 @@ export async function startEdge(
   const { config, ports, client, loopMetrics, signal } = parts;
   const { clock, random, files, log, metrics } = ports;
   const open = (port: number, socket?: string): readonly Address[] => addressesOf(parts, port, socket);
-  const broker = await startPart(stack, {
-    name: "mqtt",
-    log,
-    start: () =>
-      startBroker({
-        files,
-        folder: join(config.dataDir, "mqtt"),
-        network: systemNetwork,
-        clock,
-        random,
-        log,
-        metrics,
-      }),
-  });
-  for (const address of open(config.mqttPort, "mqtt.sock")) stack.use(await broker.listen(address));
-  const webSocket = open(config.mqttWebSocketPort);
-  const onlyUpgrades: HttpHandler = () =>
-    Promise.resolve(textAnswer(426, "this port speaks MQTT over WebSocket\n"));
-  if (webSocket.length > 0)
-    stack.use(
-      await listenHttp({
-        addresses: webSocket,
-        handle: onlyUpgrades,
-        upgrade: (...upgrade) => broker.upgrade(...upgrade),
-      }),
-    );
+  const broker = await startMqtt(parts, stack);
   const telemetry = await startPart(stack, {
     name: "telemetry",
     log,
@@ -73,6 +50,58 @@ export async function startEdge(
   stack.use(await listenHttp({ addresses: open(config.telemetryPort, "telemetry.sock"), handle }));
   return telemetry;
 }
+
+/** The broker, configured from the API, and where machines reach it. */
+async function startMqtt(
+  parts: Parts & { readonly client: Client },
+  stack: AsyncDisposableStack,
+): Promise<Broker> {
+  const { config, ports, client, loopMetrics, signal } = parts;
+  const { clock, random, files, log, metrics } = ports;
+  const access = new UserAccess(random);
+  const broker = await startPart(stack, {
+    name: "mqtt",
+    log,
+    start: () =>
+      startBroker({
+        files,
+        folder: join(config.dataDir, "mqtt"),
+        network: systemNetwork,
+        clock,
+        random,
+        log,
+        metrics,
+        authenticate: (credentials) => access.authenticate(credentials),
+        scramVerifierOf: (client) => access.scramVerifierOf(client),
+        authorize: (asked) => access.authorize(asked),
+        mayRead: (session, topic) => access.mayRead(session, topic),
+        dialRemote,
+      }),
+  });
+  startMqttControl({ client, broker, access, store: config.nodeName, clock, log, loopMetrics, signal });
+  for (const address of addressesOf(parts, config.mqttPort, "mqtt.sock"))
+    stack.use(await broker.listen(address));
+  const webSocket = addressesOf(parts, config.mqttWebSocketPort);
+  const onlyUpgrades: HttpHandler = () =>
+    Promise.resolve(textAnswer(426, "this port speaks MQTT over WebSocket\n"));
+  if (webSocket.length > 0)
+    stack.use(
+      await listenHttp({
+        addresses: webSocket,
+        handle: onlyUpgrades,
+        upgrade: (...upgrade) => broker.upgrade(...upgrade),
+      }),
+    );
+  return broker;
+}
+
+/** A remote broker may take so long to answer. */
+const DIAL_MS_MAX = 20_000;
+
+const dialRemote: DialRemote = (address, { tls, signal }) =>
+  tls === undefined
+    ? systemNetwork.dial(address, { signal })
+    : dialTls(address, { tls, withinMs: DIAL_MS_MAX, signal });
 
 /** 503 while nothing that is published can be acknowledged; else what is wrong, if anything. */
 function healthAnswer(broker: Broker): ReturnType<typeof textAnswer> {

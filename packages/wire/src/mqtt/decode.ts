@@ -86,6 +86,7 @@ const readers: Readonly<Partial<Record<ForeignPacket["cmd"], Reader>>> = {
 
 function readConnect(foreign: IConnectPacket, frame: Uint8Array): ConnectPacket {
   const { protocolId, protocolVersion, clientId, clean, keepalive, username, password, will } = foreign;
+  const isBridge = (foreign as { readonly bridgeMode?: boolean }).bridgeMode === true;
   const level = protocolVersion === 3 ? 3 : 4;
   if (protocolId !== (level === 3 ? "MQIsdp" : "MQTT"))
     throw malformed(`protocol ${protocolId} has no level ${level}`);
@@ -107,6 +108,7 @@ function readConnect(foreign: IConnectPacket, frame: Uint8Array): ConnectPacket 
     clientId,
     cleanSession: clean ?? true,
     keepAliveS: keepalive ?? 0,
+    ...(isBridge ? { isBridge } : {}),
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password: new Uint8Array(password) }),
     ...(will === undefined

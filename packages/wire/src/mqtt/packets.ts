@@ -20,6 +20,8 @@ export type ConnectPacket = {
   /** In MQTT 5: clean start. */
   readonly cleanSession: boolean;
   readonly keepAliveS: number;
+  /** Before MQTT 5: mosquitto's mark of a bridge, the high bit of the protocol level (its try_private). */
+  readonly isBridge?: boolean;
   readonly username?: string;
   readonly password?: Uint8Array;
   readonly will?: Will;
