@@ -20,6 +20,7 @@ import { ConnectionHost } from "./broker/broker.ts";
 import { Maintenance } from "./broker/maintenance.ts";
 import type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
 import { Publishing } from "./broker/publishing.ts";
+import { Turns } from "./turns.ts";
 import { declareMetrics } from "./broker/tally.ts";
 import { newConnectionPair } from "./client/pair.ts";
 import { Journal } from "./journal/journal.ts";
@@ -110,7 +111,8 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
   const { registry, broker, segments, nextSegment, stateSegment, setAside } = recovered;
   const time = new BrokerTime(clock, recovered.lastTime);
   const { segmentBytes } = limits;
-  const shared = { files, folder, clock, time, random, log, limits, segmentBytes, registry, broker };
+  const turns = new Turns(clock);
+  const shared = { files, folder, clock, time, turns, random, log, limits, segmentBytes, registry, broker };
   const journal = new Journal({ ...shared, segments, nextSegment });
   const messages = new MessageLog(journal);
   const publishing = new Publishing({ limits, registry, journal, messages });

@@ -45,7 +45,6 @@ export type AdmissionOptions = {
   readonly wills: Wills;
   readonly shares: Shares;
   readonly cursors: Cursors;
-  readonly peers: ReadonlySet<Peer>;
   readonly refused: (peer: Peer, what: { readonly reason: string; readonly protocolFault: boolean }) => void;
   readonly roomFreed: () => void;
   /** A stored message is done with, for this session. */
@@ -56,6 +55,8 @@ export type AdmissionOptions = {
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #enhanced: Enhanced;
+  /** Who has sent CONNECT and is not gone, by client id: most often one. */
+  readonly #named: Map<string, readonly Peer[]> = new Map();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -77,6 +78,7 @@ export class Admission {
       return;
     }
     if (packet.clientId === "") peer.clientId = `auto-${random.uuid()}`;
+    this.#named.set(peer.clientId, [...(this.#named.get(peer.clientId) ?? []), peer]);
     const elsewhere = packet.level === 5 ? redirect?.({ clientId: peer.clientId }) : undefined;
     if (elsewhere !== undefined) {
       peer.refuse({
@@ -108,13 +110,19 @@ export class Admission {
     });
   }
 
+  /** It is gone, or on its way out. */
+  left(peer: Peer): void {
+    const others = (this.#named.get(peer.clientId) ?? []).filter((other) => other !== peer);
+    if (others.length > 0) this.#named.set(peer.clientId, others);
+    else this.#named.delete(peer.clientId);
+  }
+
   #refuse(peer: Peer, why: Parameters<Peer["refuse"]>[0]): void {
     this.#options.refused(peer, { reason: why.reason, protocolFault: false });
     peer.refuse(why);
   }
 
   async #admit(peer: Peer, packet: ConnectPacket): Promise<void> {
-    const { peers } = this.#options;
     const { username } = packet;
     if (peer.came.identity !== undefined && peer.came.identity.user === undefined) {
       this.#refuse(peer, {
@@ -136,9 +144,8 @@ export class Admission {
     }
     peer.user = who.user;
     if (this.#isRefusedAsKnown(peer, packet) || this.#isWillRefused(peer, packet)) return;
-    for (const other of peers)
-      if (other !== peer && other.clientId === peer.clientId && other.phase !== "new")
-        other.fail("its client id connected anew", { code: reasonCodes.sessionTakenOver });
+    for (const other of this.#named.get(peer.clientId) ?? [])
+      if (other !== peer) other.fail("its client id connected anew", { code: reasonCodes.sessionTakenOver });
     // Behind it come the records of the session, and the CONNACK.
     if (packet.will !== undefined) peer.keptWill = this.#options.wills.keep(peer.clientId, packet.will);
     this.#attach(peer, packet);
@@ -151,14 +158,14 @@ export class Admission {
     if (peer.came.identity?.user !== undefined) return { user: peer.came.identity.user };
     if (authenticate === undefined) return { user: username ?? "" };
     const { clientId } = peer;
-    const certificateName = peer.came.certificate?.commonName;
+    const { certificate } = peer.came;
     const { remote } = peer.connection;
     return authenticate({
       clientId,
       username,
       password,
       remote,
-      ...(certificateName === undefined ? {} : { certificateName }),
+      ...(certificate === undefined ? {} : { certificate }),
     });
   }
 
@@ -285,18 +292,21 @@ export class Admission {
 
   /** Ends a persistent session for good, durably; then goes on. */
   forget(session: Session, then: () => void): void {
-    const { shares, log } = this.#options;
+    const { shares, journal, log } = this.#options;
     if (!shares.isMember(session)) {
       this.#remove(session, then);
       return;
     }
     shares.leave(session);
-    shares
-      .handOverStored(session)
-      .catch((error: unknown) =>
-        log.error("mqtt messages of a lost member could not be read", { client: session.clientId, error }),
-      )
-      .finally(() => this.#remove(session, then));
+    const handOver = (): Promise<void> =>
+      shares
+        .handOverStored(session)
+        .catch((error: unknown) =>
+          log.error("mqtt messages of a lost member could not be read", { client: session.clientId, error }),
+        )
+        .finally(() => this.#remove(session, then));
+    // Messages that were given to it before and are not on disk yet are read with the others.
+    journal.add({ committed: () => void handOver() });
   }
 
   #remove(session: Session, then: () => void): void {

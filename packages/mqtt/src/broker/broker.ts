@@ -36,6 +36,7 @@ import { Replays } from "./replays.ts";
 import { Shares } from "./shares.ts";
 import { Subscribing } from "./subscribing.ts";
 import { newTally, sysMessages, type Levels, type Tally } from "./tally.ts";
+import type { Turns } from "../turns.ts";
 import { Wills } from "./wills.ts";
 
 export type BrokerOptions = {
@@ -57,6 +58,7 @@ export type BrokerOptions = {
   readonly redirect: Redirect | undefined;
   readonly responseTopics: (clientId: string) => string;
   readonly brokerId: string;
+  readonly turns: Turns;
   /** Found at the start and set aside. */
   readonly damagedFiles: number;
 };
@@ -111,7 +113,6 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
       ...options,
       tally: this.tally,
       cursors: this.#cursors,
-      peers: this.#peers,
       refused: (peer, what) => this.refused(peer, what),
       roomFreed: () => this.#roomFreed(),
       acknowledged: (session, committed) => this.#acknowledged(session, committed),
@@ -137,6 +138,10 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
 
   get brokerId(): string {
     return this.#options.brokerId;
+  }
+
+  get turns(): Turns {
+    return this.#options.turns;
   }
 
   get receiveMax(): number {
@@ -235,6 +240,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
     const { registry, time } = this.#options;
     const { session, keptWill } = peer;
     this.#peers.delete(peer);
+    this.#admission.left(peer);
     this.#incoming.forget(peer);
     this.#leaving.set(peer, this.nowMs() + CONNECT_WAIT_MS);
     peer.session = undefined;

@@ -23,8 +23,8 @@ import {
   UNCOMMITTED_BYTES_MAX,
   UNCOMMITTED_ITEMS_MAX,
 } from "../limits.ts";
-import type { AcceptOptions, Failing, Trust } from "./accept.ts";
-import type { Host } from "./host.ts";
+import type { AcceptOptions, Failing, Refusing, Trust } from "./accept.ts";
+import type { Host, Phase } from "./host.ts";
 import { Inbound } from "./inbound.ts";
 import {
   answerPacket,
@@ -40,9 +40,6 @@ import type { KeptWill } from "../journal/will-record.ts";
 import type { ClientTerms } from "../session/framing.ts";
 import type { Sink } from "../session/outbox.ts";
 import type { Session } from "../session/session.ts";
-
-/** `authenticating`: between CONNECT and CONNACK, and it is the client's turn to say more. */
-type Phase = "new" | "connecting" | "authenticating" | "open" | "closed";
 
 /**
  * One connection: frames in, answers out. It stops reading its socket while the broker has more of it in hand than it may, which
@@ -63,6 +60,8 @@ export class Peer implements ConnectionEvents, Sink {
   #paused = false;
   #corked = false;
   #busy = false;
+  /** Its bytes wait for a turn of the loop that has time for them. */
+  #isQueued = false;
   #saidGoodbye = false;
   /** Until it is on disk; then `keptWill` is it. */
   will: Will | undefined;
@@ -115,7 +114,15 @@ export class Peer implements ConnectionEvents, Sink {
     this.lastSeenMs = this.#host.nowMs();
     this.#host.tally.bytesReceived += bytes.byteLength;
     this.#reader.push(bytes);
-    this.#run();
+    if (this.#isQueued) return;
+    if (!this.#host.turns.isOver) return this.#run();
+    this.#isQueued = true;
+    // What it sends meanwhile stays in the kernel.
+    this.#setPaused(true);
+    this.#host.turns.later(() => {
+      this.#isQueued = false;
+      this.#run();
+    });
   }
 
   drained(): void {
@@ -123,6 +130,8 @@ export class Peer implements ConnectionEvents, Sink {
   }
 
   closed(): void {
+    // It said these things before it went.
+    if (this.#isQueued) this.#run();
     if (this.#phase === "closed") {
       this.#host.gone(this);
       return;
@@ -186,12 +195,7 @@ export class Peer implements ConnectionEvents, Sink {
   }
 
   /** Answers a CONNECT that is not accepted, and ends the connection. */
-  refuse(why: {
-    readonly code: number;
-    readonly code5: number;
-    readonly reason: string;
-    readonly more?: Properties;
-  }): void {
+  refuse(why: Refusing): void {
     const isFive = this.terms.level === 5;
     this.reply({
       type: "connack",

@@ -92,6 +92,12 @@ export class Publishing {
     else this.#store(publication, { receivers, recipients });
   }
 
+  /** A member of a shared subscription will not have it: it goes to the next. */
+  handOn(message: Message, share: NonNullable<Grant["share"]>): void {
+    const member = this.#options.registry.group(share)?.next();
+    if (member !== undefined) this.publishTo({ sessions: [member.session], grants: [member.grant] }, message);
+  }
+
   // Ahead of the message itself, so that they are on disk when it is acknowledged.
   #storeCopies(publication: Publication, copies: readonly Receivers[]): void {
     for (const copy of copies) this.publishTo(copy, unstored(publication, publication.payload));
@@ -238,7 +244,11 @@ export class Publishing {
       if (session === undefined || grant === undefined) continue;
       const way = wayTo(session, grant, message.qos);
       if (way === "once") session.outbox?.sendOnce(message, grant);
-      else if (way === "queued") session.outbox?.queue({ message, grant });
+      else if (way === "queued") {
+        if (session.outbox !== undefined) session.outbox.queue({ message, grant });
+        // Its session ended while the message was on its way to the disk.
+        else if (grant.share !== undefined) this.handOn(message, grant.share);
+      }
     }
   }
 

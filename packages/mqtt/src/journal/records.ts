@@ -34,9 +34,9 @@ export const recordKinds = {
   /** A client came or went: its session's expiry and since when it waits. */
   presence: 12,
   /** A client that has a will was let in, or has gone without a goodbye and its will waits for its delay. */
-  will: 14,
+  will: 13,
   /** A will was published, or its client said goodbye. */
-  willGone: 15,
+  willGone: 14,
 } as const;
 export type RecordKind = (typeof recordKinds)[keyof typeof recordKinds];
 
