@@ -9,6 +9,9 @@ import type {
 } from "@cortado/wire/mqtt";
 import type { Tally } from "./tally.ts";
 
+/** `authenticating`: between CONNECT and CONNACK, and it is the client's turn to say more. */
+export type Phase = "new" | "connecting" | "authenticating" | "open" | "closed";
+
 /** What a connection asks of the broker. */
 export interface Host<Client> {
   readonly packetBytesMax: number;
