@@ -63,18 +63,25 @@ export type DeployOptions = {
   readonly namespaceAnnotations?: Readonly<Record<string, string>>;
   readonly diff?: { readonly comparePatches?: readonly ComparePatch[] };
   readonly ignore?: { readonly conditions?: readonly Readonly<Record<string, string>>[] };
+  /** How long a store of an open wave may take until the bundle is Ready; heeded by the hub. */
   readonly timeoutSeconds?: number;
+  /** Jobs have to be complete. */
+  readonly waitForJobs?: boolean;
+  /** What cannot be patched is deleted and made anew. */
+  readonly force?: boolean;
   /** False: the namespace has to be there (Policy). */
   readonly createNamespace?: false;
   /** The namespace has to have such labels (GitRepoRestriction). */
-  readonly allowedTargetNamespaceSelector?: {
-    readonly matchLabels?: Readonly<Record<string, string>>;
-    readonly matchExpressions?: readonly {
-      readonly key: string;
-      readonly operator: string;
-      readonly values?: readonly string[];
-    }[];
-  };
+  readonly allowedTargetNamespaceSelector?: LabelSelector;
+};
+
+export type LabelSelector = {
+  readonly matchLabels?: Readonly<Record<string, string>>;
+  readonly matchExpressions?: readonly {
+    readonly key: string;
+    readonly operator: string;
+    readonly values?: readonly string[];
+  }[];
 };
 
 export type ComparePatch = {
@@ -88,7 +95,7 @@ export type ComparePatch = {
 
 export type DependsOn = {
   readonly name?: string;
-  readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> };
+  readonly selector?: LabelSelector;
   readonly acceptedStates?: readonly BundleState[];
 };
 

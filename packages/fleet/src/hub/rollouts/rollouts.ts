@@ -153,11 +153,11 @@ export class Rollouts {
     try {
       const plan = ports.plan({
         record,
-        stores: stores.flatMap((store) =>
-          store.outcome.kind === "variant"
-            ? [plannedStore(this.#core, row, { ...store, released: this.#releasedOf(row, store.row) })]
-            : [],
-        ),
+        stores: stores.flatMap(({ row: store, cell, outcome }) => {
+          if (outcome.kind !== "variant") return [];
+          const released = this.#releasedOf(row, store);
+          return [plannedStore(this.#core, row, { row: store, cell, released, variant: outcome.variant })];
+        }),
         strategy: bundle.spec?.["rolloutStrategy"] as RolloutStrategy | undefined,
         control: controlOf(bundle),
         gates: ports.gates?.({ namespace: row.namespace, name: row.name }) ?? { closed: [] },

@@ -45,6 +45,9 @@ type Kept = Pick<Variant, "deploymentId" | "options" | "chunks"> & {
   readonly of?: { readonly bundle: string; readonly sum: string };
 };
 
+/** Counts up when the same options come to other content: what an older hub kept is then rendered anew. */
+const KEPT_FORMAT = 2;
+
 /** Variants by number, rendered once: what was rendered stays on disk under the sum of what it was made of. */
 export class Variants {
   readonly #ports: VariantPorts;
@@ -92,7 +95,7 @@ export class Variants {
   async render(request: RenderRequest): Promise<Variant> {
     const key = sha256Of(
       new TextEncoder().encode(
-        canonicalJson({ ...request.bundle, sum: request.sum, options: request.options }),
+        canonicalJson({ format: KEPT_FORMAT, ...request.bundle, sum: request.sum, options: request.options }),
       ),
     );
     const known = this.#rendering.get(key);
