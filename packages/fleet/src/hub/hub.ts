@@ -133,6 +133,7 @@ class Hub implements RunningHub {
       core,
       bundleAt: (key) => informers.bundles.get(key),
       isComplete: (namespace) => this.#rollouts.isComplete(namespace),
+      needs: () => this.#rollouts.needs,
       connectedCount: () => this.figures.connected,
       welcomes: { waiting: 0 },
       woke: (row) => this.#turned(row),

@@ -23,6 +23,8 @@ export const CHUNK_CACHE_BYTES: number = 32 * 1024 * 1024;
 export const MESSAGE_BYTES_MAX: number = 4 * 1024 * 1024;
 /** Bundles in one status. */
 export const REPORTS_MAX = 2_000;
+/** What a store may tell of its own values (helm.valuesFrom), all of it together: an object has 1 MiB. */
+export const VALUES_BYTES_MAX: number = 2 * 1024 * 1024;
 /** Chunks in one want. */
 export const WANT_MAX = 10_000;
 /** Held connections; more stores sleep. */

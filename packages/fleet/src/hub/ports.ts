@@ -28,6 +28,8 @@ export type RenderInput = {
   readonly options: BundleOptions;
   /** Of the Git commit, for the version of a chart; empty: unknown. */
   readonly commit: string;
+  /** Objects that are not of the files: copies of what the hub has. */
+  readonly copies: readonly Tree[];
   readonly signal: AbortSignal;
 };
 

@@ -140,6 +140,10 @@ function checkValues(fleetYaml: FleetYaml, faults: Fault[], isStrict: boolean): 
       isWarning: true,
       message: "forceSyncGeneration changes nothing here; raise it in the GitRepo",
     });
+  checkReferences(fleetYaml, [], faults);
+  for (const list of ["targets", "targetCustomizations"] as const)
+    for (const [index, target] of (fleetYaml[list] ?? []).entries())
+      checkReferences(target, [list, index], faults);
   for (const key of Object.keys(ofBundles))
     if (Object.hasOwn(fleetYaml, key))
       faults.push({
@@ -156,6 +160,26 @@ function checkValues(fleetYaml: FleetYaml, faults: Fault[], isStrict: boolean): 
             isWarning: true,
             message: `${key} of a target changes nothing, as in Fleet; set it for the whole bundle`,
           });
+}
+
+/** What is read or copied by its name has one. */
+function checkReferences({ helm, downstreamResources }: WrittenOptions, at: YamlPath, faults: Fault[]): void {
+  for (const [index, { configMapKeyRef, secretKeyRef }] of (helm?.valuesFrom ?? []).entries()) {
+    const named = [configMapKeyRef, secretKeyRef].filter((one) => one !== undefined);
+    if (named.length === 0 || named.some(({ name }) => (name ?? "") === ""))
+      faults.push({
+        path: [...at, "helm", "valuesFrom", index],
+        isWarning: false,
+        message: `helm.valuesFrom[${index}] needs the name of a ConfigMap (configMapKeyRef) or of a Secret (secretKeyRef)`,
+      });
+  }
+  for (const [index, { kind, name }] of (downstreamResources ?? []).entries())
+    if ((kind ?? "") === "" || (name ?? "") === "")
+      faults.push({
+        path: [...at, "downstreamResources", index],
+        isWarning: false,
+        message: `downstreamResources[${index}] needs kind (Secret or ConfigMap) and name`,
+      });
 }
 
 const notOfCustomizations = [

@@ -13,8 +13,8 @@ export function plannedStore(
     readonly row: StoreRow;
     readonly cell: number;
     readonly released: number;
-    /** Of the newest generation. */
-    readonly variant: Variant;
+    /** Of the newest generation; undefined: it waits for what the store tells. */
+    readonly variant: Variant | undefined;
   },
 ): RolloutStore {
   const { row: store, cell, released, variant } = of;
@@ -23,7 +23,7 @@ export function plannedStore(
   const isReady = isApplied && (now.state === "Ready" || now.state === "OutOfSync");
   // Who may do nothing now is nobody's delay: as a dark store, and with its full time once it may.
   const held = whyHeld(store, bundle.name, windows);
-  const { timeoutSeconds = 0 } = variant.options;
+  const { timeoutSeconds = 0 } = variant?.options ?? {};
   const told = now.message === "" ? now.state : now.message;
   return {
     key: store.key,

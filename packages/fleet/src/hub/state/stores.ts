@@ -2,12 +2,13 @@ import type { Stored } from "@cortado/client";
 import type { Cluster } from "@cortado/kinds/fleet";
 import type { Connection } from "@cortado/std/net";
 import type { ClusterFacts } from "../../compile/bundle.ts";
-import type { HubLink } from "../../protocol/protocol.ts";
+import type { HubLink, Knowledge } from "../../protocol/protocol.ts";
 import type { ClusterKey } from "../ports.ts";
 import { sha256Of } from "../sources/blobs.ts";
 import { keySha256 } from "../register/keys.ts";
 import type { Shared } from "./shared.ts";
 import { shortSum } from "./short-sum.ts";
+import type { ToldValues } from "./told-values.ts";
 
 export type ClusterStatus = NonNullable<Cluster["status"]>;
 export type KeptStatus = Pick<ClusterStatus, "conditions" | "agent" | "session" | "reports">;
@@ -56,6 +57,10 @@ export type StoreRow = {
   /** Who knows less than this is told everything. */
   fullFrom: number;
   connected: Connected | undefined;
+  /** What its agent understands; undefined: it has not come to this hub since it was started. */
+  knows: readonly Knowledge[] | undefined;
+  /** What it told of its own ConfigMaps and Secrets; undefined: nothing. */
+  values: ToldValues | undefined;
 };
 
 /** The key that a store proves itself with from now on. */
