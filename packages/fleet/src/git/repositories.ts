@@ -10,7 +10,8 @@ import type { Compiled, CompileOptions, SourceTree } from "../compile/bundle.ts"
 import { withCharts, type ChartFetcher } from "../compile/charts/charts.ts";
 import type { Applied, ClusterKey } from "../hub/ports.ts";
 import { REPO_LABEL } from "../hub/sources/bundle-plan.ts";
-import type { ChartLogin } from "./chart-login.ts";
+import type { ChartLogins } from "./chart-login.ts";
+import { readChartLogins } from "./chart-secrets.ts";
 import type { Git, GitCommit, GitRemote } from "./git.ts";
 import {
   POLL_JITTER,
@@ -23,7 +24,7 @@ import { followRules, type RuleBook } from "../rules/follow-rules.ts";
 import { restrictRepo } from "../rules/rules.ts";
 import { tellRepository, type Found } from "./repository-status.ts";
 import { compileOptions } from "./repository-options.ts";
-import { readChartLogin, readLogin, readSigners } from "./repository-secrets.ts";
+import { readLogin, readSigners } from "./repository-secrets.ts";
 import { parseDuration } from "./duration.ts";
 import { isSameRepository, type Push } from "./webhooks.ts";
 
@@ -36,7 +37,7 @@ export type RepositoryPorts = {
     /** Key of the GitRepo and how often it was asked for anew. */
     readonly repo: string;
     readonly commit: string;
-    readonly loginFor: (address: string) => ChartLogin | undefined;
+    readonly loginFor: ChartLogins;
     readonly signal: AbortSignal;
   }) => ChartFetcher;
   readonly apply: (gitRepo: ClusterKey, compiled: Compiled, commit: string) => Promise<Applied>;
@@ -245,7 +246,7 @@ class Rounds {
   ): Promise<Compiled> {
     const { charts, client, signal } = this.#ports;
     if (charts === undefined) return compiled;
-    const loginFor = await readChartLogin(client, repo, signal);
+    const loginFor = await readChartLogins(client, repo, signal);
     const key = `${keyOf(repo)}/${repo.spec.forceSyncGeneration ?? 0}`;
     return await withCharts(compiled, charts({ repo: key, commit, loginFor, signal }));
   }

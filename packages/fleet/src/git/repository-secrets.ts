@@ -1,10 +1,8 @@
-import { RE2JS } from "@bufbuild/re2";
 import type { Client, Stored } from "@cortado/client";
 import type { GitRepo } from "@cortado/kinds/fleet";
 import type { Secret } from "@cortado/kinds";
 import { secrets } from "@cortado/kinds/resources";
 import { hasReason, StatusError } from "@cortado/std/status";
-import type { ChartLogin } from "./chart-login.ts";
 import type { GitLogin, GitSigners } from "./git.ts";
 
 /** Fleet's default: used when it is there. */
@@ -43,49 +41,6 @@ export async function readLogin(
   return { kind: "password", username: textOf(found, "username"), password: need("password") };
 }
 
-/**
- * Whom charts are fetched as (fleet.md 1.3: helmSecretName): for addresses that begin as `helmRepoURLRegex` says, or for all without one.
- * @throws StatusError "NotFound", or "Invalid" that names field and key
- */
-export async function readChartLogin(
-  client: Client,
-  { metadata, spec }: Stored<GitRepo>,
-  signal: AbortSignal,
-): Promise<(address: string) => ChartLogin | undefined> {
-  const { helmSecretName: name = "", helmSecretNameForPaths = "", helmRepoURLRegex = "" } = spec;
-  if (helmSecretNameForPaths !== "")
-    throw new StatusError(
-      "NotImplemented",
-      "spec.helmSecretNameForPaths is not served yet; use spec.helmSecretName, and a GitRepo for each login",
-    );
-  if (name === "") return () => undefined;
-  const isFor = patternOf(helmRepoURLRegex);
-  const secret = await client.get(secrets, { namespace: metadata.namespace ?? "", name, signal });
-  const authority = textOf(secret, "cacerts");
-  const login: ChartLogin = {
-    username: textOf(secret, "username"),
-    password: textOf(secret, "password"),
-    ...(authority === "" ? {} : { authority }),
-    ...(textOf(secret, "insecureSkipVerify") === "true" ? { insecureSkipTlsVerify: true } : {}),
-    ...(textOf(secret, "basicHTTP") === "true" ? { isPlainHttp: true } : {}),
-  };
-  return (address) => (isFor(address) ? login : undefined);
-}
-
-function patternOf(pattern: string): (address: string) => boolean {
-  if (pattern === "") return () => true;
-  try {
-    const compiled = RE2JS.compile(`^(?:${pattern})`);
-    return (address) => compiled.test(address);
-  } catch (cause) {
-    throw new StatusError(
-      "Invalid",
-      `spec.helmRepoURLRegex ${JSON.stringify(pattern)} is no regular expression; mend it`,
-      { cause },
-    );
-  }
-}
-
 export async function readSigners(
   client: Client,
   { metadata }: Stored<GitRepo>,
@@ -100,6 +55,7 @@ export async function readSigners(
   return { allowedSigners };
 }
 
-function textOf(secret: Stored<Secret>, key: string): string {
+/** A key of a Secret as text; empty: it is not there. */
+export function textOf(secret: Stored<Secret>, key: string): string {
   return Buffer.from(secret.data?.[key] ?? "", "base64").toString("utf8");
 }
