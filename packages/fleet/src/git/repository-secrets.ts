@@ -4,6 +4,7 @@ import type { Secret } from "@cortado/kinds";
 import { secrets } from "@cortado/kinds/resources";
 import { hasReason, StatusError } from "@cortado/std/status";
 import type { GitLogin, GitSigners } from "./git.ts";
+import type { GitHubApp } from "./github-app.ts";
 
 /** Fleet's default: used when it is there. */
 const DEFAULT_SECRET = "gitcredential";
@@ -15,7 +16,7 @@ export async function readLogin(
   client: Client,
   secret: { readonly namespace: string; readonly name: string | undefined },
   signal: AbortSignal,
-): Promise<GitLogin | undefined> {
+): Promise<GitLogin | ({ readonly kind: "app" } & GitHubApp) | undefined> {
   const named = secret.name !== undefined && secret.name !== "";
   const name = named ? (secret.name as string) : DEFAULT_SECRET;
   let found: Stored<Secret>;
@@ -34,10 +35,12 @@ export async function readLogin(
   if (textOf(found, "ssh-privatekey") !== "")
     return { kind: "ssh", privateKey: need("ssh-privatekey"), knownHosts: need("known_hosts") };
   if (textOf(found, "github_app_id") !== "")
-    throw new StatusError(
-      "NotImplemented",
-      `${about} is of a GitHub App, which is not served yet; use a token as username and password`,
-    );
+    return {
+      kind: "app",
+      appId: need("github_app_id").trim(),
+      installationId: need("github_app_installation_id").trim(),
+      privateKey: need("github_app_private_key"),
+    };
   return { kind: "password", username: textOf(found, "username"), password: need("password") };
 }
 

@@ -13,6 +13,7 @@ import { newLoopMetrics, type LoopMetrics } from "@cortado/client/loop";
 import { compile } from "@cortado/fleet/compile";
 import { newStockRenderer } from "@cortado/fleet/compile/node";
 import { systemGit } from "@cortado/fleet/git/node";
+import { newGitHubApps } from "@cortado/fleet/git/node/github-apps";
 import { followRepositories, type Repositories } from "@cortado/fleet/git/repositories";
 import { newHub, type HubParts, type RunningHub } from "@cortado/fleet/hub";
 import { newCompiler } from "@cortado/fleet/compile/compiler";
@@ -120,6 +121,7 @@ function startRepositories(options: {
     ...ports,
     client,
     git: systemGit({ folder: join(config.dataDir, "git", "cache"), path: process.env["PATH"] ?? "/usr/bin" }),
+    githubApps: newGitHubApps(ports),
     compile,
     charts: hubCharts(words, config.dataDir),
     apply: (...applied) => hub.applyCompiled(...applied),
