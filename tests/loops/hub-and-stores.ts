@@ -4,7 +4,7 @@ import { newClient, type Client } from "@cortado/client";
 import { startAgent } from "@cortado/fleet/agent";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
 import type { Agent, AgentPorts, HubDoor } from "@cortado/fleet/agent/ports";
-import { newHub, type HubOptions, type HubParts, type RunningHub } from "@cortado/fleet/hub";
+import { newHub, type HubOptions, type HubParts, type HubPorts, type RunningHub } from "@cortado/fleet/hub";
 import { newCompiler } from "@cortado/fleet/compile/compiler";
 import type { Compiled } from "@cortado/fleet/compile/bundle";
 import type { Renderer } from "@cortado/fleet/compile/render";
@@ -43,6 +43,8 @@ export class HubWorld implements AsyncDisposable {
   readonly events: unknown[] = [];
   readonly signal: AbortSignal = new AbortController().signal;
   hub!: RunningHub;
+  /** The API of a cluster that a kubeconfig names; absent: none is reached. */
+  reachCluster: HubPorts["reachCluster"];
   /** Stands for helm, where a test has charts. */
   helmTemplate: Renderer["helmTemplate"] = () => assert.fail("no chart is here");
   /** Public keys (PEM) by certificate. */
@@ -101,6 +103,9 @@ export class HubWorld implements AsyncDisposable {
           this.issued.set(certificate, { key: publicKey, name: `${cluster.namespace}/${cluster.name}` });
           return Promise.resolve(certificate);
         },
+        ...(this.reachCluster === undefined
+          ? {}
+          : { reachCluster: (...words) => this.reachCluster?.(...words) ?? assert.fail("it is there") }),
         takeEvents: (_cluster, events) => {
           this.events.push(...events);
           return Promise.resolve((events.at(-1) as { sequence: number }).sequence);

@@ -8,7 +8,9 @@ import type { PasswordReader } from "@cortado/apiserver/front/identity";
 import type { HubWords } from "@cortado/cli/hub";
 import type { Certificates } from "@cortado/cluster/certificates";
 import type { KubeconfigOptions } from "@cortado/cluster/kubeconfig";
-import type { Client } from "@cortado/client";
+import { newClient, type Client } from "@cortado/client";
+import { httpTransport } from "@cortado/client/node/http";
+import { foreignKubeconfig } from "@cortado/client/node/kubeconfig";
 import { newLoopMetrics, type LoopMetrics } from "@cortado/client/loop";
 import { compile } from "@cortado/fleet/compile";
 import { newStockRenderer } from "@cortado/fleet/compile/node";
@@ -156,6 +158,7 @@ function startFleet(options: {
       offlineAfterMs: secondsOf({ flag: "--offline-after", text: words.offlineAfter }) * 1_000,
       waveDeadlineMs: secondsOf({ flag: "--wave-deadline", text: words.waveDeadline }) * 1_000,
       isStrict: words.fleetStrict,
+      agentImage: words.agentImage ?? "",
     },
     {
       ...ports,
@@ -171,6 +174,10 @@ function startFleet(options: {
           days,
         }),
       takeEvents: telemetry.takeEvents,
+      async reachCluster(kubeconfig, about) {
+        const transport = httpTransport(await foreignKubeconfig(kubeconfig, about));
+        return { client: newClient(transport), [Symbol.dispose]: () => transport[Symbol.dispose]() };
+      },
     },
   );
 }

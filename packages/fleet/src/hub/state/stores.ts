@@ -11,7 +11,10 @@ import { shortSum } from "./short-sum.ts";
 import type { ToldValues } from "./told-values.ts";
 
 export type ClusterStatus = NonNullable<Cluster["status"]>;
-export type KeptStatus = Pick<ClusterStatus, "conditions" | "agent" | "session" | "reports">;
+export type KeptStatus = Pick<
+  ClusterStatus,
+  "conditions" | "agent" | "session" | "reports" | "agentDeployedGeneration"
+>;
 
 /** What the hub does with a connection besides answering it. */
 export type Connected = {
@@ -81,7 +84,7 @@ export function lookedAt(row: StoreRow, bundle: string): boolean {
 
 /** What a status is made of, with what all stores have in common held once. */
 export function keptStatus(
-  { conditions, agent, session, reports }: ClusterStatus,
+  { conditions, agent, session, reports, agentDeployedGeneration }: ClusterStatus,
   shared: Shared,
 ): KeptStatus {
   return {
@@ -95,6 +98,7 @@ export function keptStatus(
           },
         }),
     ...(session === undefined ? {} : { session: { ...session } }),
+    ...(agentDeployedGeneration === undefined ? {} : { agentDeployedGeneration }),
     ...(reports === undefined ? {} : { reports: reports.map((one) => shared.tree(one)) }),
   };
 }
