@@ -42,6 +42,7 @@ import { storesRoute } from "./hub-stores.ts";
 import { startHubTelemetry, type HubTelemetry } from "./hub-telemetry.ts";
 import { gitReader, gitRoute, startGit } from "./hub-repository.ts";
 import { hubCharts } from "./hub-charts.ts";
+import { sweepLeftFolders } from "./hub-sweep.ts";
 import { webhookRoute } from "./hub-webhook.ts";
 
 /** Where Clusters are, unless a registration token says otherwise. */
@@ -58,6 +59,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   const stop = new AbortController();
   const { signal } = stop;
   await mkdir(join(config.dataDir, "server"), { recursive: true, mode: 0o700 });
+  await sweepLeftFolders(log);
   const { readPassword, gitPassword } = await readPasswords(config, ports);
   const routes: FrontRoute[] = [];
   const hubParts = newHub();
