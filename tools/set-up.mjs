@@ -24,6 +24,7 @@ const commands = {
     run: ["tools/bench.ts"],
   },
   sim: { needs: ["packages", "kinds"], run: ["tools/sim.ts"] },
+  statements: { needs: ["packages", "kinds"], run: ["tools/mqtt-statements.ts"] },
   golden: { needs: ["packages", "kinds"], run: ["tools/golden.ts"] },
   generate: { needs: ["packages"], run: ["tools/generate-kinds.ts"] },
   bundle: { needs: ["packages", "debian", "kinds", "build"], run: undefined },

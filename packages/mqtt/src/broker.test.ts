@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { newMetrics } from "@cortado/std/metrics";
 import { settle } from "@cortado/std/testing/held-clock";
 import { address, folder, until, World } from "./testing/world.ts";
 
@@ -316,6 +317,45 @@ test("$SYS counts shared subscriptions and expired sessions", async () => {
   assert.equal(value("shared_subscriptions/count"), "2");
   assert.equal(value("subscriptions/count"), "5");
   assert.equal(value("clients/expired"), "1");
+});
+
+test("$SYS and metrics have mosquitto's counters, and averages over 1, 5 and 15 minutes", async () => {
+  const metrics = newMetrics();
+  await using world = await World.start({ metrics });
+  const others = await Promise.all(["a", "b"].map((clientId) => world.client({ clientId })));
+  for (const other of others) other.connection.destroy();
+  const away = await world.client({ clientId: "away", cleanSession: false });
+  await away.subscribed("/x");
+  away.connection.destroy();
+  const sender = await world.client({ clientId: "sender" });
+  for (let at = 0; at < 20; at += 1) await sender.published("/x", "12345", { retain: at === 19 });
+  await world.clock.advance(10_000);
+  await sender.subscribed(["$SYS/#", 0]);
+  await until(() => sender.messages.length > 40, "all");
+  const { texts } = sender;
+  const sys = new Map(sender.messages.map(({ topic }, at) => [topic.replace("$SYS/broker/", ""), texts[at]]));
+  const wanted = {
+    "clients/connected": "1",
+    "clients/disconnected": "1",
+    "clients/maximum": "1",
+    "messages/inflight": "0",
+    "messages/stored": "21",
+    "publish/bytes/received": "100",
+    "publish/messages/received": "20",
+    "retained messages/count": "1",
+    "store/messages/count": "21",
+  };
+  for (const [topic, value] of Object.entries(wanted)) assert.equal(sys.get(topic), value, topic);
+  // 20 in 10 seconds are 120 a minute; of them the averages have taken up what exp(-10/60), exp(-10/300) and exp(-10/900) leave.
+  for (const [span, value] of Object.entries({ "1min": "18.42", "5min": "3.93", "15min": "1.33" }))
+    assert.equal(sys.get(`load/publish/received/${span}`), value);
+  assert.ok(Number(sys.get("bytes/received")) > 20 * 10 && Number(sys.get("bytes/sent")) > 20 * 4);
+  assert.ok(Number(sys.get("heap/current")) > 1_000_000);
+  const text = metrics.text();
+  assert.match(text, /^broker_store_messages_count 21$/m);
+  assert.match(text, /^broker_retained_messages_count 1$/m);
+  assert.match(text, /^broker_load_publish_received_5min 3\.9/m);
+  assert.match(text, /^broker_heap_current \d{7,}$/m);
 });
 
 test("retained messages outlive a restart, and an empty one clears them", async () => {

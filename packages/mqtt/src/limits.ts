@@ -10,10 +10,13 @@ export type BrokerLimits = {
   /** Messages that wait for one persistent session. */
   readonly sessionItemsMax: number;
   readonly sessionBytesMax: number;
+  /** Bytes that wait for all persistent sessions of one tenant; a message counts for each of them. */
+  readonly tenantBytesMax: number;
   /** Disk for the whole journal, with what is not compacted yet. */
   readonly diskBytesMax: number;
   readonly segmentBytes: number;
   readonly retainedItemsMax: number;
+  /** Disk for retained messages, with what is superseded and not merged away yet. */
   readonly retainedBytesMax: number;
   readonly subscriptionsPerSessionMax: number;
   /** QoS 1 messages sent to a client and not acknowledged by it. */
@@ -34,10 +37,11 @@ export const brokerLimits: BrokerLimits = {
   sessionsMax: 10_000,
   sessionItemsMax: 2_000_000,
   sessionBytesMax: 384 * 1_048_576,
+  tenantBytesMax: 768 * 1_048_576,
   diskBytesMax: 512 * 1_048_576,
   segmentBytes: 4 * 1_048_576,
-  retainedItemsMax: 20_000,
-  retainedBytesMax: 16 * 1_048_576,
+  retainedItemsMax: 2_000_000,
+  retainedBytesMax: 512 * 1_048_576,
   subscriptionsPerSessionMax: 1_000,
   inflightMax: 100,
   sessionExpiryMs: 30 * 24 * 3_600_000,
@@ -88,6 +92,22 @@ export const CLOCK_GAP_MAX_MS: number = 5 * 365 * 24 * 3_600_000;
 export const DELAYED_WILLS_MAX = 10_000;
 /** Wills that wait for room; the oldest is dropped and counted. Nobody was promised anything about them. */
 export const HELD_WILLS_MAX = 1_000;
+/** Retained messages that only the journal and memory hold: so many begin a checkpoint. */
+export const RETAINED_FRESH_ITEMS = 16_384;
+export const RETAINED_FRESH_BYTES: number = 4 * 1_048_576;
+/** While the checkpoint is behind, publishes are held beyond these. */
+export const RETAINED_FRESH_ITEMS_MAX = 131_072;
+export const RETAINED_FRESH_BYTES_MAX: number = 32 * 1_048_576;
+/** What is read of a run of retained messages at a time, to find one in it. */
+export const RETAINED_BLOCK_BYTES = 16_384;
+/** A run is synced each time so much of it is written. */
+export const RETAINED_SYNC_BYTES: number = 4 * 1_048_576;
+/** Retained messages for new subscriptions: so many are read for at once, by turns of so many batches. */
+export const REPLAYS_AT_ONCE = 8;
+export const REPLAY_TURN_BATCHES = 16;
+/** What waits for one client before more retained messages are read for it. */
+export const REPLAY_ITEMS_AHEAD = 100;
+export const REPLAY_BYTES_AHEAD: number = 512 * 1_024;
 /** What a record needs beside topic and payload: header, numbers, and four bytes for each recipient. */
 export const RECORD_BYTES_MAX: number = PACKET_BYTES_MAX * 8;
 

@@ -4,12 +4,20 @@ import type { Clock } from "@cortado/std/clock";
 import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
 import type { Metrics } from "@cortado/std/metrics";
-import type { Address, Connection, Listening, Network } from "@cortado/std/net";
+import type {
+  Address,
+  Connection,
+  Listening,
+  Network,
+  SecureListening,
+  SecureNetwork,
+  TlsOptions,
+} from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
 import type { Authenticate, Authorize, Redirect } from "./broker/access.ts";
 import { ConnectionHost } from "./broker/broker.ts";
 import { Maintenance } from "./broker/maintenance.ts";
-import type { AcceptOptions } from "./broker/accept.ts";
+import type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
 import { Publishing } from "./broker/publishing.ts";
 import { declareMetrics } from "./broker/tally.ts";
 import { newConnectionPair } from "./client/pair.ts";
@@ -18,10 +26,11 @@ import { MessageLog } from "./journal/message-log.ts";
 import { recover } from "./journal/recovery.ts";
 import { brokerLimits, type BrokerLimits } from "./limits.ts";
 import { BrokerTime, UNKNOWN_MS } from "./session/broker-time.ts";
+import type { Registry } from "./session/registry.ts";
 import { newWebSocketUpgrade } from "./websocket/websocket.ts";
 
 export type { Access, Authenticate, Authorize, Credentials, Redirect } from "./broker/access.ts";
-export type { AcceptOptions } from "./broker/accept.ts";
+export type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
 export { brokerLimits, type BrokerLimits } from "./limits.ts";
 
 export type StartBrokerOptions = {
@@ -29,6 +38,8 @@ export type StartBrokerOptions = {
   /** The broker's own; nothing else may write there. */
   readonly folder: string;
   readonly network: Network;
+  /** For TLS listeners. Absent: `listen` refuses them. */
+  readonly secureNetwork?: SecureNetwork;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -38,6 +49,8 @@ export type StartBrokerOptions = {
   readonly authenticate?: Authenticate;
   /** Says what it may do. Absent: everything but $SYS. */
   readonly authorize?: Authorize;
+  /** Whose quota (`limits.tenantBytesMax`) a user's sessions count against. Absent: each user is a tenant. */
+  readonly tenantOf?: (user: string) => string;
   /** Sends MQTT 5 clients to another server. Absent: all are served here. */
   readonly redirect?: Redirect;
   /** Where a client that asks may have its answers sent (MQTT 5, response information). Absent: `responses/CLIENT_ID/`. */
@@ -45,6 +58,7 @@ export type StartBrokerOptions = {
 };
 
 export type BrokerHealth = {
+  /** False while the journal cannot be written: nothing is acknowledged then. */
   readonly ready: boolean;
   /** What is wrong, for a person; empty when nothing is. */
   readonly faults: readonly string[];
@@ -56,8 +70,13 @@ export type BrokerHealth = {
 export interface Broker extends AsyncDisposable {
   /** Takes over a connection, whatever it came by. */
   accept(connection: Connection, options?: AcceptOptions): void;
-  /** @throws StatusError "Conflict" when the address is in use */
+  /**
+   * On a TCP port or a Unix socket. @throws StatusError "Conflict" when the address is in use, "Invalid" when certificates do not
+   * fit together
+   */
   listen(address: Address): Promise<Listening>;
+  listen(address: Address, options: ListenOptions & { readonly tls: TlsOptions }): Promise<SecureListening>;
+  listen(address: Address, options: ListenOptions): Promise<Listening>;
   /** For an HTTP server's "upgrade" event: MQTT over WebSocket, subprotocol `mqtt`. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** A connection to this broker inside the process, trusted and stamped: what `connectMqtt` dials. */
@@ -72,7 +91,14 @@ export interface Broker extends AsyncDisposable {
 export async function startBroker(options: StartBrokerOptions): Promise<Broker> {
   const { files, folder, network, clock, random, log, metrics } = options;
   const limits: BrokerLimits = { ...brokerLimits, ...options.limits };
-  const recovered = await recover({ files, folder, log, random, nowMs: clock.nowMs() });
+  const recovered = await recover({
+    files,
+    folder,
+    log,
+    random,
+    nowMs: clock.nowMs(),
+    tenantOf: options.tenantOf ?? ((user) => user),
+  });
   const { registry, broker, segments, nextSegment, stateSegment, setAside } = recovered;
   const time = new BrokerTime(clock, recovered.lastTime);
   const { segmentBytes } = limits;
@@ -92,8 +118,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
   for (const session of registry.byNumber.values()) {
     if (session.leftMs === UNKNOWN_MS) session.leftMs = time.nowMs();
     session.recoveredThrough = registry.nextSequence - 1;
-    publishing.queuedItems += session.items;
-    publishing.queuedBytes += session.bytes;
+    publishing.recovered(session);
   }
   const freed = (): void => host.retryHeld();
   const maintenance = new Maintenance({
@@ -115,12 +140,14 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     random,
     log,
     network,
+    secureNetwork: options.secureNetwork,
     registry,
     journal,
     messages,
     publishing,
     maintenance,
     brokerId: broker,
+    damagedFiles: setAside.length,
     authenticate: options.authenticate,
     authorize: options.authorize,
     redirect: options.redirect,
@@ -133,21 +160,24 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     retained: registry.retained.items,
     queued: publishing.queuedItems,
   });
-  return brokerOf({ host, journal, setAside, log, bytesMax: limits.packetBytesMax });
+  return brokerOf({ host, journal, registry, maintenance, setAside, log, bytesMax: limits.packetBytesMax });
 }
 
 type Parts = {
   readonly host: ConnectionHost;
   readonly journal: Journal;
+  readonly registry: Registry;
+  readonly maintenance: Maintenance;
   readonly setAside: readonly string[];
   readonly log: Log;
   readonly bytesMax: number;
 };
 
-function brokerOf({ host, journal, setAside, log, bytesMax }: Parts): Broker {
+function brokerOf({ host, journal, registry, maintenance, setAside, log, bytesMax }: Parts): Broker {
   return {
     accept: (connection, accepting) => host.accept(connection, accepting),
-    listen: (address) => host.listen(address),
+    listen: (address: Address, listening: ListenOptions = {}) =>
+      host.listen(address, listening) as Promise<SecureListening>,
     upgrade: newWebSocketUpgrade({
       accept: (connection) => host.accept(connection),
       bytesMax,
@@ -159,12 +189,13 @@ function brokerOf({ host, journal, setAside, log, bytesMax }: Parts): Broker {
       return near;
     },
     health() {
-      const faults = journal.fault === undefined ? [] : [journal.fault];
-      return { ready: faults.length === 0, faults, setAside };
+      const faults = [journal.fault, maintenance.fault].filter((fault) => fault !== undefined);
+      return { ready: journal.fault === undefined, faults, setAside };
     },
     async [Symbol.asyncDispose]() {
       await host[Symbol.asyncDispose]();
       await journal[Symbol.asyncDispose]();
+      await registry.retained[Symbol.asyncDispose]();
     },
   };
 }

@@ -345,6 +345,28 @@ for (const level of [4, 5] as const)
     );
   });
 
+for (const persistent of [false, true])
+  test(`a member whose session ends before its message is on disk leaves it to the others (persistent: ${persistent})`, async () => {
+    await using world = await World.start();
+    const writer = await world.client({ clientId: "writer", ...five });
+    const keeping = persistent ? { properties: { sessionExpiryIntervalS: 60 } } : {};
+    const one = await world.client({ clientId: "one", ...five, ...keeping });
+    const two = await world.client({ clientId: "two", ...five });
+    for (const client of [one, two]) await client.subscribed("$share/g/a");
+    // What is published now waits for the disk, with the first member as its reader.
+    world.files.fault = new Error("no disk");
+    const id = publish(writer, "a", "x");
+    await settle();
+    if (persistent) one.send({ type: "disconnect", code: 0, properties: { sessionExpiryIntervalS: 0 } });
+    one.connection.destroy();
+    await settle();
+    world.files.fault = undefined;
+    await world.clock.advance(5_000);
+    await until(() => writer.has("puback", id), "PUBACK");
+    await until(() => two.texts.length > 0, "the message");
+    assert.deepEqual([one.texts, two.texts], [[], ["x"]]);
+  });
+
 test("a shared subscription of persistent sessions: who is there first, and a session's end hands over what it held", async () => {
   await using world = await World.start();
   const options = (clientId: string) =>

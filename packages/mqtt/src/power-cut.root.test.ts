@@ -5,12 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { serve, startChild } from "./testing/broker-child.ts";
-import { ExactPair, leaveSession, publishNumbers, readSession } from "./testing/load.ts";
+import { checkKept, ExactPair, leaveSession, publishNumbers, readKept, readSession } from "./testing/load.ts";
 
 const delay = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
 const quietly = { stdio: "ignore" } as const;
 
-if (process.argv[2] === "broker") await serve(process.argv[3] ?? "");
+if (process.argv[2] === "broker") await serve(process.argv[3] ?? "", { segmentBytes: 131_072 });
 else tests();
 
 /** A file system of its own in a file, mounted; what is not synced is lost when the file is copied. */
@@ -34,7 +34,7 @@ function checkExact({ acknowledged, received }: ExactPair, atLeast: number): voi
 function tests(): void {
   const skip = process.getuid?.() === 0 && existsSync("/sbin/mkfs.ext4") ? false : "needs root and mkfs.ext4";
   test(
-    "power cuts under load: no acknowledged message is lost, none of QoS 2 comes twice",
+    "power cuts under load: no acknowledged or retained message is lost, none of QoS 2 comes twice",
     { skip },
     async () => {
       const folder = mkdtempSync(join(tmpdir(), "mqtt-cut-"));
@@ -43,6 +43,7 @@ function tests(): void {
         execFileSync("truncate", ["-s", "64M", image]);
         execFileSync("mkfs.ext4", ["-q", image]);
         const acknowledged = new Set<number>();
+        const kept = new Set<number>();
         const exact = new ExactPair();
         for (let round = 0; round < 3; round += 1) {
           const next = join(folder, `disk-${round + 1}.img`);
@@ -51,13 +52,17 @@ function tests(): void {
             await using broker = await startChild(import.meta.filename, join(folder, "mnt/mqtt"));
             if (round === 0) await leaveSession(broker.port);
             const load = await publishNumbers(broker.port, round * 1_000_000);
+            const keeping = await publishNumbers(broker.port, round * 1_000_000, { retain: true });
             await exact.start(broker.port, { publishing: true });
-            await delay(500);
+            // With small segments there are checkpoints: runs of retained messages are on their way when the power goes.
+            await delay(1_000);
             await broker.kill();
             // The loop device has what was synced to it and what the kernel wrote by itself: the rest is gone with the power.
             execFileSync("cp", ["--sparse=always", image, next]);
             for (const number of load.acknowledged) acknowledged.add(number);
+            for (const number of keeping.acknowledged) kept.add(number);
             load.stop();
+            keeping.stop();
             exact.stop();
           }
           rmSync(image);
@@ -68,6 +73,8 @@ function tests(): void {
         const got = new Set(await readSession(broker.port));
         const lost = [...acknowledged].filter((number) => !got.has(number));
         assert.equal(lost.length, 0, `${lost.length} of ${acknowledged.size} lost`);
+        checkKept(await readKept(broker.port), kept);
+        assert.ok(kept.size > 300, `only ${kept.size} of the retained were acknowledged`);
         assert.ok(acknowledged.size > 300, `only ${acknowledged.size} were acknowledged`);
         await exact.start(broker.port, { publishing: false });
         for (let quiet = 0; quiet < 100 && exact.openExchanges > 0; quiet += 1) await delay(50);

@@ -9,7 +9,8 @@ import type { BrokerTime, TimePair } from "../session/broker-time.ts";
 import { Outbox } from "../session/outbox.ts";
 import type { Registry } from "../session/registry.ts";
 import { keptExpiry, NEVER_MS, type Session } from "../session/session.ts";
-import type { Authenticate, Redirect } from "./access.ts";
+import { isBrokersOwn, type Authenticate, type Authorize, type Redirect } from "./access.ts";
+import type { Trust } from "./accept.ts";
 import type { Cursors } from "./cursors.ts";
 import type { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
@@ -27,6 +28,7 @@ export type AdmissionOptions = {
   readonly messages: MessageLog;
   readonly publishing: Publishing;
   readonly authenticate: Authenticate | undefined;
+  readonly authorize: Authorize | undefined;
   readonly redirect: Redirect | undefined;
   /** Where a client that asks may have its answers sent (response information). */
   readonly responseTopics: (clientId: string) => string;
@@ -98,12 +100,17 @@ export class Admission {
   }
 
   async #admit(peer: Peer, packet: ConnectPacket): Promise<void> {
-    const { authenticate, peers } = this.#options;
-    const { username, password } = packet;
-    const credentials = { clientId: peer.clientId, username, password, remote: peer.connection.remote };
-    const who =
-      peer.trusted ??
-      (authenticate === undefined ? { user: username ?? "" } : await authenticate(credentials));
+    const { peers } = this.#options;
+    const { username } = packet;
+    if (peer.identity !== undefined && peer.identity.user === undefined) {
+      this.#refuse(peer, {
+        code: connackCodes.badCredentials,
+        code5: reasonCodes.badCredentials,
+        reason: "the client's certificate has no name to know it by, or it has shown none",
+      });
+      return;
+    }
+    const who = await this.#whoIs(peer, packet);
     if (peer.phase === "closed") return;
     if (who === undefined) {
       this.#refuse(peer, {
@@ -114,11 +121,48 @@ export class Admission {
       return;
     }
     peer.user = who.user;
-    if (this.#isRefusedAsKnown(peer, packet)) return;
+    if (this.#isRefusedAsKnown(peer, packet) || this.#isWillRefused(peer, packet)) return;
     for (const other of peers)
       if (other !== peer && other.clientId === peer.clientId && other.phase !== "new")
         other.fail("its client id connected anew", { code: reasonCodes.sessionTakenOver });
+    // Behind it come the records of the session, and the CONNACK.
+    if (packet.will !== undefined) peer.keptWill = this.#options.wills.keep(peer.clientId, packet.will);
     this.#attach(peer, packet);
+  }
+
+  async #whoIs(peer: Peer, { username, password }: ConnectPacket): Promise<Trust | undefined> {
+    const { authenticate } = this.#options;
+    if (peer.trusted !== undefined) return peer.trusted;
+    if (peer.identity?.user !== undefined) return { user: peer.identity.user };
+    if (authenticate === undefined) return { user: username ?? "" };
+    const { clientId, certificate } = peer;
+    const { remote } = peer.connection;
+    return authenticate({
+      clientId,
+      username,
+      password,
+      remote,
+      ...(certificate === undefined ? {} : { certificate }),
+    });
+  }
+
+  #isWillRefused(peer: Peer, { will }: ConnectPacket): boolean {
+    const { authorize } = this.#options;
+    if (will === undefined) return false;
+    const { user, clientId } = peer;
+    const { topic } = will;
+    const isOwn = isBrokersOwn(topic);
+    const isAllowed =
+      peer.trusted !== undefined || authorize?.({ user, clientId, action: "publish", topic }) !== false;
+    if (!isOwn && isAllowed) return false;
+    this.#refuse(peer, {
+      code: connackCodes.notAuthorized,
+      code5: isOwn ? reasonCodes.topicNameInvalid : reasonCodes.notAuthorized,
+      reason: isOwn
+        ? `the will's topic ${topic} is the broker's own; choose another name`
+        : `user ${user} may not publish to the will's topic ${topic}`,
+    });
+    return true;
   }
 
   #isRefusedAsKnown(peer: Peer, packet: ConnectPacket): boolean {
@@ -168,8 +212,13 @@ export class Admission {
     if (peer.phase !== "connecting") return;
     const nowMs = time.nowMs();
     if (!isKept(packet)) {
-      const session = registry.addClean(peer.clientId, { user: peer.user, nowMs });
-      this.#begin(peer, { packet, session, present: false });
+      const begin = (): void => {
+        if (peer.phase !== "connecting") return;
+        const session = registry.addClean(peer.clientId, { user: peer.user, nowMs });
+        this.#begin(peer, { packet, session, present: false });
+      };
+      if (peer.keptWill === undefined) begin();
+      else journal.add({ committed: begin });
       return;
     }
     const expiryMs = expiryMsOf(packet);
@@ -220,18 +269,21 @@ export class Admission {
 
   /** Ends a persistent session for good, durably; then goes on. */
   forget(session: Session, then: () => void): void {
-    const { shares, log } = this.#options;
+    const { shares, journal, log } = this.#options;
     if (!shares.isMember(session)) {
       this.#remove(session, then);
       return;
     }
     shares.leave(session);
-    shares
-      .handOverStored(session)
-      .catch((error: unknown) =>
-        log.error("mqtt messages of a lost member could not be read", { client: session.clientId, error }),
-      )
-      .finally(() => this.#remove(session, then));
+    const handOver = (): Promise<void> =>
+      shares
+        .handOverStored(session)
+        .catch((error: unknown) =>
+          log.error("mqtt messages of a lost member could not be read", { client: session.clientId, error }),
+        )
+        .finally(() => this.#remove(session, then));
+    // Messages that were given to it before and are not on disk yet are read with the others.
+    journal.add({ committed: () => void handOver() });
   }
 
   #remove(session: Session, then: () => void): void {
@@ -256,9 +308,9 @@ export class Admission {
       log: messages,
       inflightMax: limits.inflightMax,
       nowMs: () => time.nowMs(),
-      sent: () => {
+      sent: ({ payload }) => {
         tally.publishSent += 1;
-        tally.messagesSent += 1;
+        tally.publishBytesSent += payload.byteLength;
       },
       dropped: () => void (tally.publishDropped += 1),
       skipped: (committed) => {

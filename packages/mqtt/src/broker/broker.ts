@@ -1,7 +1,17 @@
 import { every, type Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
-import type { Connection, Listening, Network, Address } from "@cortado/std/net";
+import {
+  addressText,
+  type Address,
+  type Connection,
+  type Listening,
+  type Network,
+  type PeerCertificate,
+  type SecureListening,
+  type SecureNetwork,
+} from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
+import { StatusError } from "@cortado/std/status";
 import {
   protocolError,
   reasonCodes,
@@ -11,12 +21,12 @@ import {
   type Packet,
   type PublishPacket,
   type SubscribePacket,
-  type Will,
 } from "@cortado/wire/mqtt";
 import { CONNECT_WAIT_MS, SWEEP_MS, SYS_INTERVAL_MS, type BrokerLimits } from "../limits.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Committed, MessageLog } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
+import type { KeptWill } from "../journal/will-record.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import type { Registry } from "../session/registry.ts";
 import { NEVER_MS, type Session } from "../session/session.ts";
@@ -24,10 +34,12 @@ import type { Authenticate, Authorize, Redirect } from "./access.ts";
 import { Admission, expiryFromS, presenceOf } from "./admission.ts";
 import { Cursors } from "./cursors.ts";
 import { Incoming } from "./incoming.ts";
+import { Load } from "./load.ts";
 import type { Maintenance } from "./maintenance.ts";
-import type { AcceptOptions } from "./accept.ts";
+import type { AcceptOptions, ListenOptions } from "./accept.ts";
 import { Peer, type Host } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
+import { Replays } from "./replays.ts";
 import { Shares } from "./shares.ts";
 import { Subscribing } from "./subscribing.ts";
 import { newTally, sysMessages, type Levels, type Tally } from "./tally.ts";
@@ -40,6 +52,7 @@ export type BrokerOptions = {
   readonly random: Random;
   readonly log: Log;
   readonly network: Network;
+  readonly secureNetwork: SecureNetwork | undefined;
   readonly registry: Registry;
   readonly journal: Journal;
   readonly messages: MessageLog;
@@ -50,6 +63,8 @@ export type BrokerOptions = {
   readonly redirect: Redirect | undefined;
   readonly responseTopics: (clientId: string) => string;
   readonly brokerId: string;
+  /** Found at the start and set aside. */
+  readonly damagedFiles: number;
 };
 
 /** The broker's part that is made of connections: who is there, what they ask, what they are told. */
@@ -66,6 +81,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
   readonly #subscribing: Subscribing;
   readonly #admission: Admission;
   readonly #sweep: Disposable;
+  readonly #load: Load;
   #sysAtMs: number;
   readonly #startMs: number;
   readonly #listening: Listening[] = [];
@@ -77,9 +93,16 @@ export class ConnectionHost implements Host, AsyncDisposable {
     this.#options = options;
     const { clock, journal, maintenance } = options;
     this.#cursors = new Cursors({ journal, clock });
-    this.#subscribing = new Subscribing({ ...options, tally: this.tally, levels: () => this.levels() });
+    const replays = new Replays(options);
+    this.#subscribing = new Subscribing({
+      ...options,
+      replays,
+      tally: this.tally,
+      levels: () => this.levels(),
+    });
     this.#shares = new Shares(options);
     this.#wills = new Wills({
+      ...options,
       publish: (publication) => options.publishing.publish(publication).admitted,
       wallMs: () => clock.nowMs(),
       nowMs: () => options.time.nowMs(),
@@ -103,7 +126,9 @@ export class ConnectionHost implements Host, AsyncDisposable {
     });
     this.#startMs = clock.monotonicMs();
     this.#sysAtMs = this.#startMs;
+    this.#load = new Load(this.#startMs);
     this.#sweep = every(clock, SWEEP_MS, () => this.#look());
+    this.#wills.recover((kept) => delayMsOf(kept, options.registry.byClientId.get(kept.clientId)));
     journal.onGroup = () => this.#cursors.write();
     journal.onCommitted = () => {
       maintenance.afterGroup();
@@ -142,13 +167,48 @@ export class ConnectionHost implements Host, AsyncDisposable {
       connection.destroy();
       return;
     }
+    this.tally.sockets += 1;
     const peer = new Peer(connection, { host: this, options });
     this.#peers.add(peer);
     connection.handle(peer);
   }
 
-  async listen(address: Address): Promise<Listening> {
-    const listening = await this.#options.network.listen(address, (connection) => this.accept(connection));
+  async listen(address: Address, { tls, identity = "username" }: ListenOptions = {}): Promise<Listening> {
+    const { network } = this.#options;
+    if (tls !== undefined) return this.#listenTls(address, { tls, identity });
+    if (identity !== "username")
+      throw new StatusError(
+        "Invalid",
+        `the listener ${addressText(address)} takes names from certificates and has no TLS; give it tls`,
+      );
+    const listening = await network.listen(address, (connection) => this.accept(connection));
+    this.#listening.push(listening);
+    return listening;
+  }
+
+  async #listenTls(address: Address, { tls, identity }: Required<ListenOptions>): Promise<SecureListening> {
+    const { secureNetwork, log } = this.#options;
+    if (secureNetwork === undefined)
+      throw new StatusError(
+        "NotImplemented",
+        `no TLS here: the broker was started without a secure network, which ${addressText(address)} needs`,
+      );
+    if (tls.clientCertificates !== "none" && tls.clientAuthorities === undefined)
+      throw new StatusError(
+        "Invalid",
+        `the TLS listener ${addressText(address)} asks for clients' certificates and names no authorities that sign them`,
+      );
+    const listening = await secureNetwork.listenTls(address, tls, {
+      accept: (connection, certificate) =>
+        this.accept(connection, {
+          ...(certificate === undefined ? {} : { certificate }),
+          ...(identity === "username" ? {} : { identity: { user: nameIn(certificate, identity) } }),
+        }),
+      failed: (reason, remote) => {
+        this.tally.connectionsRefused += 1;
+        log.warn("mqtt TLS handshake failed", { remote, reason });
+      },
+    });
     this.#listening.push(listening);
     return listening;
   }
@@ -165,7 +225,10 @@ export class ConnectionHost implements Host, AsyncDisposable {
 
   received(packet: Packet): void {
     this.tally.messagesReceived += 1;
-    if (packet.type === "publish") this.tally.publishReceived += 1;
+    if (packet.type === "publish") {
+      this.tally.publishReceived += 1;
+      this.tally.publishBytesReceived += packet.payload.byteLength;
+    } else if (packet.type === "connect") this.tally.connections += 1;
   }
 
   connect(peer: Peer, packet: ConnectPacket): void {
@@ -210,30 +273,27 @@ export class ConnectionHost implements Host, AsyncDisposable {
     this.#roomFreed();
   }
 
-  detached(peer: Peer, will: Will | undefined): void {
+  detached(peer: Peer, { saidGoodbye }: { readonly saidGoodbye: boolean }): void {
     const { registry, time } = this.#options;
-    const { session } = peer;
+    const { session, keptWill } = peer;
     this.#peers.delete(peer);
     this.#incoming.forget(peer);
     this.#leaving.set(peer, this.nowMs() + CONNECT_WAIT_MS);
     peer.session = undefined;
     if (session === undefined) {
-      if (will !== undefined && !this.#closed) this.#wills.publish(will);
+      if (keptWill !== undefined && !this.#closed) this.#wills.forget(keptWill); // it was never let in
       return;
     }
     const left = session.outbox?.close() ?? [];
     session.outbox = undefined;
     session.leftMs = time.nowMs();
     if (peer.terms.level === 5 && session.persistent) session.expiryMs = expiryFromS(peer.expiryS);
+    if (keptWill !== undefined && saidGoodbye) this.#wills.forget(keptWill);
     if (this.#closed) {
       if (session.persistent) this.#notePresence(session);
-      return;
+      return; // the next broker publishes the wills
     }
-    const delayS = Math.min(
-      will?.properties?.willDelayIntervalS ?? 0,
-      (session.expiryMs ?? NEVER_MS) / 1_000,
-    );
-    if (will !== undefined) this.#wills.delay(peer.clientId, { will, delayMs: delayS * 1_000 });
+    if (keptWill !== undefined && !saidGoodbye) this.#wills.delay(keptWill, delayMsOf(keptWill, session));
     if (!session.persistent) {
       registry.remove(session, () => undefined);
       this.#shares.handOver(left);
@@ -271,15 +331,32 @@ export class ConnectionHost implements Host, AsyncDisposable {
   }
 
   levels(): Levels {
-    const { registry, journal, publishing } = this.#options;
-    const connected = [...this.#peers].filter(({ phase }) => phase === "open").length;
-    const offline = [...registry.byNumber.values()].filter(({ outbox }) => outbox === undefined).length;
+    const { registry, journal, publishing, damagedFiles } = this.#options;
+    const { tally } = this;
+    let connected = 0;
+    let inflight = 0;
+    for (const { phase, session } of this.#peers) {
+      if (phase !== "open") continue;
+      connected += 1;
+      inflight += session?.outbox?.inflight ?? 0;
+    }
+    let offline = 0;
+    for (const { outbox } of registry.byNumber.values()) if (outbox === undefined) offline += 1;
+    const { heapUsed } = process.memoryUsage();
+    tally.clientsMaximum = Math.max(tally.clientsMaximum, connected);
+    tally.heapMaximum = Math.max(tally.heapMaximum, heapUsed);
     return {
       clientsConnected: connected,
       clientsTotal: connected + offline,
       subscriptions: registry.subscriptions,
       sharedSubscriptions: registry.sharedSubscriptions,
       retained: registry.retained.items,
+      retainedBytes: registry.retained.bytes,
+      inflight,
+      wills: registry.wills.size,
+      damagedFiles,
+      heapBytes: heapUsed,
+      load: this.#load.values,
       queuedItems: publishing.queuedItems,
       queuedBytes: publishing.queuedBytes,
       journalBytes: journal.bytes,
@@ -290,7 +367,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
     };
   }
 
-  /** Ends every connection (their wills are not published: it is we who leave), then writes what is still to write. */
+  /** Ends every connection (it is we who leave: the next broker publishes their wills), then writes what is still to write. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.#sweep[Symbol.dispose]();
@@ -335,6 +412,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
     this.#wills.look();
     if (nowMs - this.#sysAtMs >= SYS_INTERVAL_MS) {
       this.#sysAtMs = nowMs;
+      this.#load.update(this.tally, nowMs);
       this.#publishSys();
     }
     // Disk may have come back without any publish to notice it.
@@ -365,4 +443,19 @@ export class ConnectionHost implements Host, AsyncDisposable {
       for (const [session, grant] of registry.tree.match(message.topic))
         session.outbox?.sendOnce(message, grant);
   }
+}
+
+/** The name in a certificate; an empty one, or one with a NUL, names nobody. */
+function nameIn(
+  certificate: PeerCertificate | undefined,
+  identity: "common-name" | "subject",
+): string | undefined {
+  const name = identity === "subject" ? certificate?.subject : certificate?.commonName;
+  return name === undefined || name === "" || name.includes("\0") ? undefined : name;
+}
+
+/** How long a will waits for its client: not longer than the session (MQTT-3.1.3-9). */
+function delayMsOf({ will }: KeptWill, session: Session | undefined): number {
+  const delayMs = (will.properties?.willDelayIntervalS ?? 0) * 1_000;
+  return session === undefined ? 0 : Math.min(delayMs, session.expiryMs ?? NEVER_MS);
 }

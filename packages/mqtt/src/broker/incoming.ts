@@ -6,7 +6,7 @@ import type { Journal } from "../journal/journal.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import type { Session } from "../session/session.ts";
-import type { Authorize } from "./access.ts";
+import { isBrokersOwn, type Authorize } from "./access.ts";
 import type { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
 import type { Tally } from "./tally.ts";
@@ -142,7 +142,7 @@ export class Incoming {
   #refusal(peer: Peer, { topic, payload, properties }: PublishPacket): Refusal | undefined {
     const { authorize } = this.#options;
     const { user, clientId } = peer;
-    if (topic.startsWith("$SYS/") || topic === "$SYS" || topic.startsWith("$share/"))
+    if (isBrokersOwn(topic))
       return {
         code: reasonCodes.topicNameInvalid,
         reason: `${topic} is the broker's own; publish under another name`,

@@ -1,11 +1,11 @@
 import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
-import { COMPACT_BELOW_SHARE } from "../limits.ts";
+import { messageOf } from "@cortado/std/status";
+import { COMPACT_BELOW_SHARE, DISK_RETRY_MAX_MS } from "../limits.ts";
 import type { Journal } from "../journal/journal.ts";
 import {
   FORMAT_VERSION,
   jsonRecord,
-  messageRecord,
   readMessage,
   recordKinds,
   scanRecords,
@@ -13,6 +13,7 @@ import {
 } from "../journal/records.ts";
 import { STATE_FILE } from "../journal/recovery.ts";
 import type { Segment } from "../journal/segment.ts";
+import { willRecord } from "../journal/will-record.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import type { Registry } from "../session/registry.ts";
 
@@ -42,40 +43,51 @@ export class Maintenance {
   #running: Promise<void> | undefined;
   /** Segments below this are covered as soon as the state file that is being written is in place. */
   #wantsState = false;
+  #restUntilMs = 0;
+  #isStopped = false;
+  #fault: string | undefined;
 
   constructor(options: MaintenanceOptions) {
     this.#options = options;
     this.#stateSegment = options.stateSegment;
   }
 
+  /** Why what is on disk cannot be made smaller at present; undefined when it can. Messages are taken until a quota is full. */
+  get fault(): string | undefined {
+    return this.#fault;
+  }
+
   /** Looks whether something is worth doing; cheap when nothing is. */
   look(options: { readonly urgent?: boolean } = {}): void {
-    if (this.#running !== undefined) return;
-    const { journal, segmentBytes, broker } = this.#options;
+    const { journal, segmentBytes, broker, registry, time } = this.#options;
+    if (this.#running !== undefined || time.nowMs() < this.#restUntilMs) return;
+    const { retained } = registry;
     const current = journal.current;
     let since = 0;
     for (const segment of journal.segments)
       if (segment.number >= this.#stateSegment) since += segment.file.sizeBytes;
     const due =
       current !== undefined &&
-      (since > Math.max(2 * segmentBytes, 2 * this.#stateBytes) ||
+      (retained.wantsCheckpoint ||
+        since > Math.max(2 * segmentBytes, 2 * this.#stateBytes) ||
         (options.urgent === true && since > segmentBytes / 4));
     const doomed = journal.segments.some((segment) => this.#isDoomed(segment));
     const sparse = journal.segments.some((segment) => this.#isSparse(segment));
-    if (!due && !doomed && !sparse && !this.#wantsState) return;
+    const isWorth = doomed || sparse || retained.wantsMerge;
+    if (!due && !isWorth && !this.#wantsState) return;
     if (due && !this.#wantsState) {
       // The next group opens a new segment; when it has, memory is exactly what all before it adds up to.
       this.#wantsState = true;
       journal.rotate();
-      // While a full quota holds every publisher no group would come by itself.
-      if (options.urgent === true)
+      // While a full quota holds every publisher, or when none has more to say, no group would come by itself.
+      if (options.urgent === true || retained.wantsCheckpoint)
         journal.add({
           record: jsonRecord(recordKinds.header, { version: FORMAT_VERSION, broker }),
           committed() {},
         });
-      if (!doomed && !sparse) return;
+      if (!isWorth) return;
     }
-    this.#running = this.#work().finally(() => (this.#running = undefined));
+    this.#running = this.#work().finally(() => this.#done());
   }
 
   /** After a group: memory and journal agree, and if a new segment has begun with it, all before that is in memory. */
@@ -85,41 +97,65 @@ export class Maintenance {
     if (journal.current.number <= this.#stateSegment) return;
     const covers = journal.current.number;
     const state = this.#encodeState(covers);
+    this.#options.registry.retained.freeze();
     this.#wantsState = false;
-    this.#running = this.#writeState(state, covers).finally(() => (this.#running = undefined));
+    this.#running = this.#writeState(state, covers).finally(() => this.#done());
   }
 
+  #done(): void {
+    this.#running = undefined;
+    if (this.#options.registry.retained.wantsCheckpoint && !this.#isStopped) this.look();
+  }
+
+  /** Ends what takes long, and waits for the rest. */
   async settled(): Promise<void> {
+    this.#isStopped = true;
+    this.#options.registry.retained.stop();
     await this.#running;
   }
 
   async #writeState(state: Uint8Array, covers: number): Promise<void> {
-    const { files, folder, log } = this.#options;
+    const { files, folder, log, registry, freed } = this.#options;
     try {
+      // First: once the state file covers a segment, what it retained must lie elsewhere.
+      await registry.retained.checkpoint();
       await files.replace(`${folder}/${STATE_FILE}`, state);
     } catch (error) {
       log.warn("mqtt state file could not be written; the journal keeps its segments until it can", {
         folder,
         error,
       });
+      this.#rest(error);
       return;
     }
     this.#stateSegment = covers;
     this.#stateBytes = state.byteLength;
+    this.#fault = undefined;
+    freed(); // retained messages may have waited for it
     await this.#work();
   }
 
   async #work(): Promise<void> {
-    const { journal, log, freed } = this.#options;
+    const { journal, log, freed, registry, time } = this.#options;
     try {
       const doomed = journal.segments.filter((segment) => this.#isDoomed(segment));
       await journal.remove(doomed);
       const sparse = journal.segments.find((segment) => this.#isSparse(segment));
       if (sparse !== undefined) await this.#compact(sparse);
-      if (doomed.length > 0 || sparse !== undefined) freed();
+      const merges = registry.retained.wantsMerge;
+      await registry.retained.merge(time.nowMs());
+      this.#fault = undefined;
+      if (doomed.length > 0 || sparse !== undefined || merges) freed();
     } catch (error) {
       log.warn("mqtt journal could not be made smaller; it is tried again later", { error });
+      this.#rest(error);
     }
+  }
+
+  // A disk that takes no state file would get a new segment with each group.
+  #rest(error: unknown): void {
+    this.#fault = `cannot make the journal in ${this.#options.folder} smaller: ${messageOf(error)}`;
+    this.#restUntilMs = this.#options.time.nowMs() + DISK_RETRY_MAX_MS;
   }
 
   #isDoomed(segment: Segment): boolean {
@@ -181,16 +217,12 @@ export class Maintenance {
       segment: covers,
       nextSequence: registry.nextSequence,
       nextSession: registry.nextSession,
+      nextWill: registry.nextWill,
     };
     const records = [jsonRecord(recordKinds.header, header)];
     for (const session of registry.byNumber.values())
       records.push(jsonRecord(recordKinds.session, session.toRecord()));
-    for (const message of registry.retained.all()) {
-      const { origin: _origin, ...bare } = message;
-      records.push(
-        messageRecord({ ...bare, recipients: [], grants: undefined }, recordKinds.retained).record,
-      );
-    }
+    for (const kept of registry.wills.values()) records.push(jsonRecord(recordKinds.will, willRecord(kept)));
     return Buffer.concat(records);
   }
 }

@@ -29,6 +29,7 @@ import {
 } from "../limits.ts";
 import type { AcceptOptions, Failing, Trust } from "./accept.ts";
 import { Inbound } from "./inbound.ts";
+import type { Tally } from "./tally.ts";
 import {
   answerPacket,
   encodeReply,
@@ -38,6 +39,7 @@ import {
   versionFault,
   type PublishAnswer,
 } from "./terms.ts";
+import type { KeptWill } from "../journal/will-record.ts";
 import type { ClientTerms } from "../session/framing.ts";
 import type { Sink } from "../session/outbox.ts";
 import type { Session } from "../session/session.ts";
@@ -48,6 +50,7 @@ export interface Host {
   readonly receiveMax: number;
   readonly topicAliasMax: number;
   readonly brokerId: string;
+  readonly tally: Tally;
   nowMs(): number;
   corked(peer: Peer): void;
   received(packet: Packet): void;
@@ -60,8 +63,8 @@ export interface Host {
   /** PUBACK, PUBREC or PUBCOMP of a subscriber. */
   answered(peer: Peer, packet: AckPacket): void;
   auth(peer: Peer, packet: AuthPacket): void;
-  /** It takes part no more; its socket may still be sending what it was told last. With the will that is to be published now. */
-  detached(peer: Peer, will: Will | undefined): void;
+  /** It takes part no more; its socket may still be sending what it was told last. Its will is void when it said goodbye. */
+  detached(peer: Peer, how: { readonly saidGoodbye: boolean }): void;
   gone(peer: Peer): void;
   refused(peer: Peer, what: { readonly reason: string; readonly protocolFault: boolean }): void;
 }
@@ -75,6 +78,8 @@ type Phase = "new" | "connecting" | "open" | "closed";
 export class Peer implements ConnectionEvents, Sink {
   readonly connection: Connection;
   readonly trusted: Trust | undefined;
+  readonly certificate: AcceptOptions["certificate"];
+  readonly identity: AcceptOptions["identity"];
   readonly stamp: string | undefined;
   readonly #host: Host;
   readonly #reader: FrameReader;
@@ -85,7 +90,10 @@ export class Peer implements ConnectionEvents, Sink {
   #paused = false;
   #corked = false;
   #busy = false;
-  #will: Will | undefined;
+  #saidGoodbye = false;
+  /** Until it is on disk; then `keptWill` is it. */
+  will: Will | undefined;
+  keptWill: KeptWill | undefined;
   keepAliveMs = 0;
   /** For MQTT 5 only. */
   #inbound: Inbound | undefined;
@@ -106,6 +114,8 @@ export class Peer implements ConnectionEvents, Sink {
   ) {
     this.connection = connection;
     this.trusted = options.trusted;
+    this.certificate = options.certificate;
+    this.identity = options.identity;
     this.stamp = options.stamped === true ? host.brokerId : undefined;
     this.#host = host;
     this.lastSeenMs = host.nowMs();
@@ -129,6 +139,7 @@ export class Peer implements ConnectionEvents, Sink {
   data(bytes: Uint8Array): void {
     if (this.#phase === "closed") return;
     this.lastSeenMs = this.#host.nowMs();
+    this.#host.tally.bytesReceived += bytes.byteLength;
     this.#reader.push(bytes);
     this.#run();
   }
@@ -144,9 +155,8 @@ export class Peer implements ConnectionEvents, Sink {
     }
     this.#phase = "closed";
     this.#held = undefined;
-    const will = this.#will;
-    this.#will = undefined;
-    this.#host.detached(this, will);
+    this.will = undefined;
+    this.#host.detached(this, { saidGoodbye: this.#saidGoodbye });
   }
 
   send(frame: Uint8Array): void {
@@ -156,6 +166,8 @@ export class Peer implements ConnectionEvents, Sink {
       this.connection.cork();
       this.#host.corked(this);
     }
+    this.#host.tally.messagesSent += 1;
+    this.#host.tally.bytesSent += frame.byteLength;
     this.connection.write(frame);
   }
 
@@ -206,7 +218,6 @@ export class Peer implements ConnectionEvents, Sink {
     readonly reason: string;
     readonly more?: Properties;
   }): void {
-    this.#will = undefined;
     const isFive = this.terms.level === 5;
     this.reply({
       type: "connack",
@@ -339,7 +350,7 @@ export class Peer implements ConnectionEvents, Sink {
     this.#phase = "connecting";
     this.clientId = packet.clientId;
     this.keepAliveMs = packet.keepAliveS * 1_000;
-    this.#will = packet.will;
+    this.will = packet.will;
     this.#wantsReasons = packet.properties?.requestProblemInformation !== 0;
     this.expiryS = packet.properties?.sessionExpiryIntervalS ?? 0;
     this.terms = termsOf(packet, this.#host.topicAliasMax);
@@ -385,7 +396,7 @@ export class Peer implements ConnectionEvents, Sink {
 
   #onDisconnect(packet: DisconnectPacket): void {
     this.expiryS = expiryAfter(packet, this.expiryS);
-    if ((packet.code ?? 0) === 0) this.#will = undefined;
+    this.#saidGoodbye = (packet.code ?? 0) === 0;
     this.#end();
   }
 

@@ -92,6 +92,12 @@ export class Publishing {
     else this.#store(publication, { receivers, recipients });
   }
 
+  /** A member of a shared subscription will not have it: it goes to the next. */
+  handOn(message: Message, share: NonNullable<Grant["share"]>): void {
+    const member = this.#options.registry.group(share)?.next();
+    if (member !== undefined) this.publishTo({ sessions: [member.session], grants: [member.grant] }, message);
+  }
+
   // Ahead of the message itself, so that they are on disk when it is acknowledged.
   #storeCopies(publication: Publication, copies: readonly Receivers[]): void {
     for (const copy of copies) this.publishTo(copy, unstored(publication, publication.payload));
@@ -125,6 +131,7 @@ export class Publishing {
       if (session === undefined || grant === undefined || wayTo(session, grant, qos) !== "stored") continue;
       session.items += 1;
       session.bytes += bytes;
+      session.tenant.bytes += bytes;
       this.queuedItems += 1;
       this.queuedBytes += bytes;
     }
@@ -137,10 +144,18 @@ export class Publishing {
     return { admitted: true, bytes };
   }
 
+  /** Takes up what waited for a session before the start. */
+  recovered(session: Session): void {
+    this.queuedItems += session.items;
+    this.queuedBytes += session.bytes;
+    session.tenant.bytes += session.bytes;
+  }
+
   /** A subscriber has a message, or will never want it: its quota gets the room back. */
   settle(session: Session, bytes: number): void {
     session.items -= 1;
     session.bytes -= bytes;
+    session.tenant.bytes -= bytes;
     this.queuedItems -= 1;
     this.queuedBytes -= bytes;
   }
@@ -148,6 +163,7 @@ export class Publishing {
   settleAll(session: Session): void {
     this.queuedItems -= session.items;
     this.queuedBytes -= session.bytes;
+    session.tenant.bytes -= session.bytes;
     session.items = 0;
     session.bytes = 0;
   }
@@ -213,14 +229,11 @@ export class Publishing {
         return `session ${session.clientId} has ${session.items} messages waiting`;
       if (session.bytes + bytes > limits.sessionBytesMax)
         return `session ${session.clientId} has ${session.bytes} bytes waiting`;
+      if (session.tenant.bytes + bytes > limits.tenantBytesMax)
+        return `the sessions of ${session.tenant.name === "" ? "clients without a user" : session.tenant.name} have ${session.tenant.bytes} bytes waiting`;
     }
     if (journal.bytes + bytes > limits.diskBytesMax) return `the journal has ${journal.bytes} bytes`;
-    if (!retain) return undefined;
-    const after = registry.retained.after({ topic, payload });
-    if (after.items > limits.retainedItemsMax) return `${limits.retainedItemsMax} messages are retained`;
-    return after.bytes > limits.retainedBytesMax
-      ? `${limits.retainedBytesMax} bytes are retained`
-      : undefined;
+    return retain ? registry.retained.fullFor({ topic, payload }, limits) : undefined;
   }
 
   /** To all that it does not reach through the journal. */
@@ -231,7 +244,11 @@ export class Publishing {
       if (session === undefined || grant === undefined) continue;
       const way = wayTo(session, grant, message.qos);
       if (way === "once") session.outbox?.sendOnce(message, grant);
-      else if (way === "queued") session.outbox?.queue({ message, grant });
+      else if (way === "queued") {
+        if (session.outbox !== undefined) session.outbox.queue({ message, grant });
+        // Its session ended while the message was on its way to the disk.
+        else if (grant.share !== undefined) this.handOn(message, grant.share);
+      }
     }
   }
 

@@ -30,12 +30,8 @@ export class Shares {
 
   /** Messages that waited in memory only. */
   handOver(left: readonly Transient[]): void {
-    const { registry, publishing } = this.#options;
-    for (const { message, grant } of left) {
-      const member = grant.share === undefined ? undefined : registry.group(grant.share)?.next();
-      if (member === undefined) continue;
-      publishing.publishTo({ sessions: [member.session], grants: [member.grant] }, message);
-    }
+    for (const { message, grant } of left)
+      if (grant.share !== undefined) this.#options.publishing.handOn(message, grant.share);
   }
 
   /** Messages in the journal that wait for a session; it must have left its groups. */

@@ -14,10 +14,10 @@ import { jsonRecord, recordKinds, type FilterRecord } from "../journal/records.t
 import type { BrokerLimits } from "../limits.ts";
 import type { Grant } from "../session/grant.ts";
 import type { Registry } from "../session/registry.ts";
-import { lowerQos, type Session, type SubscriptionTerms } from "../session/session.ts";
+import type { Session, SubscriptionTerms } from "../session/session.ts";
 import type { Authorize } from "./access.ts";
 import type { Peer } from "./peer.ts";
-import type { Publishing } from "./publishing.ts";
+import type { Replays } from "./replays.ts";
 import { sysMessages, type Levels, type Tally } from "./tally.ts";
 
 export type SubscribingOptions = {
@@ -26,7 +26,7 @@ export type SubscribingOptions = {
   readonly log: Log;
   readonly registry: Registry;
   readonly journal: Journal;
-  readonly publishing: Publishing;
+  readonly replays: Replays;
   readonly authorize: Authorize | undefined;
   readonly tally: Tally;
   readonly levels: () => Levels;
@@ -97,17 +97,15 @@ export class Subscribing {
     return { reason: `user ${user} may not subscribe to it`, code: reasonCodes.notAuthorized };
   }
 
-  #sendRetained(session: Session, { filter, grant }: SubscriptionTerms): void {
-    const { registry, clock, publishing } = this.#options;
-    const retained: Grant = { ...grant, isRetained: true };
-    for (const message of registry.retained.matching(filter)) {
-      // QoS 2 counts once over connections and restarts, so that it needs a place in the journal.
-      if (session.persistent && lowerQos(message.qos, grant.qos) === 2)
-        publishing.publishTo({ sessions: [session], grants: [retained] }, message);
-      else session.outbox?.sendRetained(message, retained);
+  #sendRetained(session: Session, terms: SubscriptionTerms): void {
+    const { filter, grant } = terms;
+    const { clock, replays, tally, levels } = this.#options;
+    if (!filter.startsWith("$SYS")) {
+      replays.start(session, terms);
+      return;
     }
-    if (!filter.startsWith("$SYS")) return;
-    for (const message of sysMessages(this.#options.tally, this.#options.levels(), clock.nowMs()))
+    const retained: Grant = { ...grant, isRetained: true };
+    for (const message of sysMessages(tally, levels(), clock.nowMs()))
       if (filterMatches(filter, message.topic)) session.outbox?.sendRetained(message, retained);
   }
 

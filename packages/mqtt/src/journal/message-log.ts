@@ -1,6 +1,6 @@
 import { READ_BYTES, RECENT_BYTES_MAX, RECENT_ITEMS_MAX } from "../limits.ts";
 import type { Journal } from "./journal.ts";
-import { readMessage, recordAt, recordBytesAt, recordKinds, type Message } from "./records.ts";
+import { nextRecordAt, readMessage, recordAt, recordBytesAt, recordKinds, type Message } from "./records.ts";
 import type { Segment } from "./segment.ts";
 
 /** Whom stored messages wait for: the log's view of a session. */
@@ -135,6 +135,8 @@ async function readPart({ segment, session, sequence, offset }: Part): Promise<B
     }
     at += total;
   }
+  // Damage since the start: what is behind it is not lost with it.
+  if (at === 0 && bytes.byteLength > 0) at = nextRecordAt(bytes, 0);
   if (at === 0) return undefined;
   return { messages, place: { segment: segment.number, generation, offset: offset + at }, ended: false };
 }

@@ -10,9 +10,10 @@ import { grantBytes, readGrants, writeGrants } from "./grants.ts";
  * Version of the files on disk.
  * 1: records of magic, length, CRC-32 and body; messages binary, the rest JSON.
  * 2: messages with what MQTT 5 adds (properties, expiry, the terms of each recipient), subscriptions with their options, sessions
- *    with their expiry and what of QoS 2 they have received. Reads 1.
+ *    with their expiry and what of QoS 2 they have received.
+ * 3: retained messages have files of their own beside the state file, which held them before; wills. Reads 1 and 2.
  */
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 
 const MAGIC = Buffer.from("CoMq");
 const HEADER_BYTES = 12;
@@ -32,6 +33,10 @@ export const recordKinds = {
   received: 11,
   /** A client came or went: its session's expiry and since when it waits. */
   presence: 12,
+  /** A client that has a will was let in, or has gone without a goodbye and its will waits for its delay. */
+  will: 13,
+  /** A will was published, or its client said goodbye. */
+  willGone: 14,
 } as const;
 export type RecordKind = (typeof recordKinds)[keyof typeof recordKinds];
 
@@ -64,6 +69,7 @@ export type HeaderRecord = {
   readonly segment?: number;
   readonly nextSequence?: number;
   readonly nextSession?: number;
+  readonly nextWill?: number;
   readonly time?: TimePair;
 };
 /** A subscription as it is kept. */
@@ -237,12 +243,17 @@ export function* scanRecords(content: Uint8Array): Generator<Scanned, void, void
       offset += HEADER_BYTES + body.byteLength;
       continue;
     }
-    let next = bytes.indexOf(MAGIC, offset + 1);
-    while (next >= 0 && recordAt(bytes, next) === undefined) next = bytes.indexOf(MAGIC, next + 1);
-    const end = next < 0 ? bytes.byteLength : next;
+    const end = nextRecordAt(bytes, offset);
     yield { kind: "gap", offset, bytes: end - offset };
     offset = end;
   }
+}
+
+/** Where the next whole record begins behind a damaged one; the end when there is none. */
+export function nextRecordAt(bytes: Buffer, offset: number): number {
+  let next = bytes.indexOf(MAGIC, offset + 1);
+  while (next >= 0 && recordAt(bytes, next) === undefined) next = bytes.indexOf(MAGIC, next + 1);
+  return next < 0 ? bytes.byteLength : next;
 }
 
 /** Bytes of the record that begins here, by its header alone; undefined when the header is not there or makes no sense. */

@@ -3,6 +3,7 @@ import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
 import { StatusError } from "@cortado/std/status";
 import { UNKNOWN_MS, type TimePair } from "../session/broker-time.ts";
+import { RetainedMessages } from "../retained/retained.ts";
 import { Registry } from "../session/registry.ts";
 import {
   FORMAT_VERSION,
@@ -21,6 +22,7 @@ import {
   type UnsubscribedRecord,
 } from "./records.ts";
 import { noteSequence, segmentNumber, type Segment } from "./segment.ts";
+import { readWill, type WillRecord } from "./will-record.ts";
 
 export const STATE_FILE = "state";
 
@@ -43,6 +45,8 @@ type Ports = {
   readonly log: Log;
   readonly random: Random;
   readonly nowMs: number;
+  /** Whose quota a user's sessions count against. */
+  readonly tenantOf: (user: string) => string;
 };
 type WholeRecord = Exclude<Scanned, { kind: "gap" }>;
 
@@ -53,8 +57,9 @@ type WholeRecord = Exclude<Scanned, { kind: "gap" }>;
 export async function recover(ports: Ports): Promise<Recovered> {
   const { files, folder } = ports;
   await files.makeFolder(folder);
-  const setAside: string[] = [];
-  const registry = new Registry();
+  const { retained, setAside: runsSetAside } = await RetainedMessages.open(ports);
+  const setAside: string[] = [...runsSetAside];
+  const registry = new Registry({ retained, tenantOf: ports.tenantOf });
   const state = await readFile(ports, { name: STATE_FILE, last: false, setAside });
   let header = applyState(registry, state);
   let lastTime = timeIn(state);
@@ -68,7 +73,7 @@ export async function recover(ports: Ports): Promise<Recovered> {
     for (const record of records) applyControl(registry, record);
     lastTime = timeIn(records) ?? lastTime;
   }
-  const segments = await readRows(ports, { names, registry });
+  const segments = await readRows(ports, { names, registry, setAside });
   return {
     registry,
     broker: header?.broker ?? ports.random.uuid().slice(0, 8),
@@ -97,8 +102,9 @@ async function readFile(ports: Ports, { name, last, setAside }: FileToRead): Pro
   if (gap === undefined) return records;
   const soundBytes = gap.offset;
   const atEnd = gaps.length === 1 && gap.offset + gap.bytes === bytes.byteLength;
-  if (atEnd && name !== STATE_FILE) {
-    log.info("mqtt journal had a torn tail, cut", { path, bytes: gap.bytes, last });
+  // Only the newest can have been cut off in the middle of a write; an older one's end was whole once.
+  if (atEnd && last) {
+    log.info("mqtt journal had a torn tail, cut", { path, bytes: gap.bytes });
     await using file = await files.openAppend(path);
     await file.truncate(soundBytes);
     return records;
@@ -109,8 +115,15 @@ async function readFile(ports: Ports, { name, last, setAside }: FileToRead): Pro
     setAsideAs: aside,
     damagedBytes: gaps.reduce((sum, one) => sum + one.bytes, 0),
   });
-  await files.rename({ from: path, to: `${folder}/${aside}` });
-  await files.replace(path, Buffer.concat(records.map((record) => slice(bytes, record))));
+  const sound = Buffer.concat(records.map((record) => slice(bytes, record)));
+  try {
+    // A copy, and then the sound part in its place: whenever the power goes, one of the two is whole.
+    await files.replace(`${folder}/${aside}`, bytes);
+    await files.replace(path, sound);
+  } catch (error) {
+    log.error("mqtt damaged journal file could not be set aside; it is read as it is", { path, error });
+    return records;
+  }
   setAside.push(aside);
   return readFile(ports, { name, last, setAside });
 }
@@ -147,20 +160,20 @@ function applyState(registry: Registry, records: readonly WholeRecord[]): Header
   const header = headerOf(records);
   registry.nextSequence = header?.nextSequence ?? 1;
   registry.nextSession = header?.nextSession ?? 1;
+  registry.nextWill = header?.nextWill ?? 1;
   for (const { kind, body } of records) {
     if (kind === recordKinds.session) registry.addPersistent(readJson<SessionRecord>(body), UNKNOWN_MS);
-    else if (kind === recordKinds.retained) registry.retained.keep(ownBytes(body));
+    else if (kind === recordKinds.will) registry.keepWill(readWill(readJson<WillRecord>(body)));
+    else if (kind === recordKinds.retained) registry.retained.keep(readMessage(body));
   }
   return header;
 }
 
 function applyControl(registry: Registry, { kind, body }: WholeRecord): void {
   switch (kind) {
-    case recordKinds.message: {
-      const message = readMessage(body);
-      registry.noteMessage(message.retain ? ownBytes(body) : message);
+    case recordKinds.message:
+      registry.noteMessage(readMessage(body));
       return;
-    }
     case recordKinds.session:
       registry.addPersistent(readJson<SessionRecord>(body), UNKNOWN_MS);
       return;
@@ -198,30 +211,29 @@ function applyControl(registry: Registry, { kind, body }: WholeRecord): void {
       registry.byNumber.get(session)?.receiving.delete(packetId);
       return;
     }
+    case recordKinds.will:
+      registry.keepWill(readWill(readJson<WillRecord>(body)));
+      return;
+    case recordKinds.willGone:
+      registry.wills.delete(readJson<{ id: number }>(body).id);
+      return;
     default: // header, seal: nothing to apply
   }
 }
 
-// A retained message outlives the file it was read from; it must not keep the whole of it in memory.
-function ownBytes(body: Buffer): ReturnType<typeof readMessage> {
-  const message = readMessage(body);
-  const { payload, carried } = message;
-  return {
-    ...message,
-    recipients: [],
-    grants: undefined,
-    payload: new Uint8Array(payload),
-    carried: carried === undefined ? undefined : new Uint8Array(carried),
-  };
-}
+type Names = {
+  readonly names: readonly string[];
+  readonly registry: Registry;
+  readonly setAside: string[];
+};
 
-type Names = { readonly names: readonly string[]; readonly registry: Registry };
-
-async function readRows({ files, folder }: Ports, { names, registry }: Names): Promise<readonly Segment[]> {
+async function readRows(ports: Ports, { names, registry, setAside }: Names): Promise<readonly Segment[]> {
+  const { files, folder } = ports;
   const segments: Segment[] = [];
   let seen = 0;
   for (const name of names) {
     const path = `${folder}/${name}`;
+    const records = await readFile(ports, { name, last: name === names.at(-1), setAside });
     const file = await files.openAppend(path);
     // A killed broker may have left what it never synced: numbers and cursors count on it from here on, so it must stay.
     await file.sync();
@@ -238,15 +250,15 @@ async function readRows({ files, folder }: Ports, { names, registry }: Names): P
       readers: 0,
     };
     segments.push(segment);
-    for (const scanned of scanRecords((await files.read(path)) ?? new Uint8Array(0))) {
-      if (scanned.kind !== recordKinds.message) continue;
-      const message = readMessage(scanned.body);
+    for (const { kind, body, bytes } of records) {
+      if (kind !== recordKinds.message) continue;
+      const message = readMessage(body);
       registry.nextSequence = Math.max(registry.nextSequence, message.sequence + 1);
       noteSequence(segment, message.sequence);
       // A group that was tried twice, after a failed sync, may lie in two segments.
       if (message.sequence <= seen) continue;
       seen = message.sequence;
-      registry.addRows(message, { segment, bytes: scanned.bytes });
+      registry.addRows(message, { segment, bytes });
     }
   }
   for (const session of registry.byNumber.values())

@@ -1,62 +1,361 @@
-import { levelsMatch } from "@cortado/wire/mqtt";
-import type { Message } from "../journal/records.ts";
+import { assert } from "@cortado/std/assert";
+import type { Files } from "@cortado/std/files";
+import type { Log } from "@cortado/std/log";
+import { messageRecord, recordKinds, type Message } from "../journal/records.ts";
+import {
+  RETAINED_FRESH_BYTES,
+  RETAINED_FRESH_BYTES_MAX,
+  RETAINED_FRESH_ITEMS,
+  RETAINED_FRESH_ITEMS_MAX,
+} from "../limits.ts";
+import { mergeRuns } from "./merge.ts";
+import { Arena } from "./arena.ts";
+import { orderKey } from "./order.ts";
+import { topicHash } from "./prints.ts";
+import { RetainedReader, type Shelf } from "./reader.ts";
+import { indexRun, Run, type Entry } from "./run.ts";
+import { isUnfinished, runNumber, writeRun } from "./run-writer.ts";
 
-/** The last message of each topic that was published with the retain flag. */
-export class RetainedMessages {
-  readonly #byTopic = new Map<string, Message>();
-  #bytes = 0;
+export type RetainedOptions = { readonly files: Files; readonly folder: string; readonly log: Log };
 
-  get items(): number {
-    return this.#byTopic.size;
+/** A message that is not in a run yet; `wasThere`: what lies below has its topic. */
+type Fresh = { readonly message: Message; readonly wasThere: boolean };
+
+/**
+ * The last message of each topic that was published with the retain flag. The journal makes them durable; here they are in memory
+ * until a checkpoint writes what is new as a run, sorted by topic, and lets the journal forget it. Runs of like size are merged.
+ */
+export class RetainedMessages implements Shelf, AsyncDisposable {
+  readonly #options: RetainedOptions;
+  readonly #stop: AbortController = new AbortController();
+  /** Oldest first: what a later one holds is newer. */
+  #runs: Run[] = [];
+  #nextRun = 1;
+  /** Topics in the runs that are not cleared. */
+  #runItems = 0;
+  /** Changes when runs do, or what is fresh becomes one. */
+  #version = 0;
+  #fresh: Map<string, Fresh> = new Map();
+  #freshBytes = 0;
+  #arena: Arena = new Arena();
+  /** What a checkpoint is writing. */
+  #frozen: Map<string, Fresh> | undefined;
+  #frozenBytes = 0;
+  /** Topics that the fresh and the frozen add to those of the runs. */
+  #added = 0;
+  #isTight = false;
+
+  private constructor(options: RetainedOptions) {
+    this.#options = options;
   }
 
+  /** Reads which runs there are. A damaged one is set aside and its sound part written anew. */
+  static async open(
+    options: RetainedOptions & { readonly nowMs: number },
+  ): Promise<{ readonly retained: RetainedMessages; readonly setAside: readonly string[] }> {
+    const retained = new RetainedMessages(options);
+    const setAside = await retained.#open(options.nowMs);
+    return { retained, setAside };
+  }
+
+  get runs(): readonly Run[] {
+    return this.#runs;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  get items(): number {
+    return this.#runItems + this.#added;
+  }
+
+  /** On disk, with what is superseded and not merged away yet, and in memory. */
   get bytes(): number {
-    return this.#bytes;
+    let total = this.#freshBytes + this.#frozenBytes;
+    for (const run of this.#runs) total += run.bytes;
+    return total;
+  }
+
+  /** More is in memory than should be: time for a checkpoint. */
+  get wantsCheckpoint(): boolean {
+    return this.#fresh.size >= RETAINED_FRESH_ITEMS || this.#arena.bytes >= RETAINED_FRESH_BYTES;
   }
 
   /** Keeps a message; an empty payload clears the topic (MQTT 3.1.1, section 3.3.1.3). */
   keep(message: Message): void {
-    const old = this.#byTopic.get(message.topic);
-    if (old !== undefined) {
-      this.#byTopic.delete(message.topic);
-      this.#bytes -= sizeOf(old);
-    }
-    if (message.payload.byteLength === 0) return;
-    // A payload is a view of the record it came in, which holds nothing much else.
-    this.#byTopic.set(message.topic, message);
-    this.#bytes += sizeOf(message);
+    const { topic } = message;
+    const old = this.#fresh.get(topic);
+    const wasThere = old?.wasThere ?? this.#isBelow(topic);
+    const isThere = message.payload.byteLength > 0;
+    this.#added += Number(isThere) - Number(old === undefined ? wasThere : hasPayload(old));
+    this.#freshBytes += sizeOf(message) - (old === undefined ? 0 : sizeOf(old.message));
+    this.#fresh.set(topic, { message: this.#own(message), wasThere });
   }
 
-  /** What keeping this would come to. */
-  after(message: { readonly topic: string; readonly payload: Uint8Array }): {
-    readonly items: number;
-    readonly bytes: number;
-  } {
-    const old = this.#byTopic.get(message.topic);
-    const isNew = old === undefined ? 1 : 0;
-    if (message.payload.byteLength === 0) return { items: 0, bytes: 0 };
+  #own(message: Message): Message {
+    const { origin: _origin, payload, carried, ...rest } = message;
     return {
-      items: this.items + isNew,
-      bytes: this.#bytes + sizeOf(message) - (old === undefined ? 0 : sizeOf(old)),
+      ...rest,
+      recipients: [],
+      grants: undefined,
+      payload: this.#arena.copy(payload),
+      carried: carried === undefined ? undefined : this.#arena.copy(carried),
     };
   }
 
-  *matching(filter: string): Iterable<Message> {
-    if (!filter.includes("+") && !filter.includes("#")) {
-      const message = this.#byTopic.get(filter);
-      if (message !== undefined) yield message;
-      return;
+  /** Why a message cannot be kept now; undefined when it can. */
+  fullFor(
+    { topic, payload }: { readonly topic: string; readonly payload: Uint8Array },
+    limits: { readonly retainedItemsMax: number; readonly retainedBytesMax: number },
+  ): string | undefined {
+    const inMemory = this.#fresh.size + (this.#frozen?.size ?? 0);
+    if (
+      inMemory >= RETAINED_FRESH_ITEMS_MAX ||
+      this.#arena.bytes + this.#frozenBytes >= RETAINED_FRESH_BYTES_MAX
+    )
+      return `${inMemory} retained messages wait for their checkpoint`;
+    if (payload.byteLength === 0) return undefined;
+    if (this.bytes + payload.byteLength > limits.retainedBytesMax) {
+      this.#isTight = this.#runs.length > 1; // a merge may find room
+      return `${limits.retainedBytesMax} bytes are retained`;
     }
-    const levels = filter.split("/");
-    for (const message of this.#byTopic.values())
-      if (levelsMatch(levels, message.topic.split("/"))) yield message;
+    if (this.items < limits.retainedItemsMax || this.#isThere(topic)) return undefined;
+    return `${limits.retainedItemsMax} messages are retained`;
   }
 
-  all(): Iterable<Message> {
-    return this.#byTopic.values();
+  /** The messages that a filter matches. */
+  matching(filter: string): RetainedReader {
+    return new RetainedReader(this, filter);
+  }
+
+  inMemory(topic: string): Message | undefined {
+    return (this.#fresh.get(topic) ?? this.#frozen?.get(topic))?.message;
+  }
+
+  /** At most what checkpoints are behind. */
+  *topicsInMemory(): Iterable<string> {
+    yield* this.#fresh.keys();
+    for (const topic of this.#frozen?.keys() ?? []) if (!this.#fresh.has(topic)) yield topic;
+  }
+
+  async get(topic: string): Promise<Message | undefined> {
+    for (;;) {
+      const version = this.#version;
+      let found = this.inMemory(topic);
+      for (const run of found === undefined ? this.#runs.toReversed() : []) {
+        if (run.prints.stateOf(topicHash(topic)) === undefined) continue;
+        found = await run.find(orderKey(topic));
+        if (found !== undefined) break;
+      }
+      found = this.inMemory(topic) ?? found;
+      if (version === this.#version) return found?.payload.byteLength === 0 ? undefined : found;
+    }
+  }
+
+  /** What is fresh now belongs to the checkpoint that begins. */
+  freeze(): void {
+    for (const [topic, { message, wasThere }] of this.#fresh) {
+      const older = this.#frozen?.get(topic); // of a checkpoint that failed
+      (this.#frozen ??= new Map()).set(topic, { message, wasThere: older?.wasThere ?? wasThere });
+    }
+    this.#frozenBytes += this.#freshBytes;
+    this.#fresh = new Map();
+    this.#freshBytes = 0;
+    this.#arena = new Arena();
+  }
+
+  /** Writes what is frozen as a run; durable when it answers. */
+  async checkpoint(): Promise<void> {
+    const frozen = this.#frozen;
+    if (frozen === undefined) return;
+    const entries = entriesInOrder(frozen, { withCleared: this.#runs.length > 0 });
+    const run = await this.#write(entries);
+    let added = 0;
+    for (const fresh of frozen.values()) added += Number(hasPayload(fresh)) - Number(fresh.wasThere);
+    this.#runItems += added;
+    this.#added -= added;
+    this.#frozen = undefined;
+    this.#frozenBytes = 0;
+    if (run !== undefined) this.#runs.push(run);
+    this.#version += 1;
+  }
+
+  get wantsMerge(): boolean {
+    return this.#toMerge().length > 1;
+  }
+
+  /** Makes one run of several. */
+  async merge(nowMs: number): Promise<void> {
+    const runs = this.#toMerge();
+    if (runs.length < 2) return;
+    this.#isTight = false;
+    try {
+      const older = await this.#replace(runs, nowMs);
+      // The oldest first: none may outlive a newer one that says that its topic was cleared.
+      for (const old of older) await old.retire();
+    } catch (error) {
+      if (!this.#stop.signal.aborted) throw error;
+    }
+  }
+
+  /** Ends a merge that is under way: what it was to join stays as it is. */
+  stop(): void {
+    this.#stop.abort(new Error("the broker is closed"));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop();
+    for (const run of this.#runs) await run[Symbol.asyncDispose]();
+  }
+
+  /**
+   * The newest runs, as long as the next older one is not much larger than they are together: each message is written anew a
+   * number of times that grows with the logarithm of all.
+   */
+  #toMerge(): readonly Run[] {
+    if (this.#isTight) return this.#runs;
+    let sum = 0;
+    let from = this.#runs.length;
+    for (; from > 0; from -= 1) {
+      const bytes = this.#runs[from - 1]?.bytes ?? 0;
+      if (sum > 0 && bytes > MERGE_FACTOR * sum) break;
+      sum += bytes;
+    }
+    const newest = this.#runs.slice(from);
+    return newest.length >= MERGE_RUNS ? newest : [];
+  }
+
+  /** Puts one run in the place of the newest; answers those, which are to go. */
+  async #replace(runs: readonly Run[], nowMs: number): Promise<readonly Run[]> {
+    const isWhole = runs.length === this.#runs.length;
+    let expired = 0;
+    const clearedOf = (entry: Entry): Entry => {
+      expired += 1;
+      return entryOf({ ...entry.message, payload: new Uint8Array(0), expiresAtMs: undefined }, entry.key);
+    };
+    const { signal } = this.#stop;
+    const run = await this.#write(mergeRuns({ runs, isWhole, nowMs, clearedOf, signal }));
+    const older = this.#runs.slice(0, this.#runs.length - runs.length);
+    this.#runs = run === undefined ? older : [...older, run];
+    this.#runItems = isWhole ? (run?.items ?? 0) : this.#runItems - expired;
+    this.#version += 1;
+    return runs;
+  }
+
+  async #write(entries: AsyncIterable<Entry>): Promise<Run | undefined> {
+    const { files, folder } = this.#options;
+    const number = this.#nextRun;
+    this.#nextRun += 1;
+    return writeRun({ files, folder, number, entries });
+  }
+
+  #isBelow(topic: string): boolean {
+    const frozen = this.#frozen?.get(topic);
+    return frozen === undefined ? this.#isInRuns(topicHash(topic)) : hasPayload(frozen);
+  }
+
+  #isInRuns(hash: number, runs: number = this.#runs.length): boolean {
+    for (let at = runs - 1; at >= 0; at -= 1) {
+      const state = this.#runs[at]?.prints.stateOf(hash);
+      if (state !== undefined) return state === "kept";
+    }
+    return false;
+  }
+
+  #isThere(topic: string): boolean {
+    const fresh = this.#fresh.get(topic);
+    return fresh === undefined ? this.#isBelow(topic) : hasPayload(fresh);
+  }
+
+  async #open(nowMs: number): Promise<readonly string[]> {
+    const { files, folder } = this.#options;
+    const damaged: Damaged[] = [];
+    const names = await files.list(folder);
+    for (const name of names.filter(isUnfinished)) await files.remove(`${folder}/${name}`);
+    const numbers = names.map(runNumber).filter((number) => number !== undefined);
+    this.#nextRun = Math.max(0, ...numbers) + 1;
+    for (const name of names) {
+      const number = runNumber(name);
+      if (number === undefined) continue;
+      const path = `${folder}/${name}`;
+      const file = await files.openAppend(path);
+      const { index, damagedBytes } = await indexRun(file);
+      const run = new Run({ number, path, files, file, index, prints: await index.prints() });
+      this.#runs.push(run);
+      if (damagedBytes > 0) damaged.push({ run, damagedBytes, aside: `damaged-${name}-${nowMs}` });
+    }
+    this.#count();
+    return damaged.length === 0 ? [] : this.#setAside(damaged);
+  }
+
+  /** What is sound is written anew, then the damaged files get other names: a broker that dies in between does the same again. */
+  async #setAside(damaged: readonly Damaged[]): Promise<readonly string[]> {
+    const { files, folder, log } = this.#options;
+    for (const { run, aside, damagedBytes } of damaged)
+      log.error("mqtt retained messages are damaged: the file is set aside, what is sound in it is kept", {
+        path: run.path,
+        setAsideAs: aside,
+        damagedBytes,
+      });
+    try {
+      for (const old of await this.#replace(this.#runs, Number.NEGATIVE_INFINITY)) {
+        const found = damaged.find(({ run }) => run === old);
+        if (found !== undefined) await files.rename({ from: old.path, to: `${folder}/${found.aside}` });
+        await old.retire();
+      }
+      return damaged.map(({ aside }) => aside);
+    } catch (error) {
+      log.error("mqtt damaged retained messages could not be written anew; they are read as they are", {
+        folder,
+        error,
+      });
+      return [];
+    }
+  }
+
+  #count(): void {
+    this.#runItems = 0;
+    for (const [at, { prints }] of this.#runs.entries())
+      if (at === 0 && this.#runs.length === 1) this.#runItems = prints.size;
+      else
+        for (const { hash, isCleared } of prints.hashes())
+          this.#runItems += Number(!isCleared) - Number(this.#isInRuns(hash, at));
   }
 }
 
-function sizeOf({ topic, payload }: { readonly topic: string; readonly payload: Uint8Array }): number {
+type Damaged = { readonly run: Run; readonly damagedBytes: number; readonly aside: string };
+
+/** So many runs of like size become one. */
+const MERGE_RUNS = 4;
+const MERGE_FACTOR = 3;
+/** Entries made in one turn of the loop. */
+const TURN_ITEMS = 1_000;
+
+async function* entriesInOrder(
+  frozen: ReadonlyMap<string, Fresh>,
+  { withCleared }: { readonly withCleared: boolean },
+): AsyncGenerator<Entry> {
+  const keys = [...frozen.keys()].map((topic) => ({ key: orderKey(topic), topic }));
+  let made = 0;
+  for (const { key, topic } of keys.toSorted((one, other) => compare(one.key, other.key))) {
+    const fresh = frozen.get(topic);
+    assert(fresh !== undefined, "what is frozen stays as it is");
+    if (!hasPayload(fresh) && !withCleared) continue;
+    made += 1;
+    if (made % TURN_ITEMS === 0) await new Promise<void>((resolve) => void setImmediate(resolve));
+    yield entryOf(fresh.message, key);
+  }
+}
+
+function entryOf(message: Message, key: string): Entry {
+  return { key, ...messageRecord(message, recordKinds.retained) };
+}
+
+const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0);
+
+const hasPayload = ({ message }: Fresh): boolean => message.payload.byteLength > 0;
+
+function sizeOf({ topic, payload }: Message): number {
   return topic.length + payload.byteLength;
 }

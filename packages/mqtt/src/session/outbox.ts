@@ -1,7 +1,13 @@
 import { encodePacket, reasonCodes, withId, type AckPacket, type QoS } from "@cortado/wire/mqtt";
 import type { Committed, MessageLog } from "../journal/message-log.ts";
 import type { Message } from "../journal/records.ts";
-import { CLEAN_QUEUE_BYTES_MAX, CLEAN_QUEUE_ITEMS_MAX, OUTGOING_BYTES_MAX } from "../limits.ts";
+import {
+  CLEAN_QUEUE_BYTES_MAX,
+  CLEAN_QUEUE_ITEMS_MAX,
+  OUTGOING_BYTES_MAX,
+  REPLAY_BYTES_AHEAD,
+  REPLAY_ITEMS_AHEAD,
+} from "../limits.ts";
 import { Framer, type ClientTerms } from "./framing.ts";
 import { plainGrants, type Grant } from "./grant.ts";
 import {
@@ -32,9 +38,9 @@ type Flight = Transient & {
   released: boolean;
 };
 
-/** A message that waits only in memory. A retained one is there anyway. */
-const transientBytes = ({ message, grant }: Transient): number =>
-  grant.isRetained ? 0 : message.topic.length + message.payload.byteLength + 100;
+/** A message that waits only in memory. */
+const transientBytes = ({ message }: Transient): number =>
+  message.topic.length + message.payload.byteLength + 100;
 
 export type OutboxOptions = {
   readonly session: Session;
@@ -66,6 +72,7 @@ export class Outbox implements Outgoing {
   #transientBytes = 0;
   #lastId = 0;
   #closed = false;
+  #waiters: (() => void)[] | undefined;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -74,6 +81,32 @@ export class Outbox implements Outgoing {
     this.#window = Math.min(options.inflightMax, sink.terms.receiveMax);
     const ready = (): void => void (this.#closed || this.wake());
     this.#stored = new StoredQueue({ session, log, failed, ready });
+  }
+
+  get inflight(): number {
+    return this.#flights?.size ?? 0;
+  }
+
+  get hasRoom(): boolean {
+    const { sink, session } = this.#options;
+    return (
+      (this.#transients?.length ?? 0) < REPLAY_ITEMS_AHEAD &&
+      this.#transientBytes < REPLAY_BYTES_AHEAD &&
+      sink.bufferedBytes < REPLAY_BYTES_AHEAD &&
+      session.items < REPLAY_ITEMS_AHEAD
+    );
+  }
+
+  whenRoom(then: () => void): void {
+    (this.#waiters ??= []).push(then);
+    setImmediate(() => this.#tellRoom());
+  }
+
+  #tellRoom(): void {
+    if (this.#waiters === undefined || this.#closed || !this.hasRoom) return;
+    const waiters = this.#waiters;
+    this.#waiters = undefined;
+    for (const waiter of waiters) waiter();
   }
 
   close(): readonly Transient[] {
@@ -161,6 +194,11 @@ export class Outbox implements Outgoing {
 
   /** Sends as much as the window and the connection take. */
   wake(): void {
+    this.#pump();
+    if (this.#waiters !== undefined) this.#tellRoom();
+  }
+
+  #pump(): void {
     const { sink } = this.#options;
     while (
       !this.#closed &&

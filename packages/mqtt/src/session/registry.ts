@@ -7,10 +7,11 @@ import type {
   SessionRecord,
 } from "../journal/records.ts";
 import type { Segment } from "../journal/segment.ts";
-import { RetainedMessages } from "../retained/retained.ts";
+import type { KeptWill } from "../journal/will-record.ts";
+import type { RetainedMessages } from "../retained/retained.ts";
 import { SubscriptionTree } from "../topics/tree.ts";
 import { plainGrants, type Grant } from "./grant.ts";
-import { readExpiry, Session } from "./session.ts";
+import { readExpiry, Session, type Tenant } from "./session.ts";
 import { ShareGroup } from "./share-group.ts";
 
 type NewClean = { readonly user: string; readonly nowMs: number };
@@ -23,13 +24,24 @@ export class Registry {
   readonly tree: SubscriptionTree<Session> = new SubscriptionTree();
   readonly shares: SubscriptionTree<ShareGroup> = new SubscriptionTree();
   readonly #groups: Map<string, ShareGroup> = new Map();
-  readonly retained: RetainedMessages = new RetainedMessages();
+  readonly retained: RetainedMessages;
   readonly byNumber: Map<number, Session> = new Map();
   readonly byClientId: Map<string, Session> = new Map();
   nextSequence = 1;
   nextSession = 1;
+  nextWill = 1;
+  /** Of clients that are connected, or gone and not come back in time. */
+  readonly wills: Map<number, KeptWill> = new Map();
   /** Members of shared subscriptions; those and the tree's are all. */
   #shared = 0;
+
+  readonly #tenantName: (user: string) => string;
+  readonly #tenants: Map<string, Tenant> = new Map();
+
+  constructor(options: { readonly retained: RetainedMessages; readonly tenantOf: (user: string) => string }) {
+    this.retained = options.retained;
+    this.#tenantName = options.tenantOf;
+  }
 
   get subscriptions(): number {
     return this.tree.size + this.#shared;
@@ -37,6 +49,13 @@ export class Registry {
 
   get sharedSubscriptions(): number {
     return this.#shared;
+  }
+
+  #tenantOf(user: string): Tenant {
+    const name = this.#tenantName(user);
+    let tenant = this.#tenants.get(name);
+    if (tenant === undefined) this.#tenants.set(name, (tenant = { name, bytes: 0 }));
+    return tenant;
   }
 
   group(name: string): ShareGroup | undefined {
@@ -52,6 +71,7 @@ export class Registry {
       number: record.number,
       clientId: record.clientId,
       user: record.user,
+      tenant: this.#tenantOf(record.user),
       nowMs: record.leftMs ?? nowMs,
       expiryMs: readExpiry(record.expiryMs),
     });
@@ -66,7 +86,7 @@ export class Registry {
   }
 
   addClean(clientId: string, { user, nowMs }: NewClean): Session {
-    const session = new Session({ number: 0, clientId, user, nowMs, expiryMs: 0 });
+    const session = new Session({ number: 0, clientId, user, tenant: noTenant, nowMs, expiryMs: 0 });
     this.byClientId.set(clientId, session);
     return session;
   }
@@ -113,6 +133,11 @@ export class Registry {
     }
   }
 
+  keepWill(kept: KeptWill): void {
+    this.nextWill = Math.max(this.nextWill, kept.id + 1);
+    this.wills.set(kept.id, kept);
+  }
+
   setCursor({ session: number, through, ahead }: CursorRecord): void {
     const session = this.byNumber.get(number);
     if (session === undefined) return;
@@ -156,6 +181,9 @@ export class Registry {
     return group;
   }
 }
+
+/** Of sessions for which nothing waits on disk. */
+const noTenant: Tenant = { name: "", bytes: 0 };
 
 function grantOf({ filter, qos, noLocal, retainAsPublished, identifier }: FilterRecord): Grant {
   const isShared = filter.startsWith("$share/");

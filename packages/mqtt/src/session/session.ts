@@ -20,10 +20,19 @@ export interface Outgoing {
   /** PUBACK, PUBREC and PUBCOMP; undefined when nothing more is to be done. */
   answered(packet: AckPacket): Acknowledged | undefined;
   wake(): void;
+  /** Messages of QoS 1 and 2 sent and not answered. */
+  readonly inflight: number;
+  /** Whether it takes more of what is read only as the client takes it. */
+  readonly hasRoom: boolean;
+  /** Calls once when there is room; never when the client has gone. */
+  whenRoom(then: () => void): void;
 }
 
 /** A subscription as a session has it. */
 export type SubscriptionTerms = FilterRecord & { readonly grant: Grant };
+
+/** Whose sessions share a quota, and what waits for them. */
+export type Tenant = { readonly name: string; bytes: number };
 
 type Rows = { items: number; bytes: number };
 
@@ -39,6 +48,7 @@ export class Session {
   readonly number: number;
   readonly clientId: string;
   readonly user: string;
+  readonly tenant: Tenant;
   readonly filters: Map<string, SubscriptionTerms> = new Map();
   /** QoS 2 publishes of this client that it has not released. */
   readonly receiving: Set<number> = new Set();
@@ -66,12 +76,14 @@ export class Session {
     readonly number: number;
     readonly clientId: string;
     readonly user: string;
+    readonly tenant: Tenant;
     readonly nowMs: number;
     readonly expiryMs: number | undefined;
   }) {
     this.number = options.number;
     this.clientId = options.clientId;
     this.user = options.user;
+    this.tenant = options.tenant;
     this.leftMs = options.nowMs;
     this.expiryMs = options.expiryMs;
   }

@@ -8,10 +8,10 @@ import { systemFiles } from "@cortado/std/node/files";
 import { systemNetwork } from "@cortado/std/node/net";
 import { systemRandom } from "@cortado/std/node/random";
 import { silentLog } from "@cortado/std/testing/silent-log";
-import { startBroker } from "../mqtt.ts";
+import { startBroker, type BrokerLimits } from "../mqtt.ts";
 
 /** What a test file does when it is started as the broker that it kills: serves until that happens, and prints its ports. */
-export async function serve(folder: string): Promise<void> {
+export async function serve(folder: string, limits: Partial<BrokerLimits> = {}): Promise<void> {
   const broker = await startBroker({
     files: systemFiles,
     folder,
@@ -20,6 +20,7 @@ export async function serve(folder: string): Promise<void> {
     random: systemRandom,
     log: silentLog,
     metrics: newMetrics(),
+    limits,
   });
   const listening = await broker.listen({ host: "127.0.0.1", port: 0 });
   const http = createServer().on("upgrade", broker.upgrade).listen(0, "127.0.0.1");

@@ -12,14 +12,22 @@ export async function dialBroker(
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   const reader = new FrameReader({ frameBytesMax: () => 1e7 });
   const send = (packet: Packet): void => void socket.write(encodePacket(packet));
+  let early: Packet[] | undefined = [];
   const accepted = new Promise<void>((resolve, reject) => {
     socket.on("error", reject);
     socket.on("data", (bytes) => {
       reader.push(bytes);
       for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
         const packet = decodeFrame(frame);
-        if (packet.type === "connack") resolve();
-        else onPacket(packet);
+        if (packet.type === "connack") {
+          resolve();
+          // What came with it waits until the caller has the client in its hand.
+          setImmediate(() => {
+            for (const one of early ?? []) onPacket(one);
+            early = undefined;
+          });
+        } else if (early === undefined) onPacket(packet);
+        else early.push(packet);
       }
     });
   });
@@ -31,8 +39,16 @@ export async function dialBroker(
 
 export type Load = { readonly acknowledged: Set<number>; stop(): void };
 
+/** The topic of a number, of 7 that share one session or of thousands that are retained. */
+const topicOf = (number: number, retain: boolean): string =>
+  retain ? `/kept/${number % 5_000}` : `/store104/n/${number % 7}`;
+
 /** Publishes numbers with QoS 1, at most 100 unacknowledged, until the socket ends. */
-export async function publishNumbers(port: number, from: number): Promise<Load> {
+export async function publishNumbers(
+  port: number,
+  from: number,
+  { retain = false }: { readonly retain?: boolean } = {},
+): Promise<Load> {
   const acknowledged = new Set<number>();
   const underWay = new Map<number, number>();
   let next = from;
@@ -43,17 +59,17 @@ export async function publishNumbers(port: number, from: number): Promise<Load> 
       underWay.set(id, next);
       client.send({
         type: "publish",
-        topic: `/store104/n/${next % 7}`,
+        topic: topicOf(next, retain),
         payload: Buffer.from(String(next)),
         qos: 1,
-        retain: false,
+        retain,
         dup: false,
         id,
       });
       next += 1;
     }
   };
-  const client = await dialBroker(port, "load", true, (packet) => {
+  const client = await dialBroker(port, retain ? "load-kept" : "load", true, (packet) => {
     if (packet.type !== "puback") return;
     const number = underWay.get(packet.id);
     underWay.delete(packet.id);
@@ -63,6 +79,36 @@ export async function publishNumbers(port: number, from: number): Promise<Load> 
   client.socket.removeAllListeners("error").on("error", () => {});
   more();
   return { acknowledged, stop: () => void client.socket.destroy() };
+}
+
+/** The number that is retained in each topic of `publishNumbers`. */
+export async function readKept(port: number): Promise<ReadonlyMap<string, number>> {
+  const kept = new Map<string, number>();
+  let quiet = 0;
+  const client = await dialBroker(port, "kept-reader", true, (packet) => {
+    if (packet.type !== "publish") return;
+    quiet = 0;
+    kept.set(packet.topic, Number(Buffer.from(packet.payload).toString()));
+  });
+  client.send({ type: "subscribe", id: 1, subscriptions: [{ filter: "/kept/#", qos: 0 }] });
+  while (quiet < 5) {
+    quiet += 1;
+    await new Promise((resolve) => void setTimeout(resolve, 60));
+  }
+  client.socket.destroy();
+  return kept;
+}
+
+/** Fails unless each topic has the last number that was acknowledged for it, or one that was sent later. */
+export function checkKept(kept: ReadonlyMap<string, number>, acknowledged: ReadonlySet<number>): void {
+  const last = new Map<string, number>();
+  for (const number of acknowledged) {
+    const topic = topicOf(number, true);
+    last.set(topic, Math.max(number, last.get(topic) ?? 0));
+  }
+  const lost = [...last].filter(([topic, number]) => (kept.get(topic) ?? -1) < number);
+  if (lost.length > 0)
+    throw new Error(`of ${last.size} topics ${lost.length} lost what was retained, first ${lost[0]?.join()}`);
 }
 
 /** Makes a persistent session on `/store104/#` and leaves. */

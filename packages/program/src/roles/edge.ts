@@ -66,6 +66,7 @@ export async function startEdge(
   await startGateway({ ...parts, broker }, stack);
   const handle: HttpHandler = (request) => {
     if (request.path === "/metrics") return Promise.resolve(textAnswer(200, metrics.text()));
+    if (request.path === "/healthz/mqtt") return Promise.resolve(healthAnswer(broker));
     const route = telemetry.routes.find(({ path }) => path === request.path);
     return route === undefined
       ? Promise.resolve(textAnswer(404, `there is nothing at ${request.path}\n`))
@@ -73,6 +74,13 @@ export async function startEdge(
   };
   stack.use(await listenHttp({ addresses: open(config.telemetryPort, "telemetry.sock"), handle }));
   return telemetry;
+}
+
+/** 503 while nothing that is published can be acknowledged; else what is wrong, if anything. */
+function healthAnswer(broker: Broker): ReturnType<typeof textAnswer> {
+  const { ready, faults, setAside } = broker.health();
+  const lines = [...faults, ...setAside.map((name) => `${name} was set aside as damaged`)];
+  return textAnswer(ready ? 200 : 503, `${lines.length === 0 ? "ok" : lines.join("\n")}\n`);
 }
 
 /** Functions, and their gateway: with a password on the node's port, without one on the socket that only root can open. */

@@ -81,7 +81,7 @@ export function socketConnection(socket: Socket): Connection {
   };
 }
 
-function listening(server: Server, address: Address): Promise<void> {
+export function listening(server: Server, address: Address): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const reason = cause.code === "EADDRINUSE" ? "Conflict" : "ServiceUnavailable";
@@ -96,7 +96,7 @@ function listening(server: Server, address: Address): Promise<void> {
   });
 }
 
-function boundAddress(server: Server, asked: Address): Address {
+export function boundAddress(server: Server, asked: Address): Address {
   const bound = server.address();
   return bound === null || typeof bound === "string" ? asked : { host: bound.address, port: bound.port };
 }

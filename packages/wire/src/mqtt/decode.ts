@@ -182,8 +182,9 @@ function onlyId(foreign: ForeignPacket, frame: Uint8Array): number {
 
 function someId(foreign: { readonly cmd: string; readonly messageId?: number }): number {
   const { messageId } = foreign;
-  if (messageId === undefined || messageId === 0)
-    throw malformed(`${foreign.cmd.toUpperCase()} has packet id 0 (MQTT-2.3.1-1)`);
+  // Where the packet ends within it, the codec answers -1.
+  if (messageId === undefined || messageId <= 0)
+    throw malformed(`${foreign.cmd.toUpperCase()} has no packet id, or 0 (MQTT-2.3.1-1)`);
   return messageId;
 }
 

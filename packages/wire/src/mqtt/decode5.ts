@@ -30,6 +30,8 @@ export function decodeFrame5(frame: Uint8Array): Packet {
     throw malformed(`${row.name} has the fixed header's flags ${flags}, not ${row.flags} (MQTT-2.1.3-1)`);
   let at = 1;
   while ((frame[at] ?? 0) >= 0x80) at += 1;
+  if (at > 1 && frame[at] === 0)
+    throw malformed(`${row.name} has a length with more bytes than it needs (MQTT-1.5.5-1)`);
   const cursor = new Cursor(frame.subarray(at + 1));
   const packet = row.read(cursor, flags);
   if (!cursor.atEnd) throw malformed(`${row.name} has bytes behind its end`);

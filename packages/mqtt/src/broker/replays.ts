@@ -1,0 +1,97 @@
+import type { Log } from "@cortado/std/log";
+import { REPLAY_TURN_BATCHES, REPLAYS_AT_ONCE } from "../limits.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { Message } from "../journal/records.ts";
+import type { RetainedReader } from "../retained/reader.ts";
+import type { Grant } from "../session/grant.ts";
+import type { Registry } from "../session/registry.ts";
+import { lowerQos, type Outgoing, type Session, type SubscriptionTerms } from "../session/session.ts";
+import type { Publishing } from "./publishing.ts";
+
+export type ReplaysOptions = {
+  readonly log: Log;
+  readonly registry: Registry;
+  readonly journal: Journal;
+  readonly publishing: Publishing;
+};
+
+type Replay = {
+  readonly session: Session;
+  readonly outbox: Outgoing;
+  readonly terms: SubscriptionTerms;
+  /** Messages from this sequence on came to the subscription as they were published. */
+  readonly since: number;
+  readonly reader: RetainedReader;
+};
+
+/**
+ * Retained messages on their way to new subscriptions. They are read from disk as their client takes them, so that a million for one
+ * client cost no memory, by turns, so that it keeps nobody waiting.
+ */
+export class Replays {
+  readonly #options: ReplaysOptions;
+  readonly #ready: Replay[] = [];
+  #running = 0;
+
+  constructor(options: ReplaysOptions) {
+    this.#options = options;
+  }
+
+  start(session: Session, terms: SubscriptionTerms): void {
+    const { journal, registry } = this.#options;
+    const { outbox } = session;
+    if (outbox === undefined) return;
+    const since = registry.nextSequence;
+    const reader = registry.retained.matching(terms.filter);
+    // What was published before and is still on its way to disk reached no subscription of this client: it must be kept first.
+    journal.add({ committed: () => this.#queue({ session, outbox, terms, since, reader }) });
+  }
+
+  #queue(replay: Replay): void {
+    this.#ready.push(replay);
+    while (this.#running < REPLAYS_AT_ONCE) {
+      const next = this.#ready.shift();
+      if (next === undefined) return;
+      this.#running += 1;
+      void this.#turn(next)
+        .catch((error: unknown) => {
+          const { clientId } = next.session;
+          this.#options.log.error("mqtt retained messages could not be read", { client: clientId, error });
+          return "done" as const;
+        })
+        .then((outcome) => {
+          this.#running -= 1;
+          next.reader.rest();
+          if (outcome === "turn over") this.#queue(next);
+          else if (outcome === "no room") next.outbox.whenRoom(() => this.#queue(next));
+          const waiting = this.#ready.shift();
+          if (waiting !== undefined) this.#queue(waiting);
+        });
+    }
+  }
+
+  async #turn(replay: Replay): Promise<"done" | "turn over" | "no room"> {
+    const { session, outbox, terms, since, reader } = replay;
+    const grant: Grant = { ...terms.grant, isRetained: true };
+    for (let batches = 0; batches < REPLAY_TURN_BATCHES; batches += 1) {
+      const messages = await reader.next();
+      if (messages === undefined || !isWanted(replay)) return "done";
+      for (const message of messages) if (message.sequence < since) this.#send(message, { session, grant });
+      if (!outbox.hasRoom) return "no room";
+      await new Promise<void>((resolve) => void setImmediate(resolve));
+    }
+    return "turn over";
+  }
+
+  #send(message: Message, { session, grant }: { readonly session: Session; readonly grant: Grant }): void {
+    // QoS 2 counts once over connections and restarts, so that it needs a place in the journal.
+    if (session.persistent && lowerQos(message.qos, grant.qos) === 2)
+      this.#options.publishing.publishTo({ sessions: [session], grants: [grant] }, message);
+    else session.outbox?.sendRetained(message, grant);
+  }
+}
+
+/** Whether the client and its subscription are still there. */
+function isWanted({ session, outbox, terms }: Replay): boolean {
+  return session.outbox === outbox && session.filters.get(terms.filter) === terms;
+}

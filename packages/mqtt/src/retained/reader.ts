@@ -1,0 +1,105 @@
+import type { Message } from "../journal/records.ts";
+import { FilterRange, orderKey } from "./order.ts";
+import type { Run } from "./run.ts";
+import { RunScan } from "./scan.ts";
+
+/** What a reader reads: runs, and newer messages in memory. */
+export interface Shelf {
+  /** Oldest first. */
+  readonly runs: readonly Run[];
+  /** Changes when runs do, or what is in memory becomes one. */
+  readonly version: number;
+  inMemory(topic: string): Message | undefined;
+  topicsInMemory(): Iterable<string>;
+  get(topic: string): Promise<Message | undefined>;
+}
+
+const BATCH_ITEMS = 200;
+
+/**
+ * The retained messages that a filter matches, a batch after another in the order of topics, each as it is when its batch comes.
+ * Topics that are new after the first batch may be missed.
+ */
+export class RetainedReader {
+  readonly #shelf: Shelf;
+  readonly #filter: string;
+  readonly #range: FilterRange;
+  /** All up to here has been read. */
+  #after: string | undefined;
+  #ended = false;
+  /** Topics to come that were in memory at the start, the next at the end. */
+  #topics: string[] | undefined;
+  #scans: readonly RunScan[] | undefined;
+  #version = 0;
+
+  constructor(shelf: Shelf, filter: string) {
+    this.#shelf = shelf;
+    this.#filter = filter;
+    this.#range = new FilterRange(filter);
+  }
+
+  /** Undefined at the end. */
+  async next(): Promise<readonly Message[] | undefined> {
+    if (this.#ended) return undefined;
+    if (this.#range.isExact) return this.#only();
+    this.#topics ??= this.#topicsInMemory();
+    for (;;) {
+      const scans = this.#scansNow();
+      for (const scan of scans) await scan.fill();
+      if (this.#shelf.version !== this.#version) continue; // what was read is no longer all
+      return this.#batch(scans, this.#topics);
+    }
+  }
+
+  /** Lets go of what was read ahead: it may be long until the next call. */
+  rest(): void {
+    this.#scans = undefined;
+  }
+
+  async #only(): Promise<readonly Message[] | undefined> {
+    this.#ended = true;
+    const message = await this.#shelf.get(this.#filter);
+    return message === undefined ? undefined : [message];
+  }
+
+  #scansNow(): readonly RunScan[] {
+    const { runs, version } = this.#shelf;
+    if (version !== this.#version) this.#scans = undefined;
+    this.#version = version;
+    return (this.#scans ??= runs.map((run) => new RunScan(run, { range: this.#range, after: this.#after })));
+  }
+
+  #topicsInMemory(): string[] {
+    const keys: string[] = [];
+    for (const topic of this.#shelf.topicsInMemory())
+      if (this.#range.matches(orderKey(topic))) keys.push(orderKey(topic));
+    return keys.toSorted().toReversed(); // taken from the end
+  }
+
+  #batch(scans: readonly RunScan[], topics: string[]): readonly Message[] | undefined {
+    let end: string | undefined;
+    for (const { readThrough } of scans)
+      if (readThrough !== undefined && (end === undefined || readThrough < end)) end = readThrough;
+    const keys: string[] = [];
+    const older = new Map<string, Message>();
+    for (const scan of scans)
+      for (const { key, message } of scan.takeThrough(end)) {
+        if (!older.has(key)) keys.push(key);
+        older.set(key, message); // runs come oldest first
+      }
+    for (let key = topics.at(-1); key !== undefined; key = topics.at(-1)) {
+      if (end === undefined ? keys.length >= BATCH_ITEMS : key > end) break;
+      topics.pop();
+      if (!older.has(key)) keys.push(key);
+    }
+    this.#after = end ?? keys.at(-1) ?? this.#after;
+    this.#ended = end === undefined && keys.length === 0;
+    if (this.#ended) return undefined;
+    const messages: Message[] = [];
+    for (const key of keys.toSorted()) {
+      const message = this.#shelf.inMemory(key.replaceAll("\0", "/")) ?? older.get(key);
+      if (message !== undefined && message.payload.byteLength > 0) messages.push(message);
+    }
+    return messages;
+  }
+}
