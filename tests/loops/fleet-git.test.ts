@@ -328,3 +328,24 @@ test("a Secret of a GitHub App is a login by its token, made anew when a look wi
     { githubApps },
   );
 });
+
+test("fields that mean nothing here are told by name, and no longer when they go", () =>
+  withRepository(
+    async (world) => {
+      const { git, client, loops, repositories } = world;
+      git.push("main", order);
+      repositories.wake(url);
+      await settled(world);
+      const { Warned, ...others } = await conditionsOf(world);
+      assert.match(
+        Warned ?? "",
+        /^True spec\.ociRegistrySecret changes nothing here: .*; spec\.imageScanInterval /,
+      );
+      assert.deepEqual(others, well);
+      const body = { spec: { ociRegistrySecret: null, imageScanInterval: null } };
+      await client.patch(gitRepos, { namespace, name: "shop", type: "merge", body, signal: loops.signal });
+      await settled(world);
+      assert.deepEqual(await conditionsOf(world), { ...well, Warned: "False" });
+    },
+    { ociRegistrySecret: "registry", imageScanInterval: "5m" } as Partial<GitRepo["spec"]>,
+  ));

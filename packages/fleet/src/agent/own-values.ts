@@ -48,6 +48,9 @@ export class OwnValues implements Disposable {
         this.#followed.delete(key);
       }
     for (const [key, need] of wanted) if (!this.#followed.has(key)) this.#follow(key, need);
+    const problem = `this store reads ${VALUES_MAX} keys for its bundles at most`;
+    for (const need of values.slice(VALUES_MAX))
+      this.#options.send({ type: "values", need, problem }).catch(() => undefined);
   }
 
   [Symbol.dispose](): void {

@@ -192,7 +192,8 @@ export class Variants {
     for (const [number, { chunkNames }] of this.#byNumber)
       if (alive.has(number)) for (const name of chunkNames) chunks.add(name);
       else this.#byNumber.delete(number);
-    for (const [name, number] of this.#numbers) if (!alive.has(number)) this.#numbers.delete(name);
+    for (const names of [this.#numbers, this.#byId])
+      for (const [name, number] of names) if (!alive.has(number)) names.delete(name);
     return chunks;
   }
 

@@ -154,6 +154,11 @@ export class Cells {
     cell: number,
     wanted: { readonly variant: number } | { readonly problem: string } | { readonly waits: string },
   ): boolean {
+    // Most have neither: ten thousand are asked about at each look.
+    if ("variant" in wanted && !this.#problems.has(cell) && !this.#waits.has(cell)) {
+      this.#wanted[cell] = wanted.variant;
+      return false;
+    }
     const before = this.#problems.get(cell) ?? this.#waits.get(cell);
     keep(this.#problems, cell, "problem" in wanted ? wanted.problem : "");
     keep(this.#waits, cell, "waits" in wanted ? wanted.waits : "");
