@@ -58,6 +58,8 @@ export const CONNECT_BYTES_MAX = 131_072;
 export const CONNECT_WAIT_MS = 10_000;
 /** A client is gone after one and a half times its keep-alive (MQTT 3.1.1, section 3.1.2.10). */
 export const KEEP_ALIVE_FACTOR = 1.5;
+/** How long the broker works in one turn of the loop before all else that runs in the process has its turn. */
+export const TURN_MS = 5;
 /** How often keep-alives are looked at. */
 export const SWEEP_MS = 1_000;
 /** Publishes of one connection that are not on disk yet; above it the socket is not read. */

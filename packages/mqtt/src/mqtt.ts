@@ -19,6 +19,7 @@ import { ConnectionHost } from "./broker/broker.ts";
 import { Maintenance } from "./broker/maintenance.ts";
 import type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
 import { Publishing } from "./broker/publishing.ts";
+import { Turns } from "./turns.ts";
 import { declareMetrics } from "./broker/tally.ts";
 import { newConnectionPair } from "./client/pair.ts";
 import { Journal } from "./journal/journal.ts";
@@ -102,6 +103,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
   const { registry, broker, segments, nextSegment, stateSegment, setAside } = recovered;
   const time = new BrokerTime(clock, recovered.lastTime);
   const { segmentBytes } = limits;
+  const turns = new Turns(clock);
   const journal = new Journal({
     files,
     folder,
@@ -112,6 +114,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     segmentBytes,
     segments,
     nextSegment,
+    turns,
   });
   const messages = new MessageLog(journal);
   const publishing = new Publishing({ limits, registry, journal, messages });
@@ -146,6 +149,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     messages,
     publishing,
     maintenance,
+    turns,
     brokerId: broker,
     damagedFiles: setAside.length,
     authenticate: options.authenticate,

@@ -36,7 +36,6 @@ export type AdmissionOptions = {
   readonly wills: Wills;
   readonly shares: Shares;
   readonly cursors: Cursors;
-  readonly peers: ReadonlySet<Peer>;
   readonly refused: (peer: Peer, what: { readonly reason: string; readonly protocolFault: boolean }) => void;
   readonly roomFreed: () => void;
   /** A stored message is done with, for this session. */
@@ -46,6 +45,8 @@ export type AdmissionOptions = {
 /** CONNECT: who it is, whose session it gets, and CONNACK only when that session would survive a power cut. */
 export class Admission {
   readonly #options: AdmissionOptions;
+  /** Who has sent CONNECT and is not gone, by client id: most often one. */
+  readonly #named: Map<string, readonly Peer[]> = new Map();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -73,6 +74,7 @@ export class Admission {
       return;
     }
     if (packet.clientId === "") peer.clientId = `auto-${random.uuid()}`;
+    this.#named.set(peer.clientId, [...(this.#named.get(peer.clientId) ?? []), peer]);
     const elsewhere = packet.level === 5 ? redirect?.({ clientId: peer.clientId }) : undefined;
     if (elsewhere !== undefined) {
       peer.refuse({
@@ -94,13 +96,19 @@ export class Admission {
     });
   }
 
+  /** It is gone, or on its way out. */
+  left(peer: Peer): void {
+    const others = (this.#named.get(peer.clientId) ?? []).filter((other) => other !== peer);
+    if (others.length > 0) this.#named.set(peer.clientId, others);
+    else this.#named.delete(peer.clientId);
+  }
+
   #refuse(peer: Peer, why: Parameters<Peer["refuse"]>[0]): void {
     this.#options.refused(peer, { reason: why.reason, protocolFault: false });
     peer.refuse(why);
   }
 
   async #admit(peer: Peer, packet: ConnectPacket): Promise<void> {
-    const { peers } = this.#options;
     const { username } = packet;
     if (peer.identity !== undefined && peer.identity.user === undefined) {
       this.#refuse(peer, {
@@ -122,9 +130,8 @@ export class Admission {
     }
     peer.user = who.user;
     if (this.#isRefusedAsKnown(peer, packet) || this.#isWillRefused(peer, packet)) return;
-    for (const other of peers)
-      if (other !== peer && other.clientId === peer.clientId && other.phase !== "new")
-        other.fail("its client id connected anew", { code: reasonCodes.sessionTakenOver });
+    for (const other of this.#named.get(peer.clientId) ?? [])
+      if (other !== peer) other.fail("its client id connected anew", { code: reasonCodes.sessionTakenOver });
     // Behind it come the records of the session, and the CONNACK.
     if (packet.will !== undefined) peer.keptWill = this.#options.wills.keep(peer.clientId, packet.will);
     this.#attach(peer, packet);

@@ -43,6 +43,7 @@ import { Replays } from "./replays.ts";
 import { Shares } from "./shares.ts";
 import { Subscribing } from "./subscribing.ts";
 import { newTally, sysMessages, type Levels, type Tally } from "./tally.ts";
+import type { Turns } from "../turns.ts";
 import { Wills } from "./wills.ts";
 
 export type BrokerOptions = {
@@ -63,6 +64,7 @@ export type BrokerOptions = {
   readonly redirect: Redirect | undefined;
   readonly responseTopics: (clientId: string) => string;
   readonly brokerId: string;
+  readonly turns: Turns;
   /** Found at the start and set aside. */
   readonly damagedFiles: number;
 };
@@ -117,7 +119,6 @@ export class ConnectionHost implements Host, AsyncDisposable {
       ...options,
       tally: this.tally,
       cursors: this.#cursors,
-      peers: this.#peers,
       refused: (peer, what) => this.refused(peer, what),
       roomFreed: () => this.#roomFreed(),
       acknowledged: (session, committed) => this.#acknowledged(session, committed),
@@ -138,6 +139,10 @@ export class ConnectionHost implements Host, AsyncDisposable {
 
   get brokerId(): string {
     return this.#options.brokerId;
+  }
+
+  get turns(): Turns {
+    return this.#options.turns;
   }
 
   get receiveMax(): number {
@@ -277,6 +282,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
     const { registry, time } = this.#options;
     const { session, keptWill } = peer;
     this.#peers.delete(peer);
+    this.#admission.left(peer);
     this.#incoming.forget(peer);
     this.#leaving.set(peer, this.nowMs() + CONNECT_WAIT_MS);
     peer.session = undefined;

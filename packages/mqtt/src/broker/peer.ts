@@ -30,6 +30,7 @@ import {
 import type { AcceptOptions, Failing, Trust } from "./accept.ts";
 import { Inbound } from "./inbound.ts";
 import type { Tally } from "./tally.ts";
+import type { Turns } from "../turns.ts";
 import {
   answerPacket,
   encodeReply,
@@ -51,6 +52,7 @@ export interface Host {
   readonly topicAliasMax: number;
   readonly brokerId: string;
   readonly tally: Tally;
+  readonly turns: Turns;
   nowMs(): number;
   corked(peer: Peer): void;
   received(packet: Packet): void;
@@ -90,6 +92,8 @@ export class Peer implements ConnectionEvents, Sink {
   #paused = false;
   #corked = false;
   #busy = false;
+  /** Its bytes wait for a turn of the loop that has time for them. */
+  #isQueued = false;
   #saidGoodbye = false;
   /** Until it is on disk; then `keptWill` is it. */
   will: Will | undefined;
@@ -141,7 +145,15 @@ export class Peer implements ConnectionEvents, Sink {
     this.lastSeenMs = this.#host.nowMs();
     this.#host.tally.bytesReceived += bytes.byteLength;
     this.#reader.push(bytes);
-    this.#run();
+    if (this.#isQueued) return;
+    if (!this.#host.turns.isOver) return this.#run();
+    this.#isQueued = true;
+    // What it sends meanwhile stays in the kernel.
+    this.#setPaused(true);
+    this.#host.turns.later(() => {
+      this.#isQueued = false;
+      this.#run();
+    });
   }
 
   drained(): void {
@@ -149,6 +161,8 @@ export class Peer implements ConnectionEvents, Sink {
   }
 
   closed(): void {
+    // It said these things before it went.
+    if (this.#isQueued) this.#run();
     if (this.#phase === "closed") {
       this.#host.gone(this);
       return;

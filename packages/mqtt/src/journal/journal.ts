@@ -8,6 +8,7 @@ import { DISK_RETRY_FIRST_MS, DISK_RETRY_MAX_MS, GROUP_BYTES_MAX } from "../limi
 import type { BrokerTime } from "../session/broker-time.ts";
 import { FORMAT_VERSION, jsonRecord, recordKinds } from "./records.ts";
 import { noteSequence, segmentName, type Segment } from "./segment.ts";
+import type { Turns } from "../turns.ts";
 
 export type JournalOptions = {
   readonly files: Files;
@@ -17,6 +18,7 @@ export type JournalOptions = {
   readonly log: Log;
   readonly broker: string;
   readonly segmentBytes: number;
+  readonly turns: Turns;
   /** What recovery found, oldest first. */
   readonly segments: readonly Segment[];
   readonly nextSegment: number;
@@ -135,6 +137,7 @@ export class Journal implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
+    const { turns } = this.#options;
     // One turn of the loop: whatever else the sockets brought in it shares the group.
     await new Promise<void>((resolve) => void setImmediate(resolve));
     while (this.#waiting.length > 0) {
@@ -145,6 +148,7 @@ export class Journal implements AsyncDisposable {
       for (const entry of group) {
         if (entry.sequence !== undefined) noteSequence(segment, entry.sequence);
         entry.committed(segment);
+        if (turns.isOver) await turns.over();
       }
       this.onCommitted();
     }
