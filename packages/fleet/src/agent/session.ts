@@ -122,6 +122,8 @@ class Session implements AsyncDisposable {
       case "eventsAck":
         return events?.acknowledge(message.through);
       case "noChunk":
+        // A bundle that is told anew may have it: the hub is asked again then, and not before.
+        this.#asked.delete(message.sha256);
         return work.desk.refuse(
           message.sha256,
           `the hub has no content ${message.sha256}: ${message.message}`,
