@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import mqtt from "mqtt";
 import { serve, startChild } from "./testing/broker-child.ts";
+import { ScramClient } from "./testing/scram-client.ts";
 import { ExactPair, leaveSession, publishNumbers, readSession } from "./testing/load.ts";
 
 const run = promisify(execFile);
@@ -194,6 +195,41 @@ function tests(): void {
       } finally {
         await client.endAsync(true);
       }
+    }),
+  );
+
+  test(
+    "MQTT.js authenticates by SCRAM-SHA-256, and a wrong password is not let in",
+    inFolder(async (folder) => {
+      await using broker = await startChild(import.meta.filename, folder);
+      const connect = async (password: string): Promise<mqtt.MqttClient> => {
+        const scram = new ScramClient({ name: "anna", password });
+        const client = mqtt.connect(`mqtt://127.0.0.1:${broker.port}`, {
+          protocolVersion: 5,
+          reconnectPeriod: 0,
+          properties: { authenticationMethod: "SCRAM-SHA-256", authenticationData: scram.first },
+        });
+        client.handleAuth = (packet, done) => {
+          const { authenticationData = Buffer.alloc(0) } = packet.properties ?? {};
+          const properties = {
+            authenticationMethod: "SCRAM-SHA-256",
+            authenticationData: scram.last(authenticationData),
+          };
+          done(undefined, { cmd: "auth", reasonCode: 24, properties });
+        };
+        await new Promise<void>((resolve, reject) => {
+          client.once("error", reject);
+          client.once("connect", ({ properties }) => {
+            if (scram.isSatisfied(properties?.authenticationData)) resolve();
+            else reject(new Error("the broker does not know the password"));
+          });
+        });
+        return client;
+      };
+      const client = await connect("pencil");
+      await client.publishAsync("/a", "x", { qos: 1 });
+      await client.endAsync(true);
+      await assert.rejects(connect("pen"), /not authorized/i);
     }),
   );
 

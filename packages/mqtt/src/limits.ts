@@ -98,7 +98,7 @@ export const HELD_WILLS_MAX = 1_000;
 export const RETAINED_FRESH_ITEMS = 16_384;
 export const RETAINED_FRESH_BYTES: number = 4 * 1_048_576;
 /** While the checkpoint is behind, publishes are held beyond these. */
-export const RETAINED_FRESH_ITEMS_MAX = 131_072;
+export const RETAINED_FRESH_ITEMS_MAX = 65_536;
 export const RETAINED_FRESH_BYTES_MAX: number = 32 * 1_048_576;
 /** What is read of a run of retained messages at a time, to find one in it. */
 export const RETAINED_BLOCK_BYTES = 16_384;

@@ -15,6 +15,7 @@ import type {
 } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
 import type { Authenticate, Authorize, Redirect } from "./broker/access.ts";
+import type { VerifierOf } from "./broker/enhanced.ts";
 import { ConnectionHost } from "./broker/broker.ts";
 import { Maintenance } from "./broker/maintenance.ts";
 import type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
@@ -32,6 +33,14 @@ import { newWebSocketUpgrade } from "./websocket/websocket.ts";
 
 export type { Access, Authenticate, Authorize, Credentials, Redirect } from "./broker/access.ts";
 export type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
+export {
+  makeVerifier,
+  passwordMatches,
+  readVerifier,
+  verifierText,
+  type ScramVerifier,
+} from "./auth/verifier.ts";
+export type { VerifierOf } from "./broker/enhanced.ts";
 export { brokerLimits, type BrokerLimits } from "./limits.ts";
 
 export type StartBrokerOptions = {
@@ -48,6 +57,11 @@ export type StartBrokerOptions = {
   readonly limits?: Partial<BrokerLimits>;
   /** Says who a client is. Absent: everybody who can connect may, under the user name that it gives. */
   readonly authenticate?: Authenticate;
+  /**
+   * What is kept of a user's password, for MQTT 5 clients that authenticate by SCRAM-SHA-256 and never say it. Absent: they are
+   * refused with 0x8C. Who comes with a name and a password goes to `authenticate`, for which `passwordMatches` takes the same verifier.
+   */
+  readonly scramVerifierOf?: VerifierOf;
   /** Says what it may do. Absent: everything but $SYS. */
   readonly authorize?: Authorize;
   /** Whose quota (`limits.tenantBytesMax`) a user's sessions count against. Absent: each user is a tenant. */
@@ -92,30 +106,14 @@ export interface Broker extends AsyncDisposable {
 export async function startBroker(options: StartBrokerOptions): Promise<Broker> {
   const { files, folder, network, clock, random, log, metrics } = options;
   const limits: BrokerLimits = { ...brokerLimits, ...options.limits };
-  const recovered = await recover({
-    files,
-    folder,
-    log,
-    random,
-    nowMs: clock.nowMs(),
-    tenantOf: options.tenantOf ?? ((user) => user),
-  });
+  const { tenantOf = (user: string) => user } = options;
+  const recovered = await recover({ files, folder, log, random, nowMs: clock.nowMs(), tenantOf });
   const { registry, broker, segments, nextSegment, stateSegment, setAside } = recovered;
   const time = new BrokerTime(clock, recovered.lastTime);
   const { segmentBytes } = limits;
   const turns = new Turns(clock);
-  const journal = new Journal({
-    files,
-    folder,
-    clock,
-    time,
-    log,
-    broker,
-    segmentBytes,
-    segments,
-    nextSegment,
-    turns,
-  });
+  const shared = { files, folder, clock, time, random, log, limits, segmentBytes, registry, broker };
+  const journal = new Journal({ ...shared, segments, nextSegment, turns });
   const messages = new MessageLog(journal);
   const publishing = new Publishing({ limits, registry, journal, messages });
   for (const session of registry.byNumber.values()) {
@@ -124,27 +122,11 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     publishing.recovered(session);
   }
   const freed = (): void => host.retryHeld();
-  const maintenance = new Maintenance({
-    files,
-    folder,
-    log,
-    broker,
-    segmentBytes,
-    journal,
-    registry,
-    time,
-    stateSegment,
-    freed,
-  });
+  const maintenance = new Maintenance({ ...shared, journal, stateSegment, freed });
   const host: ConnectionHost = new ConnectionHost({
-    limits,
-    clock,
-    time,
-    random,
-    log,
+    ...shared,
     network,
     secureNetwork: options.secureNetwork,
-    registry,
     journal,
     messages,
     publishing,
@@ -154,6 +136,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
     damagedFiles: setAside.length,
     authenticate: options.authenticate,
     authorize: options.authorize,
+    scramVerifierOf: options.scramVerifierOf,
     redirect: options.redirect,
     responseTopics: options.responseTopics ?? ((clientId) => `responses/${clientId}/`),
   });

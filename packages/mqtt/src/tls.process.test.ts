@@ -168,8 +168,8 @@ test(
   () => {
     const names: (string | undefined)[] = [];
     const options: Partial<StartBrokerOptions> = {
-      authenticate: ({ certificate, username = "?" }) => {
-        names.push(certificate?.commonName);
+      authenticate: ({ certificateName, username = "?" }) => {
+        names.push(certificateName);
         return Promise.resolve(username === "anna" ? { user: "anna" } : undefined);
       },
     };

@@ -1,13 +1,11 @@
-import type { PeerCertificate } from "@cortado/std/net";
-
 /** What a client shows at the door. */
 export type Credentials = {
   readonly clientId: string;
   readonly username: string | undefined;
   readonly password: Uint8Array | undefined;
   readonly remote: string;
-  /** That it has shown and that was checked, on a TLS listener which asks for one. */
-  readonly certificate?: PeerCertificate;
+  /** Common name of its client certificate, where one was asked for and is good. */
+  readonly certificateName?: string;
 };
 /** Answers who it is, or undefined when it is nobody we let in. */
 export type Authenticate = (credentials: Credentials) => Promise<{ readonly user: string } | undefined>;
@@ -18,11 +16,6 @@ export type Access = {
   readonly topic: string;
 };
 export type Authorize = (access: Access) => boolean;
-
-/** Topics that no client may publish to. */
-export function isBrokersOwn(topic: string): boolean {
-  return topic.startsWith("$SYS/") || topic === "$SYS" || topic.startsWith("$share/");
-}
 
 /** Another server for a client, `host:port`: from now on, or until it is told otherwise (MQTT 5, section 4.11). */
 export type Redirect = (client: {

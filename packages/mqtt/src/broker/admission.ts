@@ -1,6 +1,12 @@
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
-import { connackCodes, reasonCodes, type ConnectPacket, type Properties } from "@cortado/wire/mqtt";
+import {
+  connackCodes,
+  reasonCodes,
+  type AuthPacket,
+  type ConnectPacket,
+  type Properties,
+} from "@cortado/wire/mqtt";
 import type { Journal } from "../journal/journal.ts";
 import type { Committed, MessageLog } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds, type PresenceRecord, type SessionRecord } from "../journal/records.ts";
@@ -9,9 +15,11 @@ import type { BrokerTime, TimePair } from "../session/broker-time.ts";
 import { Outbox } from "../session/outbox.ts";
 import type { Registry } from "../session/registry.ts";
 import { keptExpiry, NEVER_MS, type Session } from "../session/session.ts";
-import { isBrokersOwn, type Authenticate, type Authorize, type Redirect } from "./access.ts";
+import type { Authenticate, Authorize, Redirect } from "./access.ts";
 import type { Trust } from "./accept.ts";
+import { Enhanced, type VerifierOf } from "./enhanced.ts";
 import type { Cursors } from "./cursors.ts";
+import { reservedRefusal } from "./incoming.ts";
 import type { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
 import type { Shares } from "./shares.ts";
@@ -29,6 +37,7 @@ export type AdmissionOptions = {
   readonly publishing: Publishing;
   readonly authenticate: Authenticate | undefined;
   readonly authorize: Authorize | undefined;
+  readonly scramVerifierOf: VerifierOf | undefined;
   readonly redirect: Redirect | undefined;
   /** Where a client that asks may have its answers sent (response information). */
   readonly responseTopics: (clientId: string) => string;
@@ -47,29 +56,24 @@ export class Admission {
   readonly #options: AdmissionOptions;
   /** Who has sent CONNECT and is not gone, by client id: most often one. */
   readonly #named: Map<string, readonly Peer[]> = new Map();
+  readonly #enhanced: Enhanced;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    this.#enhanced = new Enhanced({
+      ...options,
+      known: (peer, packet) => this.#goOn(peer, packet),
+    });
   }
 
   connect(peer: Peer, packet: ConnectPacket): void {
-    const { random, log, redirect } = this.#options;
+    const { random, redirect } = this.#options;
     const fault = clientIdFault(packet);
     if (fault !== undefined) {
       this.#refuse(peer, {
         code: connackCodes.identifierRejected,
         code5: reasonCodes.badClientId,
         reason: fault,
-      });
-      return;
-    }
-    peer.authenticationMethod = packet.properties?.authenticationMethod;
-    if (peer.authenticationMethod !== undefined) {
-      const reason = `authentication method ${peer.authenticationMethod} is not known here; use user name and password`;
-      this.#refuse(peer, {
-        code: connackCodes.notAuthorized,
-        code5: reasonCodes.badAuthenticationMethod,
-        reason,
       });
       return;
     }
@@ -85,6 +89,16 @@ export class Admission {
       });
       return;
     }
+    if (packet.properties?.authenticationMethod === undefined) this.#goOn(peer, packet);
+    else this.#enhanced.connect(peer, packet);
+  }
+
+  auth(peer: Peer, packet: AuthPacket): void {
+    this.#enhanced.auth(peer, packet);
+  }
+
+  #goOn(peer: Peer, packet: ConnectPacket): void {
+    const { log } = this.#options;
     void this.#admit(peer, packet).catch((error: unknown) => {
       log.error("mqtt client could not be admitted", { client: peer.clientId, error });
       if (peer.phase !== "closed")
@@ -110,7 +124,7 @@ export class Admission {
 
   async #admit(peer: Peer, packet: ConnectPacket): Promise<void> {
     const { username } = packet;
-    if (peer.identity !== undefined && peer.identity.user === undefined) {
+    if (peer.came.identity !== undefined && peer.came.identity.user === undefined) {
       this.#refuse(peer, {
         code: connackCodes.badCredentials,
         code5: reasonCodes.badCredentials,
@@ -140,42 +154,43 @@ export class Admission {
   async #whoIs(peer: Peer, { username, password }: ConnectPacket): Promise<Trust | undefined> {
     const { authenticate } = this.#options;
     if (peer.trusted !== undefined) return peer.trusted;
-    if (peer.identity?.user !== undefined) return { user: peer.identity.user };
+    if (peer.shown !== undefined) return { user: peer.shown.user };
+    if (peer.came.identity?.user !== undefined) return { user: peer.came.identity.user };
     if (authenticate === undefined) return { user: username ?? "" };
-    const { clientId, certificate } = peer;
+    const { clientId } = peer;
+    const certificateName = peer.came.certificate?.commonName;
     const { remote } = peer.connection;
     return authenticate({
       clientId,
       username,
       password,
       remote,
-      ...(certificate === undefined ? {} : { certificate }),
+      ...(certificateName === undefined ? {} : { certificateName }),
     });
   }
 
+  /** A will is a publish: what its client may not say alive it may not say dead. */
   #isWillRefused(peer: Peer, { will }: ConnectPacket): boolean {
     const { authorize } = this.#options;
-    if (will === undefined) return false;
+    if (will === undefined || peer.trusted !== undefined) return false;
     const { user, clientId } = peer;
     const { topic } = will;
-    const isOwn = isBrokersOwn(topic);
-    const isAllowed =
-      peer.trusted !== undefined || authorize?.({ user, clientId, action: "publish", topic }) !== false;
-    if (!isOwn && isAllowed) return false;
-    this.#refuse(peer, {
-      code: connackCodes.notAuthorized,
-      code5: isOwn ? reasonCodes.topicNameInvalid : reasonCodes.notAuthorized,
-      reason: isOwn
-        ? `the will's topic ${topic} is the broker's own; choose another name`
-        : `user ${user} may not publish to the will's topic ${topic}`,
-    });
+    const isAllowed = authorize?.({ user, clientId, action: "publish", topic }) !== false;
+    const refusal =
+      reservedRefusal(topic) ??
+      (isAllowed
+        ? undefined
+        : { code: reasonCodes.notAuthorized, reason: `user ${user} may not have a will on ${topic}` });
+    if (refusal === undefined) return false;
+    this.#refuse(peer, { code: connackCodes.notAuthorized, code5: refusal.code, reason: refusal.reason });
     return true;
   }
 
   #isRefusedAsKnown(peer: Peer, packet: ConnectPacket): boolean {
     const { authenticate, registry, limits } = this.#options;
     const known = registry.byClientId.get(peer.clientId);
-    if (authenticate !== undefined && known !== undefined && known.user !== peer.user) {
+    const isSure = authenticate !== undefined || peer.shown !== undefined || peer.came.identity !== undefined;
+    if (isSure && known !== undefined && known.user !== peer.user) {
       this.#refuse(peer, {
         code: connackCodes.notAuthorized,
         code5: reasonCodes.notAuthorized,
@@ -266,6 +281,7 @@ export class Admission {
       receiveMaximum: limits.receiveMax,
       topicAliasMaximum: limits.topicAliasMax,
       maximumPacketSizeBytes: limits.packetBytesMax,
+      ...peer.shown?.properties,
       ...(clientId === "" ? { assignedClientIdentifier: peer.clientId } : {}),
       ...(isLong ? { serverKeepAliveS: keepAliveMaxS } : {}),
       ...(properties?.requestResponseInformation === 1

@@ -1,19 +1,8 @@
 import { every, type Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
-import {
-  addressText,
-  type Address,
-  type Connection,
-  type Listening,
-  type Network,
-  type PeerCertificate,
-  type SecureListening,
-  type SecureNetwork,
-} from "@cortado/std/net";
+import type { Address, Connection, Listening, Network, SecureNetwork } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
-import { StatusError } from "@cortado/std/status";
 import {
-  protocolError,
   reasonCodes,
   type AckPacket,
   type AuthPacket,
@@ -32,12 +21,16 @@ import type { Registry } from "../session/registry.ts";
 import { NEVER_MS, type Session } from "../session/session.ts";
 import type { Authenticate, Authorize, Redirect } from "./access.ts";
 import { Admission, expiryFromS, presenceOf } from "./admission.ts";
+import type { VerifierOf } from "./enhanced.ts";
 import { Cursors } from "./cursors.ts";
 import { Incoming } from "./incoming.ts";
+import { levelsOf } from "./levels.ts";
+import { Listeners } from "./listeners.ts";
 import { Load } from "./load.ts";
 import type { Maintenance } from "./maintenance.ts";
 import type { AcceptOptions, ListenOptions } from "./accept.ts";
-import { Peer, type Host } from "./peer.ts";
+import type { Host } from "./host.ts";
+import { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
 import { Replays } from "./replays.ts";
 import { Shares } from "./shares.ts";
@@ -61,6 +54,7 @@ export type BrokerOptions = {
   readonly maintenance: Maintenance;
   readonly authenticate: Authenticate | undefined;
   readonly authorize: Authorize | undefined;
+  readonly scramVerifierOf: VerifierOf | undefined;
   readonly redirect: Redirect | undefined;
   readonly responseTopics: (clientId: string) => string;
   readonly brokerId: string;
@@ -70,7 +64,7 @@ export type BrokerOptions = {
 };
 
 /** The broker's part that is made of connections: who is there, what they ask, what they are told. */
-export class ConnectionHost implements Host, AsyncDisposable {
+export class ConnectionHost implements Host<Peer>, AsyncDisposable {
   readonly #options: BrokerOptions;
   readonly #peers: Set<Peer> = new Set();
   /** Told their last and not gone yet, with the time when they are cut off. */
@@ -86,7 +80,7 @@ export class ConnectionHost implements Host, AsyncDisposable {
   readonly #load: Load;
   #sysAtMs: number;
   readonly #startMs: number;
-  readonly #listening: Listening[] = [];
+  readonly #listeners: Listeners;
   #retrySoon = false;
   #closed = false;
   readonly tally: Tally = newTally();
@@ -124,6 +118,11 @@ export class ConnectionHost implements Host, AsyncDisposable {
       acknowledged: (session, committed) => this.#acknowledged(session, committed),
       wills: this.#wills,
       shares: this.#shares,
+    });
+    this.#listeners = new Listeners({
+      ...options,
+      accept: (connection, accepting) => this.accept(connection, accepting),
+      failed: () => void (this.tally.connectionsRefused += 1),
     });
     this.#startMs = clock.monotonicMs();
     this.#sysAtMs = this.#startMs;
@@ -178,44 +177,8 @@ export class ConnectionHost implements Host, AsyncDisposable {
     connection.handle(peer);
   }
 
-  async listen(address: Address, { tls, identity = "username" }: ListenOptions = {}): Promise<Listening> {
-    const { network } = this.#options;
-    if (tls !== undefined) return this.#listenTls(address, { tls, identity });
-    if (identity !== "username")
-      throw new StatusError(
-        "Invalid",
-        `the listener ${addressText(address)} takes names from certificates and has no TLS; give it tls`,
-      );
-    const listening = await network.listen(address, (connection) => this.accept(connection));
-    this.#listening.push(listening);
-    return listening;
-  }
-
-  async #listenTls(address: Address, { tls, identity }: Required<ListenOptions>): Promise<SecureListening> {
-    const { secureNetwork, log } = this.#options;
-    if (secureNetwork === undefined)
-      throw new StatusError(
-        "NotImplemented",
-        `no TLS here: the broker was started without a secure network, which ${addressText(address)} needs`,
-      );
-    if (tls.clientCertificates !== "none" && tls.clientAuthorities === undefined)
-      throw new StatusError(
-        "Invalid",
-        `the TLS listener ${addressText(address)} asks for clients' certificates and names no authorities that sign them`,
-      );
-    const listening = await secureNetwork.listenTls(address, tls, {
-      accept: (connection, certificate) =>
-        this.accept(connection, {
-          ...(certificate === undefined ? {} : { certificate }),
-          ...(identity === "username" ? {} : { identity: { user: nameIn(certificate, identity) } }),
-        }),
-      failed: (reason, remote) => {
-        this.tally.connectionsRefused += 1;
-        log.warn("mqtt TLS handshake failed", { remote, reason });
-      },
-    });
-    this.#listening.push(listening);
-    return listening;
+  listen(address: Address, options: ListenOptions = {}): Promise<Listening> {
+    return this.#listeners.listen(address, options);
   }
 
   corked(peer: Peer): void {
@@ -248,13 +211,8 @@ export class ConnectionHost implements Host, AsyncDisposable {
     this.#incoming.release(peer, packetId);
   }
 
-  auth(peer: Peer, { properties }: AuthPacket): void {
-    if (peer.authenticationMethod === undefined)
-      throw protocolError("AUTH without an authentication method in CONNECT (MQTT 5, section 4.12)");
-    peer.fail(`authentication method ${properties?.authenticationMethod} is not the one of CONNECT`, {
-      protocolFault: true,
-      code: reasonCodes.badAuthenticationMethod,
-    });
+  auth(peer: Peer, packet: AuthPacket): void {
+    this.#admission.auth(peer, packet);
   }
 
   subscribe(peer: Peer, packet: SubscribePacket): void {
@@ -337,47 +295,21 @@ export class ConnectionHost implements Host, AsyncDisposable {
   }
 
   levels(): Levels {
-    const { registry, journal, publishing, damagedFiles } = this.#options;
-    const { tally } = this;
-    let connected = 0;
-    let inflight = 0;
-    for (const { phase, session } of this.#peers) {
-      if (phase !== "open") continue;
-      connected += 1;
-      inflight += session?.outbox?.inflight ?? 0;
-    }
-    let offline = 0;
-    for (const { outbox } of registry.byNumber.values()) if (outbox === undefined) offline += 1;
-    const { heapUsed } = process.memoryUsage();
-    tally.clientsMaximum = Math.max(tally.clientsMaximum, connected);
-    tally.heapMaximum = Math.max(tally.heapMaximum, heapUsed);
-    return {
-      clientsConnected: connected,
-      clientsTotal: connected + offline,
-      subscriptions: registry.subscriptions,
-      sharedSubscriptions: registry.sharedSubscriptions,
-      retained: registry.retained.items,
-      retainedBytes: registry.retained.bytes,
-      inflight,
-      wills: registry.wills.size,
-      damagedFiles,
-      heapBytes: heapUsed,
-      load: this.#load.values,
-      queuedItems: publishing.queuedItems,
-      queuedBytes: publishing.queuedBytes,
-      journalBytes: journal.bytes,
-      journalWrittenBytes: journal.writtenBytes,
+    return levelsOf({
+      ...this.#options,
+      peers: this.#peers,
+      tally: this.tally,
       heldClients: this.#incoming.heldClients,
+      load: this.#load.values,
       uptimeS: (this.#options.clock.monotonicMs() - this.#startMs) / 1_000,
-      writable: journal.fault === undefined,
-    };
+    });
   }
 
   /** Ends every connection (it is we who leave: the next broker publishes their wills), then writes what is still to write. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.#sweep[Symbol.dispose]();
-    for (const listening of this.#listening) await listening[Symbol.asyncDispose]();
+    await this.#listeners[Symbol.asyncDispose]();
     for (const peer of [...this.#peers])
       if (peer.terms.level === 5) peer.leave(reasonCodes.serverShuttingDown, "the broker shuts down");
     // A turn for what was said last; whoever has not gone by then is cut off.
@@ -408,8 +340,9 @@ export class ConnectionHost implements Host, AsyncDisposable {
   #look(): void {
     const nowMs = this.nowMs();
     for (const peer of [...this.#peers]) {
-      if (peer.phase === "new" && nowMs - peer.lastSeenMs > CONNECT_WAIT_MS)
-        peer.fail(`no CONNECT within ${CONNECT_WAIT_MS} ms`);
+      const isNew = peer.phase === "new" || peer.phase === "authenticating";
+      if (isNew && nowMs - peer.lastSeenMs > CONNECT_WAIT_MS)
+        peer.fail(`no ${peer.phase === "new" ? "CONNECT" : "AUTH"} within ${CONNECT_WAIT_MS} ms`);
       else if (peer.phase === "open" && peer.isSilent(nowMs))
         peer.fail("silent for longer than its keep-alive", { code: reasonCodes.keepAliveTimeout });
     }
@@ -449,15 +382,6 @@ export class ConnectionHost implements Host, AsyncDisposable {
       for (const [session, grant] of registry.tree.match(message.topic))
         session.outbox?.sendOnce(message, grant);
   }
-}
-
-/** The name in a certificate; an empty one, or one with a NUL, names nobody. */
-function nameIn(
-  certificate: PeerCertificate | undefined,
-  identity: "common-name" | "subject",
-): string | undefined {
-  const name = identity === "subject" ? certificate?.subject : certificate?.commonName;
-  return name === undefined || name === "" || name.includes("\0") ? undefined : name;
 }
 
 /** How long a will waits for its client: not longer than the session (MQTT-3.1.3-9). */

@@ -6,7 +6,7 @@ import type { Journal } from "../journal/journal.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import type { Session } from "../session/session.ts";
-import { isBrokersOwn, type Authorize } from "./access.ts";
+import type { Authorize } from "./access.ts";
 import type { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
 import type { Tally } from "./tally.ts";
@@ -23,6 +23,16 @@ export type IncomingOptions = {
   /** A publish found no room: something is to be made smaller. */
   readonly full: () => void;
 };
+
+/** Topics that are the broker's own. */
+export function reservedRefusal(topic: string): Refusal | undefined {
+  const isReserved = topic.startsWith("$SYS/") || topic === "$SYS" || topic.startsWith("$share/");
+  if (!isReserved) return undefined;
+  return {
+    code: reasonCodes.topicNameInvalid,
+    reason: `${topic} is the broker's own; publish under another name`,
+  };
+}
 
 type Refusal = { readonly code: number; readonly reason: string };
 
@@ -142,11 +152,8 @@ export class Incoming {
   #refusal(peer: Peer, { topic, payload, properties }: PublishPacket): Refusal | undefined {
     const { authorize } = this.#options;
     const { user, clientId } = peer;
-    if (isBrokersOwn(topic))
-      return {
-        code: reasonCodes.topicNameInvalid,
-        reason: `${topic} is the broker's own; publish under another name`,
-      };
+    const refusal = reservedRefusal(topic);
+    if (refusal !== undefined) return refusal;
     if (properties?.payloadFormatIndicator === 1 && !isUtf8(payload))
       return { code: reasonCodes.payloadFormatInvalid, reason: "the payload is said to be UTF-8 and is not" };
     if (peer.trusted !== undefined || authorize === undefined) return undefined;

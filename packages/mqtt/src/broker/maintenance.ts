@@ -41,6 +41,7 @@ export class Maintenance {
   #stateSegment: number;
   #stateBytes = 0;
   #running: Promise<void> | undefined;
+  #merging: Promise<void> | undefined;
   /** Segments below this are covered as soon as the state file that is being written is in place. */
   #wantsState = false;
   #restUntilMs = 0;
@@ -73,7 +74,8 @@ export class Maintenance {
         (options.urgent === true && since > segmentBytes / 4));
     const doomed = journal.segments.some((segment) => this.#isDoomed(segment));
     const sparse = journal.segments.some((segment) => this.#isSparse(segment));
-    const isWorth = doomed || sparse || retained.wantsMerge;
+    if (retained.wantsMerge) this.#merging ??= this.#merge();
+    const isWorth = doomed || sparse;
     if (!due && !isWorth && !this.#wantsState) return;
     if (due && !this.#wantsState) {
       // The next group opens a new segment; when it has, memory is exactly what all before it adds up to.
@@ -104,7 +106,13 @@ export class Maintenance {
 
   #done(): void {
     this.#running = undefined;
-    if (this.#options.registry.retained.wantsCheckpoint && !this.#isStopped) this.look();
+    this.#lookAgain();
+  }
+
+  /** There may be more to do, and no write to come that would have it looked for. */
+  #lookAgain(): void {
+    const { wantsCheckpoint, wantsMerge } = this.#options.registry.retained;
+    if (!this.#isStopped && (wantsCheckpoint || wantsMerge)) this.look();
   }
 
   /** Ends what takes long, and waits for the rest. */
@@ -112,6 +120,7 @@ export class Maintenance {
     this.#isStopped = true;
     this.#options.registry.retained.stop();
     await this.#running;
+    await this.#merging;
   }
 
   async #writeState(state: Uint8Array, covers: number): Promise<void> {
@@ -136,20 +145,32 @@ export class Maintenance {
   }
 
   async #work(): Promise<void> {
-    const { journal, log, freed, registry, time } = this.#options;
+    const { journal, log, freed } = this.#options;
     try {
       const doomed = journal.segments.filter((segment) => this.#isDoomed(segment));
       await journal.remove(doomed);
       const sparse = journal.segments.find((segment) => this.#isSparse(segment));
       if (sparse !== undefined) await this.#compact(sparse);
-      const merges = registry.retained.wantsMerge;
-      await registry.retained.merge(time.nowMs());
       this.#fault = undefined;
-      if (doomed.length > 0 || sparse !== undefined || merges) freed();
+      if (doomed.length > 0 || sparse !== undefined) freed();
     } catch (error) {
       log.warn("mqtt journal could not be made smaller; it is tried again later", { error });
       this.#rest(error);
     }
+  }
+
+  /** Beside everything else, as it may take seconds. */
+  async #merge(): Promise<void> {
+    const { registry, time, log, freed } = this.#options;
+    try {
+      await registry.retained.merge(time.nowMs());
+      freed();
+    } catch (error) {
+      log.warn("mqtt retained messages could not be merged; it is tried again later", { error });
+      this.#rest(error);
+    }
+    this.#merging = undefined;
+    this.#lookAgain();
   }
 
   // A disk that takes no state file would get a new segment with each group.

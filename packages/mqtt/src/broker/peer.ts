@@ -9,15 +9,11 @@ import {
   FrameReader,
   protocolError,
   reasonCodes,
-  type AckPacket,
-  type AuthPacket,
-  type ConnectPacket,
   type DisconnectPacket,
   type Level,
   type Packet,
   type Properties,
   type PublishPacket,
-  type SubscribePacket,
   type Will,
 } from "@cortado/wire/mqtt";
 import {
@@ -28,11 +24,11 @@ import {
   UNCOMMITTED_ITEMS_MAX,
 } from "../limits.ts";
 import type { AcceptOptions, Failing, Trust } from "./accept.ts";
+import type { Host } from "./host.ts";
 import { Inbound } from "./inbound.ts";
-import type { Tally } from "./tally.ts";
-import type { Turns } from "../turns.ts";
 import {
   answerPacket,
+  connackCodeOf,
   encodeReply,
   expiryAfter,
   oldTerms,
@@ -45,33 +41,8 @@ import type { ClientTerms } from "../session/framing.ts";
 import type { Sink } from "../session/outbox.ts";
 import type { Session } from "../session/session.ts";
 
-/** What a connection asks of the broker. */
-export interface Host {
-  readonly packetBytesMax: number;
-  readonly receiveMax: number;
-  readonly topicAliasMax: number;
-  readonly brokerId: string;
-  readonly tally: Tally;
-  readonly turns: Turns;
-  nowMs(): number;
-  corked(peer: Peer): void;
-  received(packet: Packet): void;
-  connect(peer: Peer, packet: ConnectPacket): void;
-  /** False when a quota is full: the peer keeps the packet and is told by `retryHeld` when to try again. */
-  publish(peer: Peer, packet: PublishPacket): boolean;
-  release(peer: Peer, packetId: number): void;
-  subscribe(peer: Peer, packet: SubscribePacket): void;
-  unsubscribe(peer: Peer, packet: { readonly id: number; readonly filters: readonly string[] }): void;
-  /** PUBACK, PUBREC or PUBCOMP of a subscriber. */
-  answered(peer: Peer, packet: AckPacket): void;
-  auth(peer: Peer, packet: AuthPacket): void;
-  /** It takes part no more; its socket may still be sending what it was told last. Its will is void when it said goodbye. */
-  detached(peer: Peer, how: { readonly saidGoodbye: boolean }): void;
-  gone(peer: Peer): void;
-  refused(peer: Peer, what: { readonly reason: string; readonly protocolFault: boolean }): void;
-}
-
-type Phase = "new" | "connecting" | "open" | "closed";
+/** `authenticating`: between CONNECT and CONNACK, and it is the client's turn to say more. */
+type Phase = "new" | "connecting" | "authenticating" | "open" | "closed";
 
 /**
  * One connection: frames in, answers out. It stops reading its socket while the broker has more of it in hand than it may, which
@@ -80,10 +51,10 @@ type Phase = "new" | "connecting" | "open" | "closed";
 export class Peer implements ConnectionEvents, Sink {
   readonly connection: Connection;
   readonly trusted: Trust | undefined;
-  readonly certificate: AcceptOptions["certificate"];
-  readonly identity: AcceptOptions["identity"];
+  /** What is known of it by the way it came. */
+  readonly came: AcceptOptions;
   readonly stamp: string | undefined;
-  readonly #host: Host;
+  readonly #host: Host<Peer>;
   readonly #reader: FrameReader;
   #phase: Phase = "new";
   #held: PublishPacket[] | undefined;
@@ -108,23 +79,24 @@ export class Peer implements ConnectionEvents, Sink {
   /** What it said of its session's expiry, in seconds. */
   expiryS = 0;
   authenticationMethod: string | undefined;
+  /** Who it has shown to be by enhanced authentication, and what CONNACK says of that. */
+  shown: { readonly user: string; readonly properties: Properties } | undefined;
   clientId = "";
   user = "";
   session: Session | undefined;
 
   constructor(
     connection: Connection,
-    { host, options }: { readonly host: Host; readonly options: AcceptOptions },
+    { host, options }: { readonly host: Host<Peer>; readonly options: AcceptOptions },
   ) {
     this.connection = connection;
     this.trusted = options.trusted;
-    this.certificate = options.certificate;
-    this.identity = options.identity;
+    this.came = options;
     this.stamp = options.stamped === true ? host.brokerId : undefined;
     this.#host = host;
     this.lastSeenMs = host.nowMs();
     this.#reader = new FrameReader({
-      frameBytesMax: () => (this.#phase === "new" ? CONNECT_BYTES_MAX : host.packetBytesMax),
+      frameBytesMax: () => (this.session === undefined ? CONNECT_BYTES_MAX : host.packetBytesMax),
     });
   }
 
@@ -222,7 +194,7 @@ export class Peer implements ConnectionEvents, Sink {
     } else if (this.#phase === "open") {
       this.reply({ type: "disconnect", code, properties: { reasonString: reason, ...more } });
       this.#end();
-    } else this.refuse({ code: connackCodes.serverUnavailable, code5: code, reason });
+    } else this.refuse({ code: connackCodes.serverUnavailable, code5: connackCodeOf(code), reason });
   }
 
   /** Answers a CONNECT that is not accepted, and ends the connection. */
@@ -262,6 +234,13 @@ export class Peer implements ConnectionEvents, Sink {
       code: connackCodes.accepted,
       ...(properties === undefined ? {} : { properties }),
     });
+  }
+
+  /** The broker has asked for more: AUTH is read, and nothing else. */
+  awaitAuth(): void {
+    if (this.#phase !== "connecting") return;
+    this.#phase = "authenticating";
+    this.#run();
   }
 
   /** Goes on with what had to wait for the broker. */
@@ -374,6 +353,11 @@ export class Peer implements ConnectionEvents, Sink {
 
   #handle(packet: Packet): void {
     this.#host.received(packet);
+    if (this.#phase === "authenticating") {
+      if (packet.type !== "auth" && packet.type !== "disconnect")
+        throw protocolError(`${packet.type.toUpperCase()} comes before CONNACK (MQTT-3.1.2-30)`);
+      this.#phase = "connecting";
+    }
     switch (packet.type) {
       case "publish":
         this.#publish(packet);

@@ -24,6 +24,8 @@ type Replay = {
   readonly reader: RetainedReader;
 };
 
+type Outcome = "done" | "turn over" | "no room";
+
 /**
  * Retained messages on their way to new subscriptions. They are read from disk as their client takes them, so that a million for one
  * client cost no memory, by turns, so that it keeps nobody waiting.
@@ -49,28 +51,35 @@ export class Replays {
 
   #queue(replay: Replay): void {
     this.#ready.push(replay);
+    this.#startNext();
+  }
+
+  #startNext(): void {
     while (this.#running < REPLAYS_AT_ONCE) {
       const next = this.#ready.shift();
       if (next === undefined) return;
       this.#running += 1;
-      void this.#turn(next)
-        .catch((error: unknown) => {
-          const { clientId } = next.session;
-          this.#options.log.error("mqtt retained messages could not be read", { client: clientId, error });
-          return "done" as const;
-        })
-        .then((outcome) => {
-          this.#running -= 1;
-          next.reader.rest();
-          if (outcome === "turn over") this.#queue(next);
-          else if (outcome === "no room") next.outbox.whenRoom(() => this.#queue(next));
-          const waiting = this.#ready.shift();
-          if (waiting !== undefined) this.#queue(waiting);
-        });
+      void this.#run(next);
     }
   }
 
-  async #turn(replay: Replay): Promise<"done" | "turn over" | "no room"> {
+  async #run(replay: Replay): Promise<void> {
+    const { outbox, reader, session } = replay;
+    let outcome: Outcome = "done";
+    try {
+      outcome = await this.#turn(replay);
+    } catch (error) {
+      const { clientId } = session;
+      this.#options.log.error("mqtt retained messages could not be read", { client: clientId, error });
+    }
+    reader.rest();
+    this.#running -= 1;
+    if (outcome === "turn over") this.#ready.push(replay);
+    else if (outcome === "no room") outbox.whenRoom(() => this.#queue(replay));
+    this.#startNext();
+  }
+
+  async #turn(replay: Replay): Promise<Outcome> {
     const { session, outbox, terms, since, reader } = replay;
     const grant: Grant = { ...terms.grant, isRetained: true };
     for (let batches = 0; batches < REPLAY_TURN_BATCHES; batches += 1) {

@@ -1,6 +1,8 @@
 import {
   encodePacket,
   protocolError,
+  reasonCodes,
+  reasonCodesOf,
   type AckPacket,
   type ConnectHead,
   type ConnectPacket,
@@ -46,6 +48,11 @@ export function encodeReply(packet: Packet, { terms, wantsReasons }: Replying): 
   const frame = encodePacket(packet, level);
   const isLong = packetBytesMax !== undefined && frame.byteLength > packetBytesMax;
   return isLong ? encodePacket(bare as Packet, level) : frame;
+}
+
+/** Not each code of a DISCONNECT may stand in a CONNACK (MQTT 5, table 2-6). */
+export function connackCodeOf(code: number): number {
+  return reasonCodesOf.connack.includes(code) ? code : reasonCodes.serverUnavailable;
 }
 
 export type PublishAnswer = {

@@ -34,9 +34,9 @@ export const recordKinds = {
   /** A client came or went: its session's expiry and since when it waits. */
   presence: 12,
   /** A client that has a will was let in, or has gone without a goodbye and its will waits for its delay. */
-  will: 13,
+  will: 14,
   /** A will was published, or its client said goodbye. */
-  willGone: 14,
+  willGone: 15,
 } as const;
 export type RecordKind = (typeof recordKinds)[keyof typeof recordKinds];
 
@@ -137,7 +137,9 @@ export function messageRecord(message: Message, kind: RecordKind = recordKinds.m
     (grants === undefined ? 0 : grantBytes(grants));
   const bodyBytes =
     MESSAGE_HEAD_BYTES + 4 * recipients.length + extraBytes + topic.byteLength + payload.byteLength;
-  const record = Buffer.allocUnsafeSlow(HEADER_BYTES + bodyBytes);
+  // A buffer of its own: who keeps the message must not keep what others have in the pool. Of a retained one only the bytes are used.
+  const allocate = kind === recordKinds.retained ? Buffer.allocUnsafe : Buffer.allocUnsafeSlow;
+  const record = allocate(HEADER_BYTES + bodyBytes);
   let at = HEADER_BYTES + 1;
   at = record.writeDoubleLE(message.sequence, at);
   at = record.writeDoubleLE(message.atMs, at);

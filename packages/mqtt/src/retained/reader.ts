@@ -29,8 +29,7 @@ export class RetainedReader {
   #ended = false;
   /** Topics to come that were in memory at the start, the next at the end. */
   #topics: string[] | undefined;
-  #scans: readonly RunScan[] | undefined;
-  #version = 0;
+  #scans: ReadonlyMap<Run, RunScan> = new Map();
 
   constructor(shelf: Shelf, filter: string) {
     this.#shelf = shelf;
@@ -44,16 +43,17 @@ export class RetainedReader {
     if (this.#range.isExact) return this.#only();
     this.#topics ??= this.#topicsInMemory();
     for (;;) {
+      const { version } = this.#shelf;
       const scans = this.#scansNow();
       for (const scan of scans) await scan.fill();
-      if (this.#shelf.version !== this.#version) continue; // what was read is no longer all
-      return this.#batch(scans, this.#topics);
+      if (this.#shelf.version === version) return this.#batch(scans, this.#topics);
+      // Else there is another run to read as well, or one in the place of several.
     }
   }
 
   /** Lets go of what was read ahead: it may be long until the next call. */
   rest(): void {
-    this.#scans = undefined;
+    for (const scan of this.#scans.values()) scan.rest(this.#after);
   }
 
   async #only(): Promise<readonly Message[] | undefined> {
@@ -63,10 +63,12 @@ export class RetainedReader {
   }
 
   #scansNow(): readonly RunScan[] {
-    const { runs, version } = this.#shelf;
-    if (version !== this.#version) this.#scans = undefined;
-    this.#version = version;
-    return (this.#scans ??= runs.map((run) => new RunScan(run, { range: this.#range, after: this.#after })));
+    const [range, after] = [this.#range, this.#after];
+    const old = this.#scans;
+    this.#scans = new Map(
+      this.#shelf.runs.map((run) => [run, old.get(run) ?? new RunScan(run, { range, after })]),
+    );
+    return [...this.#scans.values()];
   }
 
   #topicsInMemory(): string[] {

@@ -57,6 +57,62 @@ test("200,000 retained topics lie on disk: memory has some bytes for each, also 
   }
 });
 
+test("readers and merges do not harm each other", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "mqtt-retained-"));
+  try {
+    const { retained } = await RetainedMessages.open({
+      files: systemFiles,
+      folder,
+      log: silentLog,
+      nowMs: 0,
+    });
+    const payload = new Uint8Array(300);
+    let sequence = 0;
+    const checkpoint = async (prefix: string, count: number): Promise<void> => {
+      for (let at = 0; at < count; at += 1) {
+        sequence += 1;
+        retained.keep({ ...plain, topic: `/${prefix}/${at % 7}/${at}`, payload, sequence });
+      }
+      retained.freeze();
+      await retained.checkpoint();
+    };
+    for (let at = 0; at < 3; at += 1) await checkpoint(`base${at}`, 4_000);
+    let isOver = false;
+    const reading = async (filter: string, wanted: number): Promise<number> => {
+      let rounds = 0;
+      while (!isOver) {
+        let count = 0;
+        const reader = retained.matching(filter);
+        for (let part = await reader.next(); part !== undefined; part = await reader.next()) {
+          count += part.filter(({ topic }) => topic.startsWith("/base")).length;
+          assert.equal((await retained.get("/base1/3/3"))?.sequence, 4_004);
+        }
+        assert.equal(count, wanted, filter);
+        rounds += 1;
+      }
+      return rounds;
+    };
+    const readers = Promise.all([
+      reading("#", 12_000),
+      reading("/base1/#", 4_000),
+      reading("+/+/6/+", 1_713),
+      reading("+/+/+/3999", 3),
+    ]);
+    const writing = async (): Promise<void> => {
+      for (let at = 0; at < 40; at += 1) {
+        await checkpoint(`more${at % 5}`, 500);
+        await retained.merge(0);
+      }
+      isOver = true;
+    };
+    const [rounds] = await Promise.all([readers, writing()]);
+    assert.ok(Math.min(...rounds) > 0);
+    await retained[Symbol.asyncDispose]();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
 const plain: Omit<Message, "topic" | "payload" | "sequence"> = {
   atMs: 0,
   qos: 1,

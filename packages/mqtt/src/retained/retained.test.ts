@@ -135,6 +135,37 @@ test("a reader that stops goes on where it was, and sees each topic as it is the
   assert.deepEqual(seen, wanted);
 });
 
+test("blocks without a match are read once, however often the reader rests", async () => {
+  const files = new MemoryFiles();
+  let reads = 0;
+  const openAppend = files.openAppend.bind(files);
+  files.openAppend = async (path) => {
+    const file = await openAppend(path);
+    const readAt = file.readAt.bind(file);
+    file.readAt = (part) => {
+      reads += 1;
+      return readAt(part);
+    };
+    return file;
+  };
+  const retained = await open(files);
+  const pad = "x".repeat(1_000);
+  for (const name of ["a", "b", "c"]) {
+    for (let at = 0; at < 1_000; at += 1)
+      retained.keep(messageOf(`/${String(at).padStart(4, "0")}/${name}`, pad));
+    retained.freeze();
+    await retained.checkpoint();
+  }
+  const reader = retained.matching("/+/a");
+  let count = 0;
+  for (let part = await reader.next(); part !== undefined; part = await reader.next()) {
+    count += part.length;
+    reader.rest();
+  }
+  assert.equal(count, 1_000);
+  assert.ok(reads < 300, `some 190 blocks were read ${reads} times`);
+});
+
 test("a merge drops what is cleared or expired, and the count is right again", async () => {
   const files = new MemoryFiles();
   const retained = await open(files);

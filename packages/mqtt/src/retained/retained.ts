@@ -44,6 +44,7 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
   /** Topics that the fresh and the frozen add to those of the runs. */
   #added = 0;
   #isTight = false;
+  #isMerging = false;
 
   private constructor(options: RetainedOptions) {
     this.#options = options;
@@ -185,17 +186,20 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
     return this.#toMerge().length > 1;
   }
 
-  /** Makes one run of several. */
+  /** Makes one run of several; checkpoints may go on meanwhile. */
   async merge(nowMs: number): Promise<void> {
     const runs = this.#toMerge();
     if (runs.length < 2) return;
     this.#isTight = false;
+    this.#isMerging = true;
     try {
       const older = await this.#replace(runs, nowMs);
       // The oldest first: none may outlive a newer one that says that its topic was cleared.
       for (const old of older) await old.retire();
     } catch (error) {
       if (!this.#stop.signal.aborted) throw error;
+    } finally {
+      this.#isMerging = false;
     }
   }
 
@@ -214,6 +218,7 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
    * number of times that grows with the logarithm of all.
    */
   #toMerge(): readonly Run[] {
+    if (this.#isMerging) return [];
     if (this.#isTight) return this.#runs;
     let sum = 0;
     let from = this.#runs.length;
@@ -226,9 +231,10 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
     return newest.length >= MERGE_RUNS ? newest : [];
   }
 
-  /** Puts one run in the place of the newest; answers those, which are to go. */
+  /** Puts one run in the place of some that follow each other; answers those, which are to go. */
   async #replace(runs: readonly Run[], nowMs: number): Promise<readonly Run[]> {
-    const isWhole = runs.length === this.#runs.length;
+    const isWhole = runs[0] === this.#runs[0];
+    const itemsBefore = this.#runItems;
     let expired = 0;
     const clearedOf = (entry: Entry): Entry => {
       expired += 1;
@@ -236,9 +242,13 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
     };
     const { signal } = this.#stop;
     const run = await this.#write(mergeRuns({ runs, isWhole, nowMs, clearedOf, signal }));
-    const older = this.#runs.slice(0, this.#runs.length - runs.length);
-    this.#runs = run === undefined ? older : [...older, run];
-    this.#runItems = isWhole ? (run?.items ?? 0) : this.#runItems - expired;
+    const merged = new Set(runs);
+    const from = this.#runs.findIndex((one) => merged.has(one));
+    // Its number is lower than those of the runs that checkpoints have written since it was begun.
+    this.#runs = this.#runs
+      .filter((one) => !merged.has(one))
+      .toSpliced(from, 0, ...(run === undefined ? [] : [run]));
+    this.#runItems += isWhole ? (run?.items ?? 0) - itemsBefore : -expired;
     this.#version += 1;
     return runs;
   }

@@ -109,8 +109,9 @@ export class Run {
     return Math.max(0, low - 1);
   }
 
-  /** The messages of a block in their order; what is damaged in it is left out. */
+  /** The messages of a block in their order; what is damaged in it is left out. None when another run has taken its place. */
   async read(block: number): Promise<readonly Entry[]> {
+    if (this.#isRetired) return [];
     const { offsets, endBytes } = this.#options.index;
     const offset = offsets[block] ?? endBytes;
     const length = (offsets[block + 1] ?? endBytes) - offset;

@@ -5,9 +5,10 @@ import type { Entry, Run } from "./run.ts";
 export class RunScan {
   readonly #run: Run;
   readonly #range: FilterRange;
-  readonly #after: string | undefined;
+  #after: string | undefined;
   #block: number;
   #entries: readonly Entry[] = [];
+  #entriesBlock = 0;
   #at = 0;
   /** All up to here is among the entries. */
   #readThrough = "";
@@ -41,12 +42,21 @@ export class RunScan {
       }
       if (!range.mayMatchWithin(first, run.lastKey(block))) continue;
       const entries = await run.read(block);
+      this.#entriesBlock = block;
       this.#readThrough = entries.at(-1)?.key ?? "";
       this.#entries = entries.filter(
         ({ key }) => (this.#after === undefined || key > this.#after) && range.matches(key),
       );
       this.#at = 0;
     }
+  }
+
+  /** Lets go of what was read and not taken; all up to `after` was. What was looked through in vain is not looked through again. */
+  rest(after: string | undefined): void {
+    if (this.#at < this.#entries.length) this.#block = this.#entriesBlock;
+    this.#after = after;
+    this.#entries = [];
+    this.#at = 0;
   }
 
   /** The entries up to a key, which then are done with. */

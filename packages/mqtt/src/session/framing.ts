@@ -1,7 +1,6 @@
 import {
   noProperties,
   publishFrame,
-  publishFrame5,
   Writer,
   writeBareProperties,
   type Properties,
@@ -81,7 +80,7 @@ export class Framer {
     const writer = new Writer();
     writeBareProperties(writer, properties);
     if (carried !== undefined) writer.raw(carried);
-    const frame = publishFrame5({
+    const frame = publishFrame({
       topic: alias?.isKnown === true ? "" : message.topic,
       payload,
       qos,
@@ -126,7 +125,7 @@ function sharedFrame(message: Message, { qos, retain }: Framing, level: 3 | 4 | 
     return last.frame;
   const { topic, payload, carried = nothing } = message;
   const parts = { topic, payload, qos, retain, dup: false, id: 1 };
-  const frame = isFive ? publishFrame5({ ...parts, properties: carried }) : publishFrame(parts);
+  const frame = isFive ? publishFrame({ ...parts, properties: carried }) : publishFrame(parts);
   last = { message, qos, retain, isFive, frame };
   return frame;
 }

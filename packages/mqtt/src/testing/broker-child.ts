@@ -8,7 +8,7 @@ import { systemFiles } from "@cortado/std/node/files";
 import { systemNetwork } from "@cortado/std/node/net";
 import { systemRandom } from "@cortado/std/node/random";
 import { silentLog } from "@cortado/std/testing/silent-log";
-import { startBroker, type BrokerLimits } from "../mqtt.ts";
+import { makeVerifier, startBroker, type BrokerLimits } from "../mqtt.ts";
 
 /** What a test file does when it is started as the broker that it kills: serves until that happens, and prints its ports. */
 export async function serve(folder: string, limits: Partial<BrokerLimits> = {}): Promise<void> {
@@ -21,6 +21,8 @@ export async function serve(folder: string, limits: Partial<BrokerLimits> = {}):
     log: silentLog,
     metrics: newMetrics(),
     limits,
+    // For clients that authenticate by SCRAM; others come as they like.
+    scramVerifierOf: () => makeVerifier("pencil", { salt: new Uint8Array(16), iterations: 4_096 }),
   });
   const listening = await broker.listen({ host: "127.0.0.1", port: 0 });
   const http = createServer().on("upgrade", broker.upgrade).listen(0, "127.0.0.1");

@@ -64,13 +64,11 @@ export async function startEdge(
   });
   watchAlerts({ client, journal: telemetry.journal, clock, log, loopMetrics, signal });
   await startGateway({ ...parts, broker }, stack);
-  const handle: HttpHandler = (request) => {
-    if (request.path === "/metrics") return Promise.resolve(textAnswer(200, metrics.text()));
-    if (request.path === "/healthz/mqtt") return Promise.resolve(healthAnswer(broker));
+  const handle: HttpHandler = async (request) => {
+    if (request.path === "/metrics") return textAnswer(200, metrics.text());
+    if (request.path === "/healthz/mqtt") return healthAnswer(broker);
     const route = telemetry.routes.find(({ path }) => path === request.path);
-    return route === undefined
-      ? Promise.resolve(textAnswer(404, `there is nothing at ${request.path}\n`))
-      : route.handle(request);
+    return route?.handle(request) ?? textAnswer(404, `there is nothing at ${request.path}\n`);
   };
   stack.use(await listenHttp({ addresses: open(config.telemetryPort, "telemetry.sock"), handle }));
   return telemetry;

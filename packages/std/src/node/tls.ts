@@ -1,4 +1,4 @@
-import { X509Certificate } from "node:crypto";
+import type { X509Certificate } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { createServer, type TLSSocket, type TlsOptions as NodeTlsOptions } from "node:tls";
 import type { Address, PeerCertificate, SecureNetwork, TlsOptions } from "../net.ts";

@@ -1,4 +1,5 @@
 import { assert } from "@cortado/std/assert";
+import { asciiText } from "./ascii.ts";
 import { LENGTH_FIELD_BYTES_MAX } from "./limits.ts";
 import { malformed } from "./malformed.ts";
 
@@ -49,6 +50,8 @@ export class Cursor {
 
   text(what: string): string {
     const bytes = this.binary(what);
+    const ascii = asciiText(bytes, 0, bytes.byteLength);
+    if (ascii !== undefined) return ascii;
     let value: string;
     try {
       value = decoder.decode(bytes);

@@ -7,6 +7,7 @@ import mqttPacket, {
 import { messageOf } from "@cortado/std/status";
 import { FILTERS_PER_PACKET_MAX } from "./limits.ts";
 import { malformed } from "./malformed.ts";
+import { decodeFlow } from "./decode-flow.ts";
 import { decodeFrame5 } from "./decode5.ts";
 import type { ConnectPacket, Level, Packet, PublishPacket, Subscription } from "./packets.ts";
 import { topicFilterFault, topicNameFault } from "./topics.ts";
@@ -31,6 +32,8 @@ export function connectHead(frame: Uint8Array): ConnectHead {
  */
 export function decodeFrame(frame: Uint8Array, level: Level = 4): Packet {
   if (level === 5) return decodeFrame5(frame);
+  const flowing = decodeFlow(frame);
+  if (flowing !== undefined) return flowing;
   const foreign = parseForeign(frame);
   const reader = readers[foreign.cmd];
   if (reader === undefined)

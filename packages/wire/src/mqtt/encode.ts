@@ -1,7 +1,8 @@
-import mqttPacket, { type Packet as ForeignPacket } from "mqtt-packet";
+import mqttPacket from "mqtt-packet";
 import { assert } from "@cortado/std/assert";
 import { encodePacket5 } from "./encode5.ts";
-import type { AckType, Level, Packet, PublishPacket } from "./packets.ts";
+import type { AckType, Level, Packet } from "./packets.ts";
+import { publishFrame } from "./publish-frame.ts";
 
 // The codec would keep a buffer for each 16-bit number, 11 MB in all, to save an allocation per packet identifier.
 (mqttPacket as unknown as { readonly writeToStream: { cacheNumbers: boolean } }).writeToStream.cacheNumbers =
@@ -19,8 +20,10 @@ export function encodePacket(packet: Packet, level: Level = 4): Uint8Array {
     case "pubcomp":
     case "unsuback":
       return encodeAck(packet.type, packet.id);
-    case "publish":
-      return publishFrame(packet);
+    case "publish": {
+      const { properties: _none, ...frame } = packet;
+      return publishFrame(frame);
+    }
     case "pingreq":
       return Uint8Array.of(0xc0, 0);
     case "pingresp":
@@ -43,38 +46,6 @@ const ackBytes: Readonly<Record<AckType | "unsuback", number>> = {
 function encodeAck(type: keyof typeof ackBytes, id: number): Uint8Array {
   assert(id > 0 && id < 65_536, "a packet id has two bytes and is not 0");
   return Uint8Array.of(ackBytes[type], 2, id >> 8, id & 0xff);
-}
-
-type Publishing = Omit<PublishPacket, "type">;
-
-/** A PUBLISH frame; what all receivers of one message share is made once and then given an id by `withId`. */
-export function publishFrame({ topic, payload, qos, retain, dup, id }: Publishing): Uint8Array {
-  const foreign = {
-    cmd: "publish",
-    topic,
-    payload: view(payload),
-    qos,
-    retain,
-    dup,
-    ...(qos === 0 ? {} : { messageId: id }),
-  };
-  return mqttPacket.generate(foreign as ForeignPacket);
-}
-
-/** A copy of a QoS 1 or 2 PUBLISH frame with its own packet id and DUP flag. */
-export function withId(
-  frame: Uint8Array,
-  options: { readonly id: number; readonly dup: boolean },
-): Uint8Array {
-  const copy = new Uint8Array(frame); // not slice: a Buffer's is a view
-  let at = 1;
-  while ((copy[at] ?? 0) >= 0x80) at += 1;
-  const topicAt = at + 1;
-  const idAt = topicAt + 2 + (((copy[topicAt] ?? 0) << 8) | (copy[topicAt + 1] ?? 0));
-  copy[idAt] = options.id >> 8;
-  copy[idAt + 1] = options.id & 0xff;
-  copy[0] = options.dup ? (copy[0] ?? 0) | 0x08 : (copy[0] ?? 0) & ~0x08;
-  return copy;
 }
 
 function toForeign(packet: Packet): unknown {

@@ -1,6 +1,7 @@
 import { assert } from "@cortado/std/assert";
 import { Writer } from "./cursor.ts";
-import type { AckType, ConnectPacket, Packet, PublishPacket, QoS, Subscription } from "./packets.ts";
+import type { AckType, ConnectPacket, Packet, PublishPacket, Subscription } from "./packets.ts";
+import { publishFrame } from "./publish-frame.ts";
 import { writeBareProperties, writeProperties, type Properties } from "./properties.ts";
 
 /** One packet of MQTT 5 as bytes. */
@@ -103,35 +104,5 @@ function writeSubscription(writer: Writer, subscription: Subscription): void {
 function encodePublish({ topic, payload, qos, retain, dup, id, properties }: PublishPacket): Uint8Array {
   const inner = new Writer();
   if (properties !== undefined) writeBareProperties(inner, properties);
-  return publishFrame5({ topic, payload, qos, retain, dup, id, properties: inner.taken() });
-}
-
-/** A PUBLISH whose properties are written already, without their length. */
-export type PublishFrame5 = {
-  readonly topic: string;
-  readonly payload: Uint8Array;
-  readonly qos: QoS;
-  readonly retain: boolean;
-  readonly dup: boolean;
-  readonly id: number;
-  readonly properties: Uint8Array;
-};
-
-/** A PUBLISH frame of MQTT 5; `withId` gives it another id and DUP flag, as it does to one of 3.1.1. */
-export function publishFrame5({
-  topic,
-  payload,
-  qos,
-  retain,
-  dup,
-  id,
-  properties,
-}: PublishFrame5): Uint8Array {
-  const writer = new Writer();
-  writer.text(topic);
-  if (qos > 0) writer.u16(id);
-  writer.length(properties.byteLength);
-  writer.raw(properties);
-  writer.raw(payload);
-  return writer.frame(0x30 | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0));
+  return publishFrame({ topic, payload, qos, retain, dup, id, properties: inner.taken() });
 }

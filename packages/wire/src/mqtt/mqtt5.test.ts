@@ -6,7 +6,7 @@ import {
   faultCode,
   propertyPlaces,
   propertyRows,
-  publishFrame5,
+  publishFrame,
   reasonCodesOf,
   shareFault,
   shareOf,
@@ -377,7 +377,7 @@ test("MQTT 5: a frame with properties takes another packet id", () => {
   );
   const copy = decodeFrame(withId(made, { id: 300, dup: true }), 5);
   assert.ok(copy.type === "publish" && copy.id === 300 && copy.dup && copy.properties?.contentType === "x");
-  const bare = publishFrame5({
+  const bare = publishFrame({
     topic: "/a",
     payload: new Uint8Array(0),
     qos: 0,
