@@ -589,22 +589,3 @@ test("a bundle that is wanted again as it is, is told again: the hub may have le
   await hub.want([{ objects: [configMap("one")] }]);
   await reportOf(world, hub, { state: "Ready", withinMs: 10_000 });
 });
-
-test("content that the hub refused is asked for again when a bundle that has it is told anew on the same connection", async () => {
-  await using world = await LoopWorld.start();
-  const hub = new ScriptedHub();
-  hub.sendsChunks = false;
-  const bundle = { objects: [configMap("one")] };
-  await hub.want([bundle]);
-  const lost = new Map(hub.content);
-  hub.content.clear();
-  await using _agent = agentOf(world, hub);
-  await reportOf(world, hub, { state: "WaitApplied", message: "it was lost" });
-  const asked = hub.asked;
-  await world.clock.advance(60_000);
-  assert.equal(hub.asked, asked, "it does not ask again and again");
-  for (const [hash, gzip] of lost) hub.content.set(hash, gzip);
-  await hub.want([bundle]);
-  await reportOf(world, hub, { state: "Ready" });
-  assert.equal(hub.dials, 1);
-});
