@@ -39,6 +39,17 @@ function fakeRoles(): {
     ],
     runServer: note("server"),
     runHub: note("hub"),
+    runMqtt: note("mqtt"),
+    importMosquitto(file) {
+      asked.push({ role: "import", with: file });
+      return file === "bad.conf"
+        ? Promise.reject(new StatusError("Invalid", "bad.conf:3: plugin: plugins are not loaded"))
+        : Promise.resolve("listeners: []\n");
+    },
+    writeFile(path, text) {
+      asked.push({ role: "write", with: { path, text } });
+      return Promise.resolve();
+    },
     runDemo: note("demo"),
     askDemo: (folder, action, store) => {
       asked.push({ role: "ask", with: { folder, action, store } });
@@ -74,6 +85,8 @@ test("help teaches, and changes only on purpose", async () => {
     ["--help"],
     ["server", "--help"],
     ["hub", "--help"],
+    ["mqtt", "--help"],
+    ["mqtt", "import", "--help"],
     ["demo", "--help"],
     ["demo", "start", "--help"],
     ["fleet", "--help"],
@@ -105,6 +118,11 @@ for (const { words, role, given } of [
     given: { settings: { "data-dir": "/d", "tls-san": ["a", "b"] } },
   },
   { words: ["server", "-c", "/f"], role: "server", given: { config: "/f", settings: {} } },
+  {
+    words: ["mqtt", "--config", "m.yaml", "--check"],
+    role: "mqtt",
+    given: { config: "m.yaml", check: true },
+  },
   {
     words: ["demo", "cut-power", "store-042"],
     role: "ask",
@@ -225,6 +243,12 @@ for (const { words, code, says } of [
     code: 1,
     says: /^cortado: a further node that joins a store's server comes in a later release/,
   },
+  {
+    words: ["mqtt", "import", "bad.conf", "--output", "m.yaml"],
+    code: 1,
+    says: /^cortado: bad\.conf:3: plugin: plugins are not loaded/,
+  },
+  { words: ["mqtt", "import"], code: 2, says: /missing required argument 'mosquitto.conf'/ },
   { words: ["serve"], code: 2, says: /unknown command 'serve'/ },
   { words: ["server", "--no-such"], code: 2, says: /unknown option '--no-such'/ },
   { words: ["fleet", "plan", "here"], code: 2, says: /required option '--clusters <file>'/ },

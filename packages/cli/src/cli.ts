@@ -5,6 +5,7 @@ import { demoCommand, type DemoRoles } from "./demo.ts";
 import { fleetCommand, type FleetRoles } from "./fleet/fleet.ts";
 import { hubCommand, type HubRoles } from "./hub.ts";
 import { kubectlCommand, type KubectlRoles } from "./kubectl.ts";
+import { mqttCommand, type MqttRoles } from "./mqtt.ts";
 import { serverCommand, type ServerRoles } from "./server.ts";
 import { tokenCommand, type TokenRoles } from "./token.ts";
 import { versionCommand } from "./version.ts";
@@ -13,6 +14,7 @@ export type CliRoles = ServerRoles &
   DemoRoles &
   FleetRoles &
   HubRoles &
+  MqttRoles &
   TokenRoles &
   KubectlRoles & {
     readonly version: string;
@@ -52,6 +54,7 @@ function newCli(roles: CliRoles): Command {
     agentCommand(),
     demoCommand(roles),
     hubCommand(roles),
+    mqttCommand(roles),
     fleetCommand(roles),
     tokenCommand(roles),
     kubectlCommand(roles),

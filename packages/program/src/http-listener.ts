@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { rm } from "node:fs/promises";
 import type { Duplex } from "node:stream";
 import type { HttpHandler } from "@cortado/std/http";
@@ -9,14 +10,18 @@ import { StatusError } from "@cortado/std/status";
 export type HttpListenerOptions = {
   readonly addresses: readonly Address[];
   readonly handle: HttpHandler;
+  /** PEM; absent: plain HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string };
   readonly upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 };
 
-/** Plain HTTP/1.1 on each of the addresses. @throws StatusError "Conflict" when one is in use */
+/** HTTP/1.1 on each of the addresses. @throws StatusError "Conflict" when one is in use */
 export async function listenHttp(options: HttpListenerOptions): Promise<AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
   for (const address of options.addresses) {
-    const server = createServer(nodeListener(options.handle));
+    const listener = nodeListener(options.handle);
+    const server =
+      options.tls === undefined ? createServer(listener) : createSecureServer(options.tls, listener);
     server.keepAliveTimeout = 30_000;
     if (options.upgrade !== undefined) server.on("upgrade", options.upgrade);
     await listen(server, address);

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { CliRoles } from "@cortado/cli";
 import { askDemo } from "@cortado/demo/control";
@@ -13,6 +13,7 @@ import { startFleetAgent } from "./roles/fleet-agent.ts";
 import { fleetRoles } from "./roles/fleet.ts";
 import { runDemoHere, socketsRoot } from "./roles/demo.ts";
 import { startHubServer } from "./roles/hub.ts";
+import { importMosquitto, startMqttBroker } from "./roles/mqtt.ts";
 import { readServerConfig, startServer } from "./roles/server.ts";
 import { version } from "./version.ts";
 
@@ -41,6 +42,14 @@ export const roles: CliRoles = {
     void hub;
     await stopSignal();
   },
+  async runMqtt(words) {
+    await using broker = await startMqttBroker(words);
+    void broker;
+    if (words.check) process.stdout.write(`${words.config} can be started with\n`);
+    else await stopSignal();
+  },
+  importMosquitto: (file) => importMosquitto(file, (text) => void process.stderr.write(text)),
+  writeFile: (path, text) => writeFile(path, text, { mode: 0o600 }),
   runDemo: runDemoHere,
   async askDemo(folder, action, store) {
     const id = await demoId(resolve(folder));

@@ -1,18 +1,18 @@
 import { join } from "node:path";
 import type { Client } from "@cortado/client";
 import { startFunctions } from "@cortado/functions";
-import { startBroker, type Broker, type DialRemote } from "@cortado/mqtt";
+import { startBroker, type Broker } from "@cortado/mqtt";
 import { startMqttControl, UserAccess } from "@cortado/mqtt/control";
 import { startTelemetry, type Telemetry } from "@cortado/telemetry";
 import { watchAlerts } from "@cortado/telemetry/alerts";
 import { textAnswer, type HttpHandler } from "@cortado/std/http";
-import { dialTls } from "@cortado/std/node/dial-tls";
 import { systemNetwork } from "@cortado/std/node/net";
 import type { Address } from "@cortado/std/net";
 import { listenHttp } from "../http-listener.ts";
 import { version } from "../version.ts";
 import { ownSecret } from "../own-secret.ts";
 import { startPart } from "./lifetime.ts";
+import { dialRemote, healthAnswer } from "./mqtt.ts";
 import type { Parts } from "./parts.ts";
 
 /** Starts what machines and the shop talk to: the broker, the journal of events, which it answers, and the gateway of functions. */
@@ -93,21 +93,6 @@ async function startMqtt(
       }),
     );
   return broker;
-}
-
-/** A remote broker may take so long to answer. */
-const DIAL_MS_MAX = 20_000;
-
-const dialRemote: DialRemote = (address, { tls, signal }) =>
-  tls === undefined
-    ? systemNetwork.dial(address, { signal })
-    : dialTls(address, { tls, withinMs: DIAL_MS_MAX, signal });
-
-/** 503 while nothing that is published can be acknowledged; else what is wrong, if anything. */
-function healthAnswer(broker: Broker): ReturnType<typeof textAnswer> {
-  const { ready, faults, setAside } = broker.health();
-  const lines = [...faults, ...setAside.map((name) => `${name} was set aside as damaged`)];
-  return textAnswer(ready ? 200 : 503, `${lines.length === 0 ? "ok" : lines.join("\n")}\n`);
 }
 
 /** Functions, and their gateway: with a password on the node's port, without one on the socket that only root can open. */
