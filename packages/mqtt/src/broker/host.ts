@@ -1,4 +1,3 @@
-import type { Turns } from "../turns.ts";
 import type {
   AckPacket,
   AuthPacket,
@@ -7,6 +6,7 @@ import type {
   PublishPacket,
   SubscribePacket,
 } from "@cortado/wire/mqtt";
+import type { Turns } from "../turns.ts";
 import type { Tally } from "./tally.ts";
 
 /** What a connection asks of the broker. */
@@ -15,8 +15,8 @@ export interface Host<Client> {
   readonly receiveMax: number;
   readonly topicAliasMax: number;
   readonly brokerId: string;
-  readonly turns: Turns;
   readonly tally: Tally;
+  readonly turns: Turns;
   nowMs(): number;
   corked(peer: Client): void;
   received(packet: Packet): void;
