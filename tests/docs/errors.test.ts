@@ -14,6 +14,7 @@ const told = [...page.matchAll(/^\| `([^`]+)` \|/gm)].map(([, message = ""]) => 
 const rooms = [
   "packages/fleet/src/{agent,compile,desk,git,hub,rollout,rules}/**/*.ts",
   "packages/fleet/src/protocol/streams.ts",
+  "packages/client/src/node/kubeconfig.ts",
   "packages/cli/src/fleet/*.ts",
   "packages/program/src/roles/{hub,fleet}*.ts",
   "packages/telemetry/src/{central,forward}/*.ts",

@@ -182,8 +182,23 @@ test("a login goes to the repository that it is for, and is in no command line",
   assert.match(without.problems[0]?.message ?? "", /401/);
   assert.doesNotMatch(without.problems[0]?.message ?? "", /hidden/);
   const login = { username: "me", password: "hidden" };
-  const loginFor = (address: string) => (address === repo ? login : undefined);
+  const loginFor = ({ address, path }: { address: string; path: string }) =>
+    address === repo && path === "shop" ? login : undefined;
   assert.deepEqual(await rendered(await brought(wish, { loginFor })), { till: "1.0.0 1" });
+  // What one path's login brought is not given to a path that has none.
+  const kept = new Map<string, Uint8Array>();
+  const cache: NonNullable<StockChartsOptions["cache"]> = {
+    read: (name) => Promise.resolve(kept.get(name)),
+    write: (name, archive) => Promise.resolve(void kept.set(name, archive)),
+  };
+  const [shop] = wish.bundles;
+  const two = { ...wish, bundles: [shop, { ...shop, name: "other", path: "other" }] as CompiledBundle[] };
+  const { bundles, problems } = await brought(two, { loginFor, cache });
+  assert.deepEqual(
+    [bundles.map(({ path }) => path), problems.map(({ path }) => path)],
+    [["shop"], ["other"]],
+  );
+  assert.match(problems[0]?.message ?? "", /401/);
 });
 
 test("dependencies of a chart are fetched when they are not there, and only from where they may be", async () => {

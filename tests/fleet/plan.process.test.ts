@@ -153,3 +153,32 @@ test("the coffee shop's repository gives each store at the edge its three servic
   );
   assert.match(text, /fleet\.yaml:8:5: yaml is a list of files here/);
 });
+
+test("values and copies that only a cluster or the hub has are named, with what can be known without them", async (context) => {
+  const folder = folderOf(context, {
+    "clusters.yaml": cluster("oslo", "location: edge") + cluster("bern", "location: edge, strict: yes-it-is"),
+    "till/fleet.yaml": `defaultNamespace: tills
+helm: {valuesFrom: [{secretKeyRef: {name: pin}}]}
+downstreamResources: [{kind: Secret, name: registry}]
+targets: [{name: all, clusterSelector: {}}]
+`,
+    "till/Chart.yaml": repository["apps/till/Chart.yaml"],
+    "till/templates/map.yaml":
+      "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: till}\ndata: {pin: {{ .Values.pin | default 0 | quote }}}\n",
+    "safe/fleet.yaml": `helm: {valuesFrom: [{configMapKeyRef: {name: code, namespace: vault, key: code.yaml}}]}
+targets: [{name: all, clusterSelector: {matchLabels: {strict: yes-it-is}}}]
+`,
+    "safe/Chart.yaml": repository["apps/till/Chart.yaml"],
+    "safe/templates/map.yaml": `{{ fail "the code is missing" }}\n`,
+  });
+  const { text, isWell } = await planFolder({ folder, clusters: join(folder, "clusters.yaml"), tools });
+  assert.equal(isWell, true, text);
+  assert.match(
+    text,
+    /1 object, \d+ bytes {2}2 clusters: stores\/oslo, stores\/bern\n {4}ConfigMap till\n {4}needs values of Secret tills\/pin, key values\.yaml, in the cluster\n {4}needs a copy of Secret registry at the hub\n/,
+  );
+  assert.match(
+    text,
+    /unknown {2}it can only be rendered with what is there {2}1 cluster: stores\/bern\n {4}needs values of ConfigMap vault\/code, key code\.yaml, in the cluster\n {4}without it: helm: .*the code is missing/,
+  );
+});

@@ -247,6 +247,26 @@ test("what belongs to another is refused, unless it may be taken; what was there
   );
 });
 
+test("what cannot be patched is refused, and made anew with helm.force or correctDrift.force", async () => {
+  await using world = await start();
+  const fixed = (data: Tree): Tree => ({ ...configMap("fixed", data), immutable: true });
+  for (const [options, first, second] of [
+    [{ force: true }, "1", "2"],
+    [{ correctDrift: { force: true } }, "3", "4"],
+  ] as const) {
+    await apply(world, bundle([fixed({ a: first })], { options: { ...bundle([]).options, ...options } }));
+    const next = fixed({ a: second });
+    await assert.rejects(apply(world, bundle([next])), {
+      reason: "Invalid",
+      message:
+        /ConfigMap coffee-shop\/fixed: .*; set helm\.force, or correctDrift\.force, to have it deleted/,
+    });
+    await apply(world, bundle([next], { options: { ...bundle([]).options, ...options } }));
+    const where = { name: "fixed", namespace: "coffee-shop", signal: world.signal };
+    assert.equal((await world.client.get(types.configMaps, where)).data?.["a"], second);
+  }
+});
+
 test("keepResources leaves everything, and another bundle may have it then; deleteNamespace spares what others use", async () => {
   await using world = await start();
   const options = { namespace: "till", deleteNamespace: true };

@@ -246,9 +246,11 @@ test("a bundle waits for those it depends on; a paused one is staged and not app
   const base = { name: "base", labels: { tier: "base" }, objects: [deployment("shop:1")] };
   const dependsOn = [{ selector: { matchLabels: { tier: "base" } } }];
   const top = { name: "top", dependsOn, objects: [configMap("top")] };
+  const other = { matchExpressions: [{ key: "tier", operator: "In", values: ["cellar"] }] };
+  const picky = { name: "picky", dependsOn: [{ selector: other }], objects: [configMap("picky")] };
   const lonely = { name: "lonely", dependsOn: [{ name: "nobody" }], objects: [configMap("lonely")] };
   const paused = { name: "paused", paused: true, objects: [configMap("paused")] };
-  await hub.want([top, base, lonely, paused]);
+  await hub.want([top, base, lonely, picky, paused]);
   await using _agent = agentOf(world, hub);
   await reportOf(world, hub, {
     name: "top",
@@ -256,6 +258,7 @@ test("a bundle waits for those it depends on; a paused one is staged and not app
     message: "waits for bundle base, which is NotReady",
   });
   await reportOf(world, hub, { name: "lonely", message: "which this store does not have" });
+  await reportOf(world, hub, { name: "picky", message: "which this store does not have" });
   await reportOf(world, hub, { name: "paused", state: "OutOfSync" });
   assert.equal(await dataOf(world, "top"), undefined);
   await world.until("base is up", async () => {

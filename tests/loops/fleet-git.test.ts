@@ -4,7 +4,8 @@ import type { Client } from "@cortado/client";
 import { compile } from "@cortado/fleet/compile";
 import type { SourceTree } from "@cortado/fleet/compile/bundle";
 import { chooseCommit, type Git } from "@cortado/fleet/git";
-import { followRepositories, type Repositories } from "@cortado/fleet/git/repositories";
+import type { GitHubApps } from "@cortado/fleet/git/github-app";
+import { followRepositories, type Repositories, type RepositoryPorts } from "@cortado/fleet/git/repositories";
 import { applyCompiled } from "@cortado/fleet/hub/apply-compiled";
 import { openBlobs } from "@cortado/fleet/hub/blobs";
 import { bundles, fleetPolicies, gitRepoRestrictions, gitRepos, type GitRepo } from "@cortado/kinds/fleet";
@@ -64,6 +65,7 @@ type World = {
 async function withRepository(
   work: (world: World) => Promise<void>,
   spec: Partial<GitRepo["spec"]> = {},
+  more: Pick<RepositoryPorts, "githubApps"> = {},
 ): Promise<void> {
   await using loops = await HubWorld.start();
   const { client, signal } = loops;
@@ -72,6 +74,7 @@ async function withRepository(
   await client.create(namespaces, { metadata: { name: namespace } }, { signal });
   const repositories = followRepositories({
     ...loops.ports,
+    ...more,
     client,
     git,
     compile,
@@ -270,3 +273,79 @@ test("a default of a Policy is filled in, and a change of it is applied with the
     await settled(world);
     assert.equal(await account(), "deployer");
   }));
+
+test("a Secret of a GitHub App is a login by its token, made anew when a look with it does not go well", async () => {
+  const asked: unknown[] = [];
+  const forgotten: string[] = [];
+  const githubApps: GitHubApps = {
+    login(app, { url: at }, { for: purpose }) {
+      asked.push({ ...app, at, purpose });
+      const login = {
+        kind: "password",
+        username: "x-access-token",
+        password: `token-${asked.length}`,
+      } as const;
+      return Promise.resolve(login);
+    },
+    forget: (purpose) => void forgotten.push(purpose),
+  };
+  await withRepository(
+    async (world) => {
+      const { git, client, loops, repositories } = world;
+      const keys = { github_app_id: "4711\n", github_app_installation_id: "815" };
+      const metadata = { namespace, name: "app" };
+      const { signal } = loops;
+      await client.create(secrets, { metadata, stringData: keys }, { signal });
+      repositories.wake(url);
+      await settled(world);
+      assert.match((await conditionsOf(world))["GitPolling"] ?? "", /app has no key github_app_private_key/);
+      const body = { stringData: { github_app_private_key: "pem" } };
+      await client.patch(secrets, { ...metadata, type: "merge", body, signal });
+      git.push("main", order);
+      repositories.wake(url);
+      await settled(world);
+      assert.deepEqual(asked.at(-1), {
+        kind: "app",
+        appId: "4711",
+        installationId: "815",
+        privateKey: "pem",
+        at: url,
+        purpose: "fleet-default/shop",
+      });
+      assert.deepEqual(git.logins.at(-1), {
+        kind: "password",
+        username: "x-access-token",
+        password: `token-${asked.length}`,
+      });
+      assert.deepEqual(await names(world), ["shop-order"]);
+      forgotten.length = 0;
+      git.isDown = true;
+      repositories.wake(url);
+      await settled(world);
+      assert.deepEqual(forgotten, ["fleet-default/shop"]);
+    },
+    { clientSecretName: "app" },
+    { githubApps },
+  );
+});
+
+test("fields that mean nothing here are told by name, and no longer when they go", () =>
+  withRepository(
+    async (world) => {
+      const { git, client, loops, repositories } = world;
+      git.push("main", order);
+      repositories.wake(url);
+      await settled(world);
+      const { Warned, ...others } = await conditionsOf(world);
+      assert.match(
+        Warned ?? "",
+        /^True spec\.ociRegistrySecret changes nothing here: .*; spec\.imageScanInterval /,
+      );
+      assert.deepEqual(others, well);
+      const body = { spec: { ociRegistrySecret: null, imageScanInterval: null } };
+      await client.patch(gitRepos, { namespace, name: "shop", type: "merge", body, signal: loops.signal });
+      await settled(world);
+      assert.deepEqual(await conditionsOf(world), { ...well, Warned: "False" });
+    },
+    { ociRegistrySecret: "registry", imageScanInterval: "5m" } as Partial<GitRepo["spec"]>,
+  ));

@@ -267,7 +267,7 @@ test("a store that is paused or outside of its window gets nothing and halts nob
   await phaseIs("Complete");
 });
 
-test("a Cluster made beforehand is the first store's that asks for it; one to be dialled says how it comes in", async () => {
+test("a Cluster made beforehand is the first store's that asks for it; one to be dialled says what the hub lacks for it", async () => {
   await using store = await LoopWorld.start();
   await using world = await begun(store);
   const labels = { location: "edge", region: "north" };
@@ -276,11 +276,8 @@ test("a Cluster made beforehand is the first store's that asks for it; one to be
   const imported = await store.until("it says so", async () =>
     (await world.cluster("store-1")).status?.conditions?.find((one) => one.type === "Imported"),
   );
-  assert.deepEqual([imported.status, imported.reason], ["False", "NotServed"]);
-  assert.match(
-    imported.message ?? "",
-    /never dials a cluster.*cortado fleet agent --kubeconfig FILE --hub https:\/\/hub\.example:8443 --name store-1/,
-  );
+  assert.deepEqual([imported.status, imported.reason], ["False", "NotImplemented"]);
+  assert.match(imported.message ?? "", /this hub has no image for it; start it with --agent-image IMAGE/);
   await world.hub.applyCompiled(repo, compiledOf("arabica"), "c1");
   await using agent = agentOf(store, world, { name: "store-1", token: await world.token() });
   await store.until("the menu is there", async () => (await coffeeIn(store)) === "arabica");

@@ -4,9 +4,10 @@ import { newClient, type Client } from "@cortado/client";
 import { startAgent } from "@cortado/fleet/agent";
 import { machineKeys } from "@cortado/fleet/agent/node/keys";
 import type { Agent, AgentPorts, HubDoor } from "@cortado/fleet/agent/ports";
-import { newHub, type HubOptions, type HubParts, type RunningHub } from "@cortado/fleet/hub";
+import { newHub, type HubOptions, type HubParts, type HubPorts, type RunningHub } from "@cortado/fleet/hub";
 import { newCompiler } from "@cortado/fleet/compile/compiler";
 import type { Compiled } from "@cortado/fleet/compile/bundle";
+import type { Renderer } from "@cortado/fleet/compile/render";
 import { linkPair } from "@cortado/fleet/protocol/memory-link";
 import type { AgentLink, RegisterAnswer } from "@cortado/fleet/protocol";
 import { planRollout } from "@cortado/fleet/rollout";
@@ -42,6 +43,10 @@ export class HubWorld implements AsyncDisposable {
   readonly events: unknown[] = [];
   readonly signal: AbortSignal = new AbortController().signal;
   hub!: RunningHub;
+  /** The API of a cluster that a kubeconfig names; absent: none is reached. */
+  reachCluster: HubPorts["reachCluster"];
+  /** Stands for helm, where a test has charts. */
+  helmTemplate: Renderer["helmTemplate"] = () => assert.fail("no chart is here");
   /** Public keys (PEM) by certificate. */
   readonly issued: Map<string, { readonly key: string; readonly name: string }> = new Map();
   readonly stack: AsyncDisposableStack = new AsyncDisposableStack();
@@ -82,8 +87,8 @@ export class HubWorld implements AsyncDisposable {
   }
 
   async startHub(more: Partial<HubOptions> = {}, parts: HubParts = newHub()): Promise<void> {
-    const renderer = {
-      helmTemplate: () => assert.fail("no chart is here"),
+    const renderer: Renderer = {
+      helmTemplate: (...words) => this.helmTemplate(...words),
       kustomize: () => assert.fail("no kustomization is here"),
     };
     this.hub = await parts.start(
@@ -98,6 +103,9 @@ export class HubWorld implements AsyncDisposable {
           this.issued.set(certificate, { key: publicKey, name: `${cluster.namespace}/${cluster.name}` });
           return Promise.resolve(certificate);
         },
+        ...(this.reachCluster === undefined
+          ? {}
+          : { reachCluster: (...words) => this.reachCluster?.(...words) ?? assert.fail("it is there") }),
         takeEvents: (_cluster, events) => {
           this.events.push(...events);
           return Promise.resolve((events.at(-1) as { sequence: number }).sequence);
@@ -193,9 +201,15 @@ export const keys: AgentPorts["keys"] = {
 export function agentOf(
   store: LoopWorld,
   world: HubWorld,
-  more: { name: string; token?: string; hub?: HubDoor; serveStream?: (stream: Connection) => void },
+  more: {
+    name: string;
+    token?: string;
+    hub?: HubDoor;
+    serveStream?: (stream: Connection) => void;
+    asServiceAccount?: AgentPorts["asServiceAccount"];
+  },
 ): Agent {
-  const { name, hub = world.door(), serveStream, ...token } = more;
+  const { name, hub = world.door(), serveStream, asServiceAccount, ...token } = more;
   return startAgent(
     { version: "1.0.0", labels: { location: "edge" }, name, clientId: name, ...token },
     {
@@ -207,6 +221,7 @@ export function agentOf(
       random: seededRandom(3),
       log: silentLog,
       ...(serveStream === undefined ? {} : { serveStream }),
+      ...(asServiceAccount === undefined ? {} : { asServiceAccount }),
     },
   );
 }

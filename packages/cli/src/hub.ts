@@ -21,6 +21,8 @@ export type HubWords = {
   readonly forward?: string;
   readonly helm?: string;
   readonly kubectl?: string;
+  /** Of the agents that it installs; absent: it installs none. */
+  readonly agentImage?: string;
 };
 
 export type HubRoles = {
@@ -58,7 +60,11 @@ export function hubCommand(roles: HubRoles): Command {
       "Targets that events of stores are passed on to: OTLP, Loki, Prometheus remote write",
     )
     .option("--helm <file>", "Another helm than the one on PATH")
-    .option("--kubectl <file>", "Another kubectl than the one on PATH");
+    .option("--kubectl <file>", "Another kubectl than the one on PATH")
+    .option(
+      "--agent-image <image>",
+      "An image that has cortado on its PATH, for agents that the hub installs by spec.kubeConfigSecret of a Cluster",
+    );
   command.addHelpText(
     "after",
     "\nThen: kubectl --kubeconfig /etc/cortado/hub.yaml get clusters.fleet.cattle.io -A\nA store joins with key `token` of the Secret that a ClusterRegistrationToken makes, which has its name.\n",

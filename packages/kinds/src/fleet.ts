@@ -152,6 +152,16 @@ export type Cluster = Kept<"Cluster"> & {
     paused?: boolean;
     clientID?: string;
     kubeConfigSecret?: string;
+    kubeConfigSecretNamespace?: string;
+    redeployAgentGeneration?: number;
+    agentNamespace?: string;
+    privateRepoURL?: string;
+    agentEnvVars?: Record<string, unknown>[];
+    agentTolerations?: Record<string, unknown>[];
+    agentPullSecrets?: Record<string, unknown>[];
+    agentAffinity?: Record<string, unknown>;
+    agentResources?: Record<string, unknown>;
+    hostNetwork?: boolean;
     templateValues?: Record<string, unknown>;
   };
   status?: {
@@ -166,6 +176,7 @@ export type Cluster = Kept<"Cluster"> & {
     scheduled?: boolean;
     activeSchedule?: boolean;
     agent?: { lastSeen?: string; namespace?: string; version?: string; kubernetes?: string };
+    agentDeployedGeneration?: number;
     index?: number;
     publicKey?: string;
     session?: { confirmed?: string; offered?: string; sequence?: number };

@@ -98,12 +98,13 @@ for (const fault of ["ENOSPC: no space left on device", "EROFS: read-only file s
     await reader.subscribed("/a");
     const sender = await world.client({ clientId: "sender", level: 5 });
     await sender.published("/a", "before");
+    await sender.published("/kept", "before", { retain: true });
     const writable = (): string | undefined => /^cortado_mqtt_writable (\d)$/m.exec(metrics.text())?.[1];
     assert.equal(writable(), "1");
     world.files.fault = new Error(`${fault}, write`);
     for (const topic of ["/a", "/b"]) sender.publish(topic, "during", { retain: topic === "/b" });
     await world.clock.advance(10_000);
-    assert.equal(pubacks(sender), 1);
+    assert.equal(pubacks(sender), 2);
     assert.equal(writable(), "0");
     const { ready, faults } = world.broker.health();
     assert.equal(ready, false);
@@ -111,9 +112,12 @@ for (const fault of ["ENOSPC: no space left on device", "EROFS: read-only file s
     assert.ok(
       world.kept.lines.some(({ level, message }) => level === "error" && /nothing is ack/.test(message)),
     );
+    const late = await world.client({ clientId: "late" });
+    await late.subscribed("/kept");
+    await until(() => late.texts.length === 1, "what is retained can be read all the same");
     world.files.fault = undefined;
     await world.clock.advance(5_000);
-    await until(() => pubacks(sender) === 3, "acknowledged");
+    await until(() => pubacks(sender) === 4, "acknowledged");
     assert.equal(writable(), "1");
     assert.equal(world.broker.health().ready, true);
   });

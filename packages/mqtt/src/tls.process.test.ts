@@ -168,8 +168,8 @@ test(
   () => {
     const names: (string | undefined)[] = [];
     const options: Partial<StartBrokerOptions> = {
-      authenticate: ({ certificateName, username = "?" }) => {
-        names.push(certificateName);
+      authenticate: ({ certificate, username = "?" }) => {
+        names.push(certificate?.commonName);
         return Promise.resolve(username === "anna" ? { user: "anna" } : undefined);
       },
     };

@@ -18,7 +18,35 @@ export async function readKubeconfig(
   const text = await readFile(path, "utf8").catch((cause: unknown) => {
     throw new StatusError("NotFound", `the kubeconfig ${path} cannot be read`, { cause });
   });
-  const file: unknown = parseYaml(text).value;
+  return await parseKubeconfig(text, { path, near: (name) => readNear(path, name), ...options });
+}
+
+/**
+ * The same of a text that somebody else wrote: files that it names are not read, as they would be ours.
+ * @param path what it is called in errors
+ * @throws StatusError as readKubeconfig does
+ */
+export async function foreignKubeconfig(text: string, path: string): Promise<HttpTransportOptions> {
+  const near = (name: string): Promise<string> =>
+    Promise.reject(
+      new StatusError(
+        "Invalid",
+        `${path} names the file ${JSON.stringify(name)}, which is not read; put what it holds into the kubeconfig (kubectl config view --flatten)`,
+      ),
+    );
+  return await parseKubeconfig(text, { path, near });
+}
+
+type Parsing = {
+  readonly path: string;
+  readonly context?: string;
+  /** A file that it names. */
+  readonly near: (name: string) => Promise<string>;
+};
+
+async function parseKubeconfig(text: string, options: Parsing): Promise<HttpTransportOptions> {
+  const { path, near } = options;
+  const file: unknown = valueOf(text, path);
   const contextName = options.context ?? textAt(file, "current-context");
   const context = entryOf(file, { path, list: "contexts", kind: "context", name: contextName });
   const cluster = entryOf(file, {
@@ -41,13 +69,13 @@ export async function readKubeconfig(
         "Invalid",
         `${path}: context ${contextName} has ${field}, which is not supported; use a client certificate or a token`,
       );
-  const read = (entry: unknown, field: string): Promise<string> => dataOf(entry, { path, field });
+  const read = (entry: unknown, field: string): Promise<string> => dataOf(entry, { near, field });
   const ca = await read(cluster, "certificate-authority");
   const server = textAt(cluster, "server").replace(/\/+$/, "");
   if (!server.startsWith("https://"))
     throw new StatusError("Invalid", `${path}: server ${JSON.stringify(server)} is no https URL`);
   const tokenFile = textAt(user, "tokenFile");
-  const token = tokenFile === "" ? textAt(user, "token") : (await readNear(path, tokenFile)).trim();
+  const token = tokenFile === "" ? textAt(user, "token") : (await near(tokenFile)).trim();
   if (token !== "") return { server, ca, credential: { token } };
   const [cert, key] = [await read(user, "client-certificate"), await read(user, "client-key")];
   if (cert !== "" && key !== "") return { server, ca, credential: { cert, key } };
@@ -68,12 +96,21 @@ function entryOf(file: unknown, { path, list, kind, name }: Entry): unknown {
 // A field's text stands in the file itself (base64) or in a file beside it.
 async function dataOf(
   entry: unknown,
-  { path, field }: { readonly path: string; readonly field: string },
+  { near, field }: Pick<Parsing, "near"> & { readonly field: string },
 ): Promise<string> {
   const data = textAt(entry, `${field}-data`);
   if (data !== "") return Buffer.from(data, "base64").toString("utf8");
   const name = textAt(entry, field);
-  return name === "" ? "" : await readNear(path, name);
+  return name === "" ? "" : await near(name);
+}
+
+function valueOf(text: string, path: string): unknown {
+  try {
+    return parseYaml(text).value;
+  } catch {
+    // The parser's words show what stands there.
+    throw new StatusError("Invalid", `${path} is not YAML`);
+  }
 }
 
 async function readNear(path: string, name: string): Promise<string> {

@@ -139,6 +139,7 @@ class RunningAgent implements Agent {
       const link = await ports.hub.dial({ certificate, privateKey }, trust);
       return await runSession(link, {
         ports,
+        namespace: this.#namespace,
         identity,
         work: this.#work,
         outbox,

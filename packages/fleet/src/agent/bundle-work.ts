@@ -1,9 +1,9 @@
 import { startLoop, again, done, newLoopMetrics, type Loop, type Outcome } from "@cortado/client/loop";
-import { serviceAccounts } from "@cortado/kinds/resources";
 import { backoffMs } from "@cortado/std/backoff";
 import { newMetrics } from "@cortado/std/metrics";
-import { hasReason, messageOf, StatusError } from "@cortado/std/status";
+import { hasReason, messageOf } from "@cortado/std/status";
 import type { BundleReport, Desired, DesiredBundle, ResourceReport } from "../protocol/protocol.ts";
+import { accountFor, clientAs } from "./accounts.ts";
 import { applyBundle } from "./apply/apply.ts";
 import { KindFinder } from "./apply/kind-finder.ts";
 import { placeObjects, type Placed } from "./apply/place.ts";
@@ -109,7 +109,7 @@ export class BundleWork {
     for (const bundle of desired.bundles) await this.#want(bundle.name, { kind: "bundle", bundle });
     for (const { name, keepResources } of desired.gone) await this.#wantGone(name, keepResources);
     if (!desired.full) return;
-    const named = new Set(desired.bundles.map(({ name }) => name));
+    const named = new Set([...desired.bundles.map(({ name }) => name), ...(desired.kept ?? [])]);
     for (const { name, wanted } of [...this.#jobs.values()]) {
       if (named.has(name) || wanted?.kind === "gone") continue;
       const keeps = wanted?.kind === "bundle" && wanted.bundle.options.keepResources === true;
@@ -197,7 +197,7 @@ export class BundleWork {
     const { signal } = this.#options;
     if (this.#isAwaited(job.name)) return again(limits.HANDOVER_MS);
     // Whose rights applied it is not known any more: the agent's own take it away, and only what the record names.
-    await removeBundle({ name: job.name, keepResources }, this.#portsFor(undefined), { signal });
+    await removeBundle({ name: job.name, keepResources }, this.#ownPorts, { signal });
     job.record = undefined;
     if (job.wanted?.kind !== "gone") return again(0);
     this.desk.forget(job.name);
@@ -231,7 +231,7 @@ export class BundleWork {
 
   async #apply(job: Job, bundle: DesiredBundle, objects: Parameters<typeof applyBundle>[0]["objects"]) {
     const { name, deploymentId, forceSyncGeneration, options } = bundle;
-    const ports = this.#portsFor(await this.#account(options.serviceAccount));
+    const ports = await this.#portsFor(options.serviceAccount);
     const { signal } = this.#options;
     const { replaces = [] } = bundle;
     const work = { name, deploymentId, forceSyncGeneration, options, objects, replaces };
@@ -268,29 +268,15 @@ export class BundleWork {
     return true;
   }
 
-  async #account(asked: string | undefined): Promise<string | undefined> {
-    if (asked !== undefined) return asked;
-    const { ports, namespace, signal } = this.#options;
-    try {
-      await ports.client.get(serviceAccounts, { name: "fleet-default", namespace, signal });
-      return "fleet-default";
-    } catch (error) {
-      if (hasReason(error, "NotFound")) return undefined;
-      throw error;
-    }
+  async #portsFor(asked: string | undefined): Promise<ApplyPorts> {
+    const account = await accountFor(asked, this.#options);
+    return { ...this.#ownPorts, as: clientAs(account, this.#options) };
   }
 
-  #portsFor(account: string | undefined): ApplyPorts {
-    const { client, clock, log, asServiceAccount } = this.#options.ports;
-    const ports = { client, as: client, finder: this.#finder, records: this.#records, clock, log };
-    if (account === undefined) return ports;
-    if (asServiceAccount === undefined)
-      throw new StatusError(
-        "Forbidden",
-        `the bundle wants ServiceAccount ${account}, and this agent cannot act as another; ` +
-          "leave serviceAccount out, or run the agent with the right to impersonate",
-      );
-    return { ...ports, as: asServiceAccount({ namespace: this.#options.namespace, name: account }) };
+  /** With the rights of the agent itself. */
+  get #ownPorts(): ApplyPorts {
+    const { client, clock, log } = this.#options.ports;
+    return { client, as: client, finder: this.#finder, records: this.#records, clock, log };
   }
 
   #others(name: string) {

@@ -56,6 +56,11 @@ export const DRIFT_MAX_MS = 300_000;
 export const DRIFT_FORGET_MS = 600_000;
 /** A certificate is renewed when so much of its life is over. */
 export const RENEW_SHARE: number = 2 / 3;
+/** Keys of ConfigMaps and Secrets that are told to the hub, and bytes of one (an object has 1 MiB). */
+export const VALUES_MAX = 200;
+export const VALUES_BYTES_MAX: number = 1024 * 1024;
+/** What may not be read is tried again after so long: somebody may give the right. */
+export const VALUES_AGAIN_MS = 30_000;
 /** Events in one message, and its bytes: on a line of 64 kbit/s it holds up a ping for 8 s, and a heartbeat is 20. */
 export const EVENTS_MAX = 200;
 export const EVENTS_BYTES_MAX: number = 64 * 1024;

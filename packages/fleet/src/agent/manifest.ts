@@ -11,16 +11,32 @@ export type ManifestOptions = {
   readonly labels: Readonly<Record<string, string>>;
   readonly proxy?: string;
   readonly namespace?: string;
+  /** Where and how its pod runs, in the words of a PodSpec; `env` and `resources` are its container's. */
+  readonly pod?: {
+    readonly env?: readonly Tree[];
+    readonly resources?: Tree;
+    readonly tolerations?: readonly Tree[];
+    readonly affinity?: Tree;
+    readonly imagePullSecrets?: readonly Tree[];
+    readonly hostNetwork?: boolean;
+  };
 };
 
 const account = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** The agent as a Deployment of any Kubernetes, as `kubectl apply -f -` takes it: one pod, which is never two at a time. */
 export function agentManifest(options: ManifestOptions): string {
+  return agentObjects(options)
+    .map((one) => `---\n${yamlText(one)}`)
+    .join("");
+}
+
+/** The same as objects, in the order in which they are applied. */
+export function agentObjects(options: ManifestOptions): readonly Tree[] {
   const { token, namespace = AGENT_NAMESPACE } = options;
   const own = { name: AGENT_NAME, namespace };
   const marks = { "app.kubernetes.io/name": AGENT_NAME };
-  const objects = [
+  return [
     {
       apiVersion: "v1",
       kind: "Namespace",
@@ -54,7 +70,6 @@ export function agentManifest(options: ManifestOptions): string {
       },
     },
   ];
-  return objects.map((one) => `---\n${yamlText(one)}`).join("");
 }
 
 /** The cluster that the pod is in, by the account of the pod. */
@@ -72,7 +87,8 @@ const kubeconfig: Tree = {
   contexts: [{ name: "here", context: { cluster: "here", user: "agent" } }],
 };
 
-function podOf({ image, hub, name, labels, proxy }: ManifestOptions, namespace: string): Tree {
+function podOf({ image, hub, name, labels, proxy, pod = {} }: ManifestOptions, namespace: string): Tree {
+  const { env = [], resources, ...placed } = pod;
   const words = [
     "fleet",
     "agent",
@@ -87,8 +103,8 @@ function podOf({ image, hub, name, labels, proxy }: ManifestOptions, namespace: 
     image,
     command: ["cortado"],
     args: words,
-    env: [{ name: "HUB_TOKEN", valueFrom: { secretKeyRef: { name: AGENT_NAME, key: "token" } } }],
-    resources: { requests: { cpu: "10m", memory: "96Mi" }, limits: { memory: "512Mi" } },
+    env: [{ name: "HUB_TOKEN", valueFrom: { secretKeyRef: { name: AGENT_NAME, key: "token" } } }, ...env],
+    resources: resources ?? { requests: { cpu: "10m", memory: "96Mi" }, limits: { memory: "512Mi" } },
     securityContext: {
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
@@ -102,6 +118,7 @@ function podOf({ image, hub, name, labels, proxy }: ManifestOptions, namespace: 
     ],
   };
   return {
+    ...placed,
     serviceAccountName: AGENT_NAME,
     containers: [container],
     securityContext: { fsGroup: 65_532 },

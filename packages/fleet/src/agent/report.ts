@@ -1,4 +1,6 @@
 import { textAt, type Tree } from "@cortado/kinds/tree";
+import type { LabelSelector as KindsSelector } from "@cortado/kinds";
+import { selects } from "@cortado/kinds/label-selector";
 import { messageOf } from "@cortado/std/status";
 import type {
   BundleReport,
@@ -45,11 +47,12 @@ export function resourcesOf(
     .map(({ body }) => body);
   const comparePatches = bundle.options.diff?.comparePatches ?? [];
   const ignore = bundle.options.ignore?.conditions ?? [];
+  const waitsForJobs = bundle.options.waitForJobs === true;
   return placed.map((one) => {
     const live = look.liveOf(one);
     if (live === "unseen") return { ...one.item, state: "Unknown", message: "is not seen yet" };
     if (live === undefined) return { ...one.item, state: "Missing", message: "missing" };
-    const readiness = readinessOf(live, { ignore });
+    const readiness = readinessOf(live, { ignore, waitsForJobs });
     if (readiness.ready) look.ready(one);
     const why = readiness.ready ? [] : [readiness.message, look.whyOf(one, live)];
     try {
@@ -136,7 +139,7 @@ export type Dependency = {
 export function unmetDependency(dependsOn: readonly DependsOn[], others: readonly Dependency[]): string {
   for (const wanted of dependsOn) {
     const matching = others.filter((other) => isMatch(wanted, other));
-    const named = wanted.name ?? JSON.stringify(wanted.selector?.matchLabels ?? {});
+    const named = wanted.name ?? JSON.stringify(wanted.selector ?? {});
     if (matching.length === 0)
       return `depends on bundle ${named}, which this store does not have; mend dependsOn or target it here`;
     const accepted: readonly string[] = wanted.acceptedStates ?? ["Ready"];
@@ -149,7 +152,6 @@ export function unmetDependency(dependsOn: readonly DependsOn[], others: readonl
 function isMatch({ name, selector }: DependsOn, other: Dependency): boolean {
   const byName =
     name === undefined || other.name === name || other.labels["fleet.cattle.io/bundle-name"] === name;
-  const labels = Object.entries(selector?.matchLabels ?? {});
   const isAsked = (name !== undefined && name !== "") || selector !== undefined;
-  return isAsked && byName && labels.every(([key, value]) => other.labels[key] === value);
+  return isAsked && byName && (selector === undefined || selects(selector as KindsSelector, other.labels));
 }

@@ -8,10 +8,13 @@ import type { EventSender } from "./event-sender.ts";
 import type { IdentityStore } from "./identity.ts";
 import { PONG_MS_MAX, SILENT_BEATS_MAX, WANT_AFTER_MS, WANT_MAX, WELCOME_MS_MAX } from "./limits.ts";
 import type { StatusOutbox } from "./outbox.ts";
+import { OwnValues } from "./own-values.ts";
 import type { AgentPorts } from "./ports.ts";
 
 export type SessionOptions = {
   readonly ports: AgentPorts;
+  /** Where the agent's own Secrets and the accounts of bundles are. */
+  readonly namespace: string;
   readonly identity: IdentityStore;
   readonly work: BundleWork;
   readonly outbox: StatusOutbox;
@@ -38,6 +41,7 @@ class Session implements AsyncDisposable {
   readonly #streams: Streams;
   readonly #stop: AbortController = new AbortController();
   readonly #stack: DisposableStack = new DisposableStack();
+  readonly #values: OwnValues;
   readonly #asked: Set<string> = new Set();
   /** Before the hub has said all that it wants to say, nothing is asked of it. */
   #isListening = true;
@@ -55,6 +59,11 @@ class Session implements AsyncDisposable {
     const { serveStream: accept } = options.ports;
     const streams = { carrier: link, remote: "the hub", ...(accept === undefined ? {} : { accept }) };
     this.#streams = this.#stack.use(new Streams(streams));
+    const { ports, namespace } = options;
+    const { signal } = this.#stop;
+    this.#values = this.#stack.use(
+      new OwnValues({ ports, namespace, signal, send: (values) => link.send(values) }),
+    );
   }
 
   async run(): Promise<SessionEnd> {
@@ -64,7 +73,8 @@ class Session implements AsyncDisposable {
     this.#stack.defer(() => signal.removeEventListener("abort", end));
     const { session, revision: after } = identity.current;
     const has = work.applied;
-    await this.#link.send({ type: "hello", protocol: PROTOCOL, session, after, has, versions });
+    const knows = ["kept", "values"] as const;
+    await this.#link.send({ type: "hello", protocol: PROTOCOL, session, after, has, versions, knows });
     this.#stack.use(
       ports.clock.after(WELCOME_MS_MAX, () => {
         if (!this.#isWelcome)
@@ -103,6 +113,8 @@ class Session implements AsyncDisposable {
     if (!this.#isWelcome)
       throw new StatusError("BadRequest", `the hub said ${message.type} before it said welcome`);
     switch (message.type) {
+      case "needs":
+        return this.#values.need(message);
       case "desired":
         return await this.#desired(message);
       case "statusAck":
@@ -110,6 +122,8 @@ class Session implements AsyncDisposable {
       case "eventsAck":
         return events?.acknowledge(message.through);
       case "noChunk":
+        // A bundle that is told anew may have it: the hub is asked again then, and not before.
+        this.#asked.delete(message.sha256);
         return work.desk.refuse(
           message.sha256,
           `the hub has no content ${message.sha256}: ${message.message}`,

@@ -1,4 +1,4 @@
-import type { ComparePatch, DependsOn } from "../protocol/protocol.ts";
+import type { ComparePatch, DependsOn, LabelSelector } from "../protocol/protocol.ts";
 
 /** A file of a repository or of a bundle; the name has no leading slash. */
 export type SourceFile = {
@@ -67,15 +67,6 @@ export type HelmOptions = {
   readonly disableDNS?: boolean;
   readonly skipSchemaValidation?: boolean;
   readonly disableDependencyUpdate?: boolean;
-};
-
-export type LabelSelector = {
-  readonly matchLabels?: Readonly<Record<string, string>>;
-  readonly matchExpressions?: readonly {
-    readonly key: string;
-    readonly operator: string;
-    readonly values?: readonly string[];
-  }[];
 };
 
 export type TargetMatch = {

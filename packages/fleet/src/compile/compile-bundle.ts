@@ -13,6 +13,7 @@ import type {
 import { contentKind } from "./content-kind.ts";
 import { translate, type Translated } from "./fleet-yaml/dialect.ts";
 import { noFleetYaml, readFleetYaml, type FleetYamlFile } from "./fleet-yaml/fleet-yaml.ts";
+import { keepFailHistoryWhy } from "./fleet-yaml/without-effect.ts";
 import { checkManifests } from "./manifest-check.ts";
 import { readBundleFiles } from "./source/bundle-files.ts";
 import { cleanPath, join, nestedRoots, type Root } from "./source/discover.ts";
@@ -72,8 +73,22 @@ export async function compileBundle(
     annotations: file.value.annotations ?? {},
     spec: specOf(file, { translated, options, list }),
     files,
-    warnings: [...file.warnings, ...translated.warnings, ...read.warnings, ...manifests],
+    warnings: [
+      ...file.warnings,
+      ...translated.warnings,
+      ...read.warnings,
+      ...manifests,
+      ...repoWarnings(options),
+    ],
   };
+}
+
+/** What of the GitRepo itself changes nothing. */
+function repoWarnings({ correctDrift }: CompileOptions): readonly string[] {
+  const isIdle = correctDrift?.enabled === true && correctDrift.keepFailHistory === true;
+  return isIdle
+    ? [`spec.correctDrift.keepFailHistory of the GitRepo changes nothing here: ${keepFailHistoryWhy}`]
+    : [];
 }
 
 function checkedName(file: FleetYamlFile, name: string): string {

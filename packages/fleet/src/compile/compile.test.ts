@@ -148,6 +148,19 @@ for (const { what, files, says } of [
     says: /needs a name or a selector/,
   },
   {
+    what: "a valuesFrom of nothing",
+    files: { "fleet.yaml": "helm: {valuesFrom: [{secretKeyRef: {key: a}}]}", "x.yaml": object },
+    says: /fleet\.yaml:1:21: helm\.valuesFrom\[0\] needs the name/,
+  },
+  {
+    what: "a copy without a name",
+    files: {
+      "fleet.yaml": "targetCustomizations: [{downstreamResources: [{kind: Secret}]}]",
+      "x.yaml": object,
+    },
+    says: /downstreamResources\[0\] needs kind/,
+  },
+  {
     what: "a bomb",
     files: {
       "fleet.yaml": `a: &a [${"1,".repeat(99)}1]\n${"bcdefgh"

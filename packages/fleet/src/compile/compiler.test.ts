@@ -29,6 +29,7 @@ const input = {
   files: [file("kustomization.yaml", "resources: []")],
   options: {},
   commit: "",
+  copies: [],
   signal: new AbortController().signal,
 };
 

@@ -15,10 +15,10 @@ export function newCompiler({ renderer, strict = false }: CompilerOptions): Comp
   const limit = newLimit(RENDERS_MAX);
   return {
     newTargeter: ({ spec }) => newTargeter(spec, { strict }),
-    render: ({ name, files, options, commit, signal }) =>
+    render: ({ name, files, options, commit, copies, signal }) =>
       limit(async () => {
         signal.throwIfAborted();
-        const objects = await render(files, options, { renderer, bundle: { name, commit }, signal });
+        const objects = await render(files, options, { renderer, bundle: { name, commit }, copies, signal });
         const { deploymentId, options: deployed, chunks } = toContent(objects, options);
         const encoder = new TextEncoder();
         return {

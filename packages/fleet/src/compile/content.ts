@@ -50,7 +50,7 @@ function sha256(text: string): string {
 
 /** What an agent has to know of merged options. */
 export function deployOptions({ helm, ...options }: BundleOptions): DeployOptions {
-  const { takeOwnership, timeoutSeconds } = helm ?? {};
+  const { takeOwnership, timeoutSeconds, waitForJobs, force } = helm ?? {};
   const given: { readonly [Key in keyof DeployOptions]: DeployOptions[Key] | undefined } = {
     defaultNamespace: options.defaultNamespace,
     namespace: options.namespace,
@@ -65,6 +65,8 @@ export function deployOptions({ helm, ...options }: BundleOptions): DeployOption
     diff: options.diff,
     ignore: options.ignore,
     timeoutSeconds,
+    waitForJobs,
+    force,
   };
   return Object.fromEntries(
     Object.entries(given).filter(([, value]) => value !== undefined),

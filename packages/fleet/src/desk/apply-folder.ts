@@ -4,7 +4,7 @@ import { hasReason, StatusError } from "@cortado/std/status";
 import { yamlText } from "@cortado/wire/yaml";
 import type { Compiled, CompiledBundle } from "../compile/bundle.ts";
 import { toResources } from "../hub/sources/bundle-files.ts";
-import { PATH_ANNOTATION, REPO_LABEL } from "../hub/sources/bundle-plan.ts";
+import { PATH_ANNOTATION, REPO_LABEL, warningsAnnotation } from "../hub/sources/bundle-plan.ts";
 
 /** Who brought a Bundle, when it was no GitRepo. */
 export const APPLIED_LABEL = "fleet.cortado.dev/applied-as";
@@ -16,7 +16,10 @@ export function toBundles(compiled: Compiled, as: ApplyFolder): readonly Bundle[
   return compiled.bundles.map((bundle) => toBundle(bundle, as));
 }
 
-function toBundle({ name, path, labels, annotations, spec, files }: CompiledBundle, as: ApplyFolder): Bundle {
+function toBundle(
+  { name, path, labels, annotations, spec, files, warnings }: CompiledBundle,
+  as: ApplyFolder,
+): Bundle {
   return {
     apiVersion: "fleet.cattle.io/v1alpha1",
     kind: "Bundle",
@@ -24,7 +27,7 @@ function toBundle({ name, path, labels, annotations, spec, files }: CompiledBund
       name,
       namespace: as.namespace,
       labels: { ...labels, [APPLIED_LABEL]: as.name },
-      annotations: { ...annotations, [PATH_ANNOTATION]: path },
+      annotations: { ...annotations, [PATH_ANNOTATION]: path, ...warningsAnnotation(warnings) },
     },
     spec: { ...spec, resources: toResources(files) } as unknown as NonNullable<Bundle["spec"]>,
   };

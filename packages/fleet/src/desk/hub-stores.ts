@@ -10,7 +10,7 @@ import {
   type GitRepo,
 } from "@cortado/kinds/fleet";
 import type { Tree } from "@cortado/kinds/tree";
-import { StatusError } from "@cortado/std/status";
+import { hasReason, StatusError } from "@cortado/std/status";
 import type { ClusterFacts } from "../compile/bundle.ts";
 import { byName, type ObjectsByName, type StoreObjects } from "../compile/plan/diff.ts";
 import { factsOf } from "../compile/plan/inputs.ts";
@@ -57,7 +57,8 @@ export async function readHubObjects(
     const label = (key: string): string => metadata.labels?.[`fleet.cattle.io/${key}`] ?? "";
     const id = (spec.deploymentID ?? "").split(":")[0] ?? "";
     if (label("bundle-namespace") !== namespace || !names.has(metadata.name) || id === "") continue;
-    const objects = known.get(id) ?? byName(await readContent(client, id, signal));
+    const objects = known.get(id) ?? (await readContent(client, id, signal));
+    if (objects === undefined) continue;
     known.set(id, objects);
     const store = `${label("cluster-namespace")}/${label("cluster")}`;
     stores.set(store, (stores.get(store) ?? new Map<string, ObjectsByName>()).set(metadata.name, objects));
@@ -65,10 +66,20 @@ export async function readHubObjects(
   return stores;
 }
 
-async function readContent(client: Client, name: string, signal: AbortSignal): Promise<readonly Tree[]> {
-  const { content = "" } = await client.get(contents, { name, signal });
+/** Undefined: it has values of a store in it, which the hub does not show. */
+async function readContent(
+  client: Client,
+  name: string,
+  signal: AbortSignal,
+): Promise<ObjectsByName | undefined> {
+  const found = await client.get(contents, { name, signal }).catch((error: unknown) => {
+    if (hasReason(error, "NotFound")) return undefined;
+    throw error;
+  });
+  if (found === undefined) return undefined;
+  const { content = "" } = found;
   const { resources } = JSON.parse(gunzipSync(Buffer.from(content, "base64")).toString("utf8")) as {
     readonly resources: readonly { readonly content: string }[];
   };
-  return resources.map((one) => JSON.parse(one.content) as Tree);
+  return byName(resources.map((one) => JSON.parse(one.content) as Tree));
 }

@@ -28,3 +28,12 @@ export const STATUS_ATTEMPTS_MAX = 5;
 /** Webhooks whose sender proves nothing, in a minute: more are told to come later (429). */
 export const UNSIGNED_WAKES_MAX = 30;
 export const UNSIGNED_WAKES_MS = 60_000;
+/** What a GitHub App says of itself holds ten minutes at most, and its clock may be behind (docs.github.com, "Generating a JWT"). */
+export const GITHUB_CLAIM_S = 540;
+export const GITHUB_CLAIM_BACK_S = 60;
+/** A login holds an hour; a fetch that begins with it may take FETCH_MS_MAX. */
+export const GITHUB_TOKEN_SPARE_MS: number = FETCH_MS_MAX + 60_000;
+export const GITHUB_ASK_MS_MAX = 30_000;
+export const GITHUB_ANSWER_BYTES_MAX: number = 64 * 1024;
+/** A login with which a look did not go well is made anew at most so often: mostly it is the remote that is down. */
+export const GITHUB_FORGET_MS = 60_000;

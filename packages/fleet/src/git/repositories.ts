@@ -10,7 +10,10 @@ import type { Compiled, CompileOptions, SourceTree } from "../compile/bundle.ts"
 import { withCharts, type ChartFetcher } from "../compile/charts/charts.ts";
 import type { Applied, ClusterKey } from "../hub/ports.ts";
 import { REPO_LABEL } from "../hub/sources/bundle-plan.ts";
-import type { ChartLogin } from "./chart-login.ts";
+import type { ChartLogins } from "./chart-login.ts";
+import type { GitHubApps } from "./github-app.ts";
+import { remoteOf } from "./repository-remote.ts";
+import { readChartLogins } from "./chart-secrets.ts";
 import type { Git, GitCommit, GitRemote } from "./git.ts";
 import {
   POLL_JITTER,
@@ -23,20 +26,22 @@ import { followRules, type RuleBook } from "../rules/follow-rules.ts";
 import { restrictRepo } from "../rules/rules.ts";
 import { tellRepository, type Found } from "./repository-status.ts";
 import { compileOptions } from "./repository-options.ts";
-import { readChartLogin, readLogin, readSigners } from "./repository-secrets.ts";
+import { readSigners } from "./repository-secrets.ts";
 import { parseDuration } from "./duration.ts";
 import { isSameRepository, type Push } from "./webhooks.ts";
 
 export type RepositoryPorts = {
   readonly client: Client;
   readonly git: Git;
+  /** Logins of GitHub Apps; absent: a Secret of one is refused. */
+  readonly githubApps?: GitHubApps;
   readonly compile: (tree: SourceTree, options: CompileOptions) => Promise<Compiled>;
   /** Brings charts from elsewhere; absent: what names one is a problem when it is rendered. */
   readonly charts?: (of: {
     /** Key of the GitRepo and how often it was asked for anew. */
     readonly repo: string;
     readonly commit: string;
-    readonly loginFor: (address: string) => ChartLogin | undefined;
+    readonly loginFor: ChartLogins;
     readonly signal: AbortSignal;
   }) => ChartFetcher;
   readonly apply: (gitRepo: ClusterKey, compiled: Compiled, commit: string) => Promise<Applied>;
@@ -193,9 +198,11 @@ class Rounds {
     let commit: GitCommit;
     let remote: GitRemote;
     try {
-      remote = await this.#remote(repo);
+      remote = await remoteOf(repo, this.#ports);
       commit = await git.look(remote, repo.spec, { signal });
     } catch (error) {
+      // A login that was taken back looks like a remote that does not answer.
+      this.#ports.githubApps?.forget(keyOf(repo));
       await this.#tell(repo, { polling: messageOf(error) });
       return;
     }
@@ -245,26 +252,9 @@ class Rounds {
   ): Promise<Compiled> {
     const { charts, client, signal } = this.#ports;
     if (charts === undefined) return compiled;
-    const loginFor = await readChartLogin(client, repo, signal);
+    const loginFor = await readChartLogins(client, repo, signal);
     const key = `${keyOf(repo)}/${repo.spec.forceSyncGeneration ?? 0}`;
     return await withCharts(compiled, charts({ repo: key, commit, loginFor, signal }));
-  }
-
-  async #remote({ spec, metadata }: Stored<GitRepo>): Promise<GitRemote> {
-    const { client, signal } = this.#ports;
-    const login = await readLogin(
-      client,
-      { namespace: metadata.namespace ?? "", name: spec.clientSecretName },
-      signal,
-    );
-    return {
-      url: spec.repo,
-      ...(login === undefined ? {} : { login }),
-      ...(spec.caBundle === undefined || spec.caBundle === ""
-        ? {}
-        : { authority: Buffer.from(spec.caBundle, "base64").toString("utf8") }),
-      ...(spec.insecureSkipTLSVerify === true ? { insecureSkipTlsVerify: true } : {}),
-    };
   }
 
   #tell(repo: Stored<GitRepo>, found: Found): Promise<void> {

@@ -1,11 +1,10 @@
-import { RE2JS } from "@bufbuild/re2";
 import type { Client, Stored } from "@cortado/client";
 import type { GitRepo } from "@cortado/kinds/fleet";
 import type { Secret } from "@cortado/kinds";
 import { secrets } from "@cortado/kinds/resources";
 import { hasReason, StatusError } from "@cortado/std/status";
-import type { ChartLogin } from "./chart-login.ts";
 import type { GitLogin, GitSigners } from "./git.ts";
+import type { GitHubApp } from "./github-app.ts";
 
 /** Fleet's default: used when it is there. */
 const DEFAULT_SECRET = "gitcredential";
@@ -17,7 +16,7 @@ export async function readLogin(
   client: Client,
   secret: { readonly namespace: string; readonly name: string | undefined },
   signal: AbortSignal,
-): Promise<GitLogin | undefined> {
+): Promise<GitLogin | ({ readonly kind: "app" } & GitHubApp) | undefined> {
   const named = secret.name !== undefined && secret.name !== "";
   const name = named ? (secret.name as string) : DEFAULT_SECRET;
   let found: Stored<Secret>;
@@ -36,54 +35,13 @@ export async function readLogin(
   if (textOf(found, "ssh-privatekey") !== "")
     return { kind: "ssh", privateKey: need("ssh-privatekey"), knownHosts: need("known_hosts") };
   if (textOf(found, "github_app_id") !== "")
-    throw new StatusError(
-      "NotImplemented",
-      `${about} is of a GitHub App, which is not served yet; use a token as username and password`,
-    );
+    return {
+      kind: "app",
+      appId: need("github_app_id").trim(),
+      installationId: need("github_app_installation_id").trim(),
+      privateKey: need("github_app_private_key"),
+    };
   return { kind: "password", username: textOf(found, "username"), password: need("password") };
-}
-
-/**
- * Whom charts are fetched as (fleet.md 1.3: helmSecretName): for addresses that begin as `helmRepoURLRegex` says, or for all without one.
- * @throws StatusError "NotFound", or "Invalid" that names field and key
- */
-export async function readChartLogin(
-  client: Client,
-  { metadata, spec }: Stored<GitRepo>,
-  signal: AbortSignal,
-): Promise<(address: string) => ChartLogin | undefined> {
-  const { helmSecretName: name = "", helmSecretNameForPaths = "", helmRepoURLRegex = "" } = spec;
-  if (helmSecretNameForPaths !== "")
-    throw new StatusError(
-      "NotImplemented",
-      "spec.helmSecretNameForPaths is not served yet; use spec.helmSecretName, and a GitRepo for each login",
-    );
-  if (name === "") return () => undefined;
-  const isFor = patternOf(helmRepoURLRegex);
-  const secret = await client.get(secrets, { namespace: metadata.namespace ?? "", name, signal });
-  const authority = textOf(secret, "cacerts");
-  const login: ChartLogin = {
-    username: textOf(secret, "username"),
-    password: textOf(secret, "password"),
-    ...(authority === "" ? {} : { authority }),
-    ...(textOf(secret, "insecureSkipVerify") === "true" ? { insecureSkipTlsVerify: true } : {}),
-    ...(textOf(secret, "basicHTTP") === "true" ? { isPlainHttp: true } : {}),
-  };
-  return (address) => (isFor(address) ? login : undefined);
-}
-
-function patternOf(pattern: string): (address: string) => boolean {
-  if (pattern === "") return () => true;
-  try {
-    const compiled = RE2JS.compile(`^(?:${pattern})`);
-    return (address) => compiled.test(address);
-  } catch (cause) {
-    throw new StatusError(
-      "Invalid",
-      `spec.helmRepoURLRegex ${JSON.stringify(pattern)} is no regular expression; mend it`,
-      { cause },
-    );
-  }
 }
 
 export async function readSigners(
@@ -100,6 +58,7 @@ export async function readSigners(
   return { allowedSigners };
 }
 
-function textOf(secret: Stored<Secret>, key: string): string {
+/** A key of a Secret as text; empty: it is not there. */
+export function textOf(secret: Stored<Secret>, key: string): string {
   return Buffer.from(secret.data?.[key] ?? "", "base64").toString("utf8");
 }

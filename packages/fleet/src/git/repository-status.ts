@@ -2,6 +2,7 @@ import type { Client, Stored } from "@cortado/client";
 import type { Informer } from "@cortado/client/informer";
 import { gitRepos, type FleetCondition, type GitRepo } from "@cortado/kinds/fleet";
 import type { ResourceType } from "@cortado/kinds/resources";
+import { fieldOf } from "@cortado/kinds/tree";
 import { toTime, type Clock } from "@cortado/std/clock";
 import { hasReason } from "@cortado/std/status";
 import { STATUS_ATTEMPTS_MAX } from "./limits.ts";
@@ -49,7 +50,7 @@ async function write(
 ): Promise<void> {
   const now = toTime(clock.nowMs());
   const old = repo.status?.conditions ?? [];
-  const conditions = mergeConditions(old, conditionsOf(found), now);
+  const conditions = mergeConditions(old, [...conditionsOf(found), ...warnedOf(repo)], now);
   const { commit, told, isApplied, isApplying, problems } = found;
   const job = isApplying === true ? "InProgress" : problems === undefined ? undefined : jobOf(problems);
   const status = {
@@ -76,6 +77,26 @@ async function write(
     signal,
   });
   await informer.seen(written.metadata.resourceVersion);
+}
+
+/** Fields that Fleet has and that mean nothing here. */
+const idle: Readonly<Record<string, string>> = {
+  ociRegistrySecret: "content lies at the hub, and no registry is needed",
+  imageScanInterval: "images stay as they are written; change them by a commit",
+  imageScanCommit: "images stay as they are written; change them by a commit",
+};
+
+/** Condition Warned, where there is or was something to warn of; it makes nothing unready. */
+function warnedOf({ spec, status }: Stored<GitRepo>): readonly FleetCondition[] {
+  const given = Object.entries(idle).filter(([name]) => isSet(fieldOf(spec, name)));
+  const message = given.map(([name, why]) => `spec.${name} changes nothing here: ${why}`).join("; ");
+  if (message !== "") return [{ type: "Warned", status: "True", reason: "Warnings", message }];
+  const isTold = status?.conditions?.some(({ type }) => type === "Warned") === true;
+  return isTold ? [{ type: "Warned", status: "False" }] : [];
+}
+
+function isSet(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== "";
 }
 
 /** Upstream's words for its job. */

@@ -7,7 +7,8 @@ import { BundleIndex, type Core } from "./core.ts";
 import * as limits from "./limits.ts";
 import { followRules } from "../rules/follow-rules.ts";
 import { Windows } from "./holds/windows.ts";
-import { refuseImports, refuseKinds } from "./kinds/not-served.ts";
+import { followImports } from "./imports/imports.ts";
+import { refuseKinds } from "./kinds/not-served.ts";
 import { acceptLink, identityOf } from "./link/web-link.ts";
 import { serveSession, type SessionPorts } from "./link/session.ts";
 import { Contents } from "./view/contents.ts";
@@ -61,6 +62,7 @@ async function start(given: HubOptions, ports: HubPorts, views: Views): Promise<
     waveDeadlineMs: limits.WAVE_DEADLINE_MS,
     sweepEveryMs: limits.SWEEP_EVERY_MS,
     isStrict: false,
+    agentImage: "",
     ...given,
     offlineAfterMs,
   };
@@ -133,6 +135,7 @@ class Hub implements RunningHub {
       core,
       bundleAt: (key) => informers.bundles.get(key),
       isComplete: (namespace) => this.#rollouts.isComplete(namespace),
+      needs: () => this.#rollouts.needs,
       connectedCount: () => this.figures.connected,
       welcomes: { waiting: 0 },
       woke: (row) => this.#turned(row),
@@ -313,7 +316,7 @@ function tellKinds(core: Core, informers: ReturnType<typeof follow>, ready: Prom
   new GroupStatus(core, { ...informers, ready });
   new RepoStatus(core, { bundles: informers.bundles, repos: informers.repos, ready });
   refuseKinds(core);
-  void ready.then(() => refuseImports(core, informers.clusters)).catch(() => undefined);
+  followImports(core, informers.clusters, ready);
 }
 
 function follow({ ports, signal, shared }: Core) {

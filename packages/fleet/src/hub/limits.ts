@@ -23,6 +23,8 @@ export const CHUNK_CACHE_BYTES: number = 32 * 1024 * 1024;
 export const MESSAGE_BYTES_MAX: number = 4 * 1024 * 1024;
 /** Bundles in one status. */
 export const REPORTS_MAX = 2_000;
+/** What a store may tell of its own values (helm.valuesFrom), all of it together: an object has 1 MiB. */
+export const VALUES_BYTES_MAX: number = 2 * 1024 * 1024;
 /** Chunks in one want. */
 export const WANT_MAX = 10_000;
 /** Held connections; more stores sleep. */
@@ -75,5 +77,14 @@ export const EVENT_CHARS_MAX = 1_000;
 export const SWEEP_EVERY_MS: number = 60 * 60_000;
 /** What an audit line repeats of a name that somebody gave (a namespace and a name of Kubernetes fit). */
 export const NAME_CHARS_MAX = 320;
+/** A cluster that is brought in may take so long for all calls (Fleet's manager waits 15 s for each); it is looked at again after so long. */
+export const IMPORT_MS_MAX = 60_000;
+export const IMPORT_AGAIN_MS = 15_000;
+export const IMPORTS_AT_ONCE = 4;
+export const IMPORT_TOKEN_LOOK_MS = 500;
+/** How often it is looked whether an agent that was installed has come. */
+export const IMPORT_COME_MS = 3_000;
+/** Of the token for one that is brought in (Fleet's). */
+export const IMPORT_TOKEN_TTL = "12h";
 /** Public keys of stores that register now, as read. */
 export const KEYS_READ_MAX = 64;

@@ -28,6 +28,8 @@ export type RenderInput = {
   readonly options: BundleOptions;
   /** Of the Git commit, for the version of a chart; empty: unknown. */
   readonly commit: string;
+  /** Objects that are not of the files: copies of what the hub has. */
+  readonly copies: readonly Tree[];
   readonly signal: AbortSignal;
 };
 
@@ -89,9 +91,16 @@ export type HubPorts = {
   /** For session words and tokens: it must be one for secrets. */
   readonly random: Random;
   readonly log: Log;
+  /**
+   * The API of another cluster, as a kubeconfig says that is somebody else's; `about` is what that is called.
+   * @throws StatusError "Invalid" for one that cannot be used. Absent: no cluster is dialled
+   */
+  readonly reachCluster?: (kubeconfig: string, about: string) => Promise<ReachedCluster>;
   /** What holds a rollout back; absent: nothing. */
   readonly gates?: (bundle: ClusterKey) => RolloutGates;
 };
+
+export type ReachedCluster = Disposable & { readonly client: Client };
 
 export type HubOptions = {
   /** For chunks and sources; nobody else writes there. */
@@ -114,6 +123,8 @@ export type HubOptions = {
   readonly sweepEveryMs?: number;
   /** Fleet's partitions in place of canary and waves. */
   readonly isStrict?: boolean;
+  /** Of the agents that the hub installs (spec.kubeConfigSecret of a Cluster): has cortado on its PATH. Empty: it installs none. */
+  readonly agentImage?: string;
 };
 
 /** Who is at the other end of a connection, as TLS proved it: the key in the certificate, and whether the dates hold. */

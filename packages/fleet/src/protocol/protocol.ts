@@ -7,6 +7,8 @@
  *   hello (who, what it has, after N)  ─▶
  *                                      ◀─  welcome (session, when to come back)
  *                                      ◀─  desired (what changed after N), with the chunks that it lacks as far as they fit
+ *                                      ◀─  needs (what of its own the store is to tell), before desired
+ *   values (one of them), also later   ─▶
  *   want (chunks)                      ─▶
  *                                      ◀─  chunk …
  *   status (what became of it)         ─▶
@@ -16,6 +18,9 @@
  */
 
 export const PROTOCOL = 1;
+
+/** What an agent may understand beside the first release of version 1: `Desired.kept`, and `Needs`. */
+export type Knowledge = "kept" | "values";
 
 /** The first message. */
 export type Hello = {
@@ -31,6 +36,7 @@ export type Hello = {
   /** Deployment ids that are applied, by bundle: the hub sends chunks as deltas against these. */
   readonly has: Readonly<Record<string, string>>;
   readonly versions: { readonly agent: string; readonly kubernetes: string };
+  readonly knows?: readonly Knowledge[];
 };
 
 export type Welcome = {
@@ -63,18 +69,25 @@ export type DeployOptions = {
   readonly namespaceAnnotations?: Readonly<Record<string, string>>;
   readonly diff?: { readonly comparePatches?: readonly ComparePatch[] };
   readonly ignore?: { readonly conditions?: readonly Readonly<Record<string, string>>[] };
+  /** How long a store of an open wave may take until the bundle is Ready; heeded by the hub. */
   readonly timeoutSeconds?: number;
+  /** Jobs have to be complete. */
+  readonly waitForJobs?: boolean;
+  /** What cannot be patched is deleted and made anew. */
+  readonly force?: boolean;
   /** False: the namespace has to be there (Policy). */
   readonly createNamespace?: false;
   /** The namespace has to have such labels (GitRepoRestriction). */
-  readonly allowedTargetNamespaceSelector?: {
-    readonly matchLabels?: Readonly<Record<string, string>>;
-    readonly matchExpressions?: readonly {
-      readonly key: string;
-      readonly operator: string;
-      readonly values?: readonly string[];
-    }[];
-  };
+  readonly allowedTargetNamespaceSelector?: LabelSelector;
+};
+
+export type LabelSelector = {
+  readonly matchLabels?: Readonly<Record<string, string>>;
+  readonly matchExpressions?: readonly {
+    readonly key: string;
+    readonly operator: string;
+    readonly values?: readonly string[];
+  }[];
 };
 
 export type ComparePatch = {
@@ -88,7 +101,7 @@ export type ComparePatch = {
 
 export type DependsOn = {
   readonly name?: string;
-  readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> };
+  readonly selector?: LabelSelector;
   readonly acceptedStates?: readonly BundleState[];
 };
 
@@ -114,11 +127,33 @@ export type Desired = {
   readonly type: "desired";
   /** True for this revision. */
   readonly revision: number;
-  /** Every bundle of the store is named; what it has beside them is gone. */
+  /** Every bundle of the store is named; what it has beside them, and beside `kept`, is gone. */
   readonly full: boolean;
+  /** Bundles of the store that cannot be told now: they stay as they are. Only to an agent that knows of it. */
+  readonly kept?: readonly string[];
   readonly bundles: readonly DesiredBundle[];
   /** Bundles that are no longer for this store. `keepResources`: what they own stays. */
   readonly gone: readonly { readonly name: string; readonly keepResources: boolean }[];
+};
+
+/** One key of a ConfigMap or Secret of the store, whose text is values of a bundle (helm.valuesFrom). */
+export type ValuesNeed = {
+  readonly kind: "ConfigMap" | "Secret";
+  readonly namespace: string;
+  readonly name: string;
+  readonly key: string;
+  /** ServiceAccount of the agent's namespace that has to have the right to read it. */
+  readonly account?: string;
+};
+
+/** All that the store is to read and to tell of itself, now and whenever it changes; it is told again when it is another. */
+export type Needs = { readonly type: "needs"; readonly values: readonly ValuesNeed[] };
+/** What the store has: a text, or why there is none. */
+export type Values = {
+  readonly type: "values";
+  readonly need: ValuesNeed;
+  readonly text?: string;
+  readonly problem?: string;
 };
 
 /** Fleet's states (fleet.md 3.4). */
@@ -197,12 +232,14 @@ export type FromAgent =
   | Hello
   | Status
   | Want
+  | Values
   | Events
   | CloseStream
   | GrantStream
   | { readonly type: "ping" };
 export type FromHub =
   | Welcome
+  | Needs
   | Desired
   | StatusAck
   | EventsAck

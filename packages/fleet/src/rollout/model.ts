@@ -17,6 +17,8 @@ export type RolloutStore = {
   readonly groups?: readonly { readonly name: string; readonly labels: Readonly<Record<string, string>> }[];
   /** The bundle came to it after the generation began: it is of the last wave. */
   readonly isNew?: boolean;
+  /** How long it may take until it is Ready, when that is not what holds for all. */
+  readonly deadlineMs?: number;
   /** Since when it is heard without a break, milliseconds since 1970: one that comes back gets its time, too. */
   readonly heardSinceMs?: number;
 };

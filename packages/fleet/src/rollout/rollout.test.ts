@@ -342,3 +342,18 @@ test("10,000 stores are planned in little time", () => {
   // A square of the stores would take minutes; the machine may be busy.
   assert.ok(performance.now() - start < 15_000, `${performance.now() - start} ms`);
 });
+
+test("a store whose bundle has a deadline of its own is late at that, and the others at the usual one", () => {
+  const fleet = new Fleet(3);
+  const quick = fleet.stores[0] as Mutable;
+  quick.deadlineMs = 20_000;
+  const first = fleet.look();
+  assert.equal(first.lookAgainAtMs, fleet.nowMs + 20_000, "it is looked at when it is late");
+  fleet.nowMs += 19_999;
+  assert.equal(fleet.look().record.phase, "Progressing");
+  fleet.nowMs += 1;
+  assert.equal(fleet.look().record.phase, "Halted");
+  quick.deadlineMs = 2 * WAVE_DEADLINE_MS;
+  fleet.nowMs += WAVE_DEADLINE_MS;
+  assert.equal(fleet.look().record.phase, "Progressing", "a longer one gives it more than the usual time");
+});

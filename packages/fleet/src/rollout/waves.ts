@@ -113,10 +113,11 @@ function nextLookMs(
   { record, stores, nowMs, deadlineMs }: RolloutInput,
   { drawing, open }: { readonly drawing: Drawing; readonly open: number },
 ): number {
-  const isAwaited = stores.some(
+  const awaited = stores.filter(
     (store, at) => (drawing.waveOf[at] ?? 0) < open && store.isHeard && store.ready !== record.generation,
   );
-  return isAwaited ? nowMs + deadlineMs : nowMs;
+  const soonest = awaited.reduce((ms, store) => Math.min(ms, store.deadlineMs ?? deadlineMs), Infinity);
+  return awaited.length > 0 ? nowMs + soonest : nowMs;
 }
 
 type Front = {
@@ -148,7 +149,7 @@ function frontOf(input: RolloutInput, { drawing, since }: Progress): Front {
     if (stores.length <= (drawing.waves[wave]?.tolerated ?? 0)) continue;
     for (const store of stores) {
       blocking.push(store);
-      const lateAtMs = Math.max(since, store.heardSinceMs ?? 0) + deadlineMs;
+      const lateAtMs = Math.max(since, store.heardSinceMs ?? 0) + (store.deadlineMs ?? deadlineMs);
       if (lateAtMs <= nowMs) late.push(store);
       else nextLateMs = Math.min(nextLateMs ?? lateAtMs, lateAtMs);
     }

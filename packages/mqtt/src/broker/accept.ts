@@ -1,4 +1,5 @@
 import type { PeerCertificate, TlsOptions } from "@cortado/std/net";
+import type { Properties } from "@cortado/wire/mqtt";
 
 /** Who a connection is, when its maker says so instead of its CONNECT. */
 export type Trust = { readonly user: string };
@@ -24,5 +25,12 @@ export type ListenOptions = {
   readonly identity?: "username" | "common-name" | "subject";
 };
 
+/** Why a CONNECT is not accepted: `code` is what clients before MQTT 5 are told, the rest is for those of MQTT 5. */
+export type Refusing = {
+  readonly code: number;
+  readonly code5: number;
+  readonly reason: string;
+  readonly more?: Properties;
+};
 /** Why a connection ends: `code` is what MQTT 5 is told. */
 export type Failing = { readonly protocolFault?: boolean; readonly code?: number };

@@ -1,11 +1,13 @@
+import type { PeerCertificate } from "@cortado/std/net";
+
 /** What a client shows at the door. */
 export type Credentials = {
   readonly clientId: string;
   readonly username: string | undefined;
   readonly password: Uint8Array | undefined;
   readonly remote: string;
-  /** Common name of its client certificate, where one was asked for and is good. */
-  readonly certificateName?: string;
+  /** That it has shown and that was checked, on a TLS listener which asks for one. */
+  readonly certificate?: PeerCertificate;
 };
 /** Answers who it is, or undefined when it is nobody we let in. */
 export type Authenticate = (credentials: Credentials) => Promise<{ readonly user: string } | undefined>;

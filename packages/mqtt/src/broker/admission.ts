@@ -55,9 +55,9 @@ export type AdmissionOptions = {
 /** CONNECT: who it is, whose session it gets, and CONNACK only when that session would survive a power cut. */
 export class Admission {
   readonly #options: AdmissionOptions;
+  readonly #enhanced: Enhanced;
   /** Who has sent CONNECT and is not gone, by client id: most often one. */
   readonly #named: Map<string, readonly Peer[]> = new Map();
-  readonly #enhanced: Enhanced;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -159,14 +159,14 @@ export class Admission {
     if (peer.came.identity?.user !== undefined) return { user: peer.came.identity.user };
     if (authenticate === undefined) return { user: username ?? "" };
     const { clientId } = peer;
-    const certificateName = peer.came.certificate?.commonName;
+    const { certificate } = peer.came;
     const { remote } = peer.connection;
     return authenticate({
       clientId,
       username,
       password,
       remote,
-      ...(certificateName === undefined ? {} : { certificateName }),
+      ...(certificate === undefined ? {} : { certificate }),
     });
   }
 

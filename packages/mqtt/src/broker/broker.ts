@@ -161,7 +161,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
     return this.#options.clock.monotonicMs();
   }
 
-  accept(connection: Connection, options: AcceptOptions = {}): void {
+  accept(connection: Connection, options: AcceptOptions = plainly): void {
     const { limits, log } = this.#options;
     if (this.#closed || this.peers.size >= limits.connectionsMax) {
       this.tally.connectionsRefused += 1;
@@ -390,6 +390,9 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
         session.outbox?.sendOnce(message, grant);
   }
 }
+
+/** One for all connections: there may be very many. */
+const plainly: AcceptOptions = {};
 
 /** How long a will waits for its client: not longer than the session (MQTT-3.1.3-9). */
 function delayMsOf({ will }: KeptWill, session: Session | undefined): number {

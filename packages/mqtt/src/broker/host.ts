@@ -6,8 +6,10 @@ import type {
   PublishPacket,
   SubscribePacket,
 } from "@cortado/wire/mqtt";
-import type { Turns } from "../turns.ts";
 import type { Tally } from "./tally.ts";
+
+/** `authenticating`: between CONNECT and CONNACK, and it is the client's turn to say more. */
+export type Phase = "new" | "connecting" | "authenticating" | "open" | "closed";
 
 /** What a connection asks of the broker. */
 export interface Host<Client> {
@@ -16,7 +18,6 @@ export interface Host<Client> {
   readonly topicAliasMax: number;
   readonly brokerId: string;
   readonly tally: Tally;
-  readonly turns: Turns;
   nowMs(): number;
   corked(peer: Client): void;
   received(packet: Packet): void;

@@ -75,8 +75,6 @@ export class Maintenance {
     const doomed = journal.segments.some((segment) => this.#isDoomed(segment));
     const sparse = journal.segments.some((segment) => this.#isSparse(segment));
     if (retained.wantsMerge) this.#merging ??= this.#merge();
-    const isWorth = doomed || sparse;
-    if (!due && !isWorth && !this.#wantsState) return;
     if (due && !this.#wantsState) {
       // The next group opens a new segment; when it has, memory is exactly what all before it adds up to.
       this.#wantsState = true;
@@ -87,9 +85,8 @@ export class Maintenance {
           record: jsonRecord(recordKinds.header, { version: FORMAT_VERSION, broker }),
           committed() {},
         });
-      if (!isWorth) return;
     }
-    this.#running = this.#work().finally(() => this.#done());
+    if (doomed || sparse) this.#running = this.#work().finally(() => this.#done());
   }
 
   /** After a group: memory and journal agree, and if a new segment has begun with it, all before that is in memory. */

@@ -17,8 +17,8 @@ import {
   type Will,
 } from "@cortado/wire/mqtt";
 import { CONNECT_BYTES_MAX, HELD_ITEMS_MAX, KEEP_ALIVE_FACTOR } from "../limits.ts";
-import type { AcceptOptions, Failing, Trust } from "./accept.ts";
-import type { Host } from "./host.ts";
+import type { AcceptOptions, Failing, Refusing, Trust } from "./accept.ts";
+import type { Host, Phase } from "./host.ts";
 import { Inbound } from "./inbound.ts";
 import {
   answerPacket,
@@ -35,9 +35,6 @@ import type { KeptWill } from "../journal/will-record.ts";
 import type { ClientTerms } from "../session/framing.ts";
 import type { Sink } from "../session/outbox.ts";
 import type { Session } from "../session/session.ts";
-
-/** `authenticating`: between CONNECT and CONNACK, and it is the client's turn to say more. */
-type Phase = "new" | "connecting" | "authenticating" | "open" | "closed";
 
 /**
  * One connection: frames in, answers out. It stops reading its socket while the broker has more of it in hand than it may, which
@@ -192,12 +189,7 @@ export class Peer implements ConnectionEvents, Sink {
   }
 
   /** Answers a CONNECT that is not accepted, and ends the connection. */
-  refuse(why: {
-    readonly code: number;
-    readonly code5: number;
-    readonly reason: string;
-    readonly more?: Properties;
-  }): void {
+  refuse(why: Refusing): void {
     const isFive = this.terms.level === 5;
     this.reply({
       type: "connack",

@@ -49,7 +49,7 @@ export class Replays {
     const since = registry.nextSequence;
     const reader = registry.retained.matching(terms.filter);
     // What was published before and is still on its way to disk reached no subscription of this client: it must be kept first.
-    journal.add({ committed: () => this.#queue({ session, outbox, terms, since, reader }) });
+    journal.behind(() => this.#queue({ session, outbox, terms, since, reader }));
   }
 
   #queue(replay: Replay): void {

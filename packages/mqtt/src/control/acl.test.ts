@@ -111,7 +111,7 @@ test("who is let in: by password, by certificate, without a name, and by client 
       username,
       password: password === undefined ? undefined : bytes(password),
       remote: "somewhere",
-      ...(commonName === undefined ? {} : { certificateName: commonName }),
+      ...(commonName === undefined ? {} : { certificate: { commonName, subject: `CN=${commonName}` } }),
     };
     return (await access.authenticate(credentials))?.user;
   };

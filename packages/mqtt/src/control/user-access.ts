@@ -94,11 +94,12 @@ export class UserAccess {
     return known === undefined || allowsTopic(known.rules, { user, clientId, access: "read", topic });
   }
 
-  async #find({ username, password, certificateName }: Credentials): Promise<KnownUser | undefined> {
+  async #find({ username, password, certificate }: Credentials): Promise<KnownUser | undefined> {
     const all = [...this.#users.values()];
+    const shown = certificate?.commonName;
     if (username === undefined && password === undefined)
       return (
-        all.find((one) => certificateName !== undefined && one.certificateName === certificateName) ??
+        all.find((one) => shown !== undefined && one.certificateName === shown) ??
         all.find(({ anonymous }) => anonymous)
       );
     const named = this.#users.get(username ?? "");

@@ -106,6 +106,12 @@ export class Journal implements AsyncDisposable {
     this.#running ??= this.#run();
   }
 
+  /** Calls when all that was added before is committed: at once when nothing is under way, and when the disk takes nothing. */
+  behind(then: () => void): void {
+    if (this.#running === undefined || this.#fault !== undefined) then();
+    else this.add({ committed: then });
+  }
+
   /** Makes the next group begin a new segment. */
   rotate(): void {
     this.#rotate = true;

@@ -34,12 +34,12 @@ export const recordKinds = {
   received: 11,
   /** A client came or went: its session's expiry and since when it waits. */
   presence: 12,
-  /** A bridge that publishes here, and what it has brought. */
-  heard: 13,
   /** A client that has a will was let in, or has gone without a goodbye and its will waits for its delay. */
-  will: 14,
+  will: 13,
   /** A will was published, or its client said goodbye. */
-  willGone: 15,
+  willGone: 14,
+  /** A bridge that publishes here, and what it has brought. */
+  heard: 15,
 } as const;
 export type RecordKind = (typeof recordKinds)[keyof typeof recordKinds];
 

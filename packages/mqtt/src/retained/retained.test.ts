@@ -278,6 +278,22 @@ test("many retained messages come to a slow subscriber as it takes them, and it 
   assert.equal(slow.messages.filter(({ retain }) => !retain).length, 101);
 });
 
+test("so many new topics begin a checkpoint that memory never holds them all, and the broker stays awake", async () => {
+  await using world = await World.start({ limits: { segmentBytes: 1_000_000, diskBytesMax: 100_000_000 } });
+  const reader = await world.client({ clientId: "reader", cleanSession: false });
+  await reader.subscribed("/many/#"); // segments end as it acknowledges, in the midst of checkpoints
+  const sender = await world.client({ clientId: "sender" });
+  for (let at = 0; at < 60_000; at += 1) {
+    sender.publish(`/many/${at}`, "x", { retain: true });
+    if (at % 2_000 === 1_999) await settle();
+  }
+  const acknowledged = (): number => sender.packets.filter(({ type }) => type === "puback").length;
+  await until(() => acknowledged() === 60_000, "all", 5_000);
+  await settle();
+  const runs = (await world.files.list(folder)).filter((name) => name.endsWith(".run"));
+  assert.ok(runs.length >= 2, runs.join());
+});
+
 test("a subscription's end ends what it is being sent", async () => {
   await using world = await World.start({ limits: small });
   const sender = await world.client({ clientId: "sender" });

@@ -8,11 +8,14 @@ import type { PasswordReader } from "@cortado/apiserver/front/identity";
 import type { HubWords } from "@cortado/cli/hub";
 import type { Certificates } from "@cortado/cluster/certificates";
 import type { KubeconfigOptions } from "@cortado/cluster/kubeconfig";
-import type { Client } from "@cortado/client";
+import { newClient, type Client } from "@cortado/client";
+import { httpTransport } from "@cortado/client/node/http";
+import { foreignKubeconfig } from "@cortado/client/node/kubeconfig";
 import { newLoopMetrics, type LoopMetrics } from "@cortado/client/loop";
 import { compile } from "@cortado/fleet/compile";
 import { newStockRenderer } from "@cortado/fleet/compile/node";
 import { systemGit } from "@cortado/fleet/git/node";
+import { newGitHubApps } from "@cortado/fleet/git/node/github-apps";
 import { followRepositories, type Repositories } from "@cortado/fleet/git/repositories";
 import { newHub, type HubParts, type RunningHub } from "@cortado/fleet/hub";
 import { newCompiler } from "@cortado/fleet/compile/compiler";
@@ -39,6 +42,7 @@ import { storesRoute } from "./hub-stores.ts";
 import { startHubTelemetry, type HubTelemetry } from "./hub-telemetry.ts";
 import { gitReader, gitRoute, startGit } from "./hub-repository.ts";
 import { hubCharts } from "./hub-charts.ts";
+import { sweepLeftFolders } from "./hub-sweep.ts";
 import { webhookRoute } from "./hub-webhook.ts";
 
 /** Where Clusters are, unless a registration token says otherwise. */
@@ -55,6 +59,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   const stop = new AbortController();
   const { signal } = stop;
   await mkdir(join(config.dataDir, "server"), { recursive: true, mode: 0o700 });
+  await sweepLeftFolders(log);
   const { readPassword, gitPassword } = await readPasswords(config, ports);
   const routes: FrontRoute[] = [];
   const hubParts = newHub();
@@ -120,6 +125,7 @@ function startRepositories(options: {
     ...ports,
     client,
     git: systemGit({ folder: join(config.dataDir, "git", "cache"), path: process.env["PATH"] ?? "/usr/bin" }),
+    githubApps: newGitHubApps(ports),
     compile,
     charts: hubCharts(words, config.dataDir),
     apply: (...applied) => hub.applyCompiled(...applied),
@@ -154,6 +160,7 @@ function startFleet(options: {
       offlineAfterMs: secondsOf({ flag: "--offline-after", text: words.offlineAfter }) * 1_000,
       waveDeadlineMs: secondsOf({ flag: "--wave-deadline", text: words.waveDeadline }) * 1_000,
       isStrict: words.fleetStrict,
+      agentImage: words.agentImage ?? "",
     },
     {
       ...ports,
@@ -169,6 +176,10 @@ function startFleet(options: {
           days,
         }),
       takeEvents: telemetry.takeEvents,
+      async reachCluster(kubeconfig, about) {
+        const transport = httpTransport(await foreignKubeconfig(kubeconfig, about));
+        return { client: newClient(transport), [Symbol.dispose]: () => transport[Symbol.dispose]() };
+      },
     },
   );
 }

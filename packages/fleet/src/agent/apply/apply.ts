@@ -158,8 +158,12 @@ async function applyOne(one: Placed, applying: Applying): Promise<void> {
     const isFixed =
       hasReason(error, "Invalid") && /immutable|may not be (changed|updated)/.test(error.message);
     if (!isFixed) throw about(one.item, error);
-    if (bundle.options.correctDrift?.force !== true)
-      throw about(one.item, error, "; set correctDrift.force to have it deleted and made anew");
+    if (bundle.options.correctDrift?.force !== true && bundle.options.force !== true)
+      throw about(
+        one.item,
+        error,
+        "; set helm.force, or correctDrift.force, to have it deleted and made anew",
+      );
     ports.log.info("object is replaced", { bundle: bundle.name, object: itemText(one.item) });
     await ports.as.delete(one.type, { ...whereOf(one.item), propagationPolicy: "Background", signal });
     await send().catch((again: unknown) => {

@@ -203,3 +203,15 @@ test("a condition that is to be ignored does not count, another of its type does
   assert.equal(readinessOf(object("winter"), { ignore }).ready, true);
   assert.equal(readinessOf(object("summer"), { ignore }).ready, false);
 });
+
+test("a Job that runs is ready, and not for a bundle that waits for Jobs", () => {
+  const job = (status: Tree): Tree => ({ apiVersion: "batch/v1", kind: "Job", status });
+  const running = job({ startTime: "2026-01-01T00:00:00Z" });
+  const over = job({ conditions: [condition("Complete", "True")] });
+  assert.equal(readinessOf(running).ready, true);
+  assert.deepEqual(readinessOf(running, { waitsForJobs: true }), {
+    ready: false,
+    message: "the Job is not complete yet",
+  });
+  assert.equal(readinessOf(over, { waitsForJobs: true }).ready, true);
+});

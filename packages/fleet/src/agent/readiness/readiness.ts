@@ -12,9 +12,11 @@ import {
 export type ReadinessOptions = {
   /** Conditions that do not count: one that has all fields of an entry. */
   readonly ignore?: readonly Readonly<Record<string, string>>[];
+  /** A Job that runs is not enough: it has to be complete (Helm's --wait-for-jobs). */
+  readonly waitsForJobs?: boolean;
 };
 
-type Look = (object: Tree) => Readiness;
+type Look = (object: Tree, options: ReadinessOptions) => Readiness;
 
 const looks: Readonly<Record<string, Look>> = {
   "apps/Deployment": deploymentReadiness,
@@ -41,7 +43,7 @@ export function readinessOf(object: Tree, options: ReadinessOptions = {}): Readi
     return notReady("its controller has not seen the latest change yet");
   const { group } = groupVersionOf(textAt(seen, "apiVersion"));
   const look = looks[`${group}/${textAt(seen, "kind")}`];
-  return look === undefined ? conditionsReadiness(seen) : look(seen);
+  return look === undefined ? conditionsReadiness(seen) : look(seen, options);
 }
 
 function withoutIgnored(object: Tree, ignore: readonly Readonly<Record<string, string>>[]): Tree {
@@ -77,11 +79,12 @@ function conditionsReadiness(object: Tree): Readiness {
   return isReady;
 }
 
-// A Job that runs is as it should be: whether to wait for its end is the chart's business (Helm's --wait-for-jobs).
-function jobReadiness(job: Tree): Readiness {
+// A Job that runs is as it should be, unless its bundle waits for Jobs.
+function jobReadiness(job: Tree, { waitsForJobs = false }: ReadinessOptions): Readiness {
   const failed = conditionOf(job, "Failed");
   if (textAt(failed, "status") === "True") return notReady(conditionText(failed));
   const complete = textAt(conditionOf(job, "Complete"), "status") === "True";
+  if (waitsForJobs) return complete ? isReady : notReady("the Job is not complete yet");
   const started =
     textAt(job, "status", "startTime") !== "" || fieldOf(treeAt(job, "spec"), "suspend") === true;
   return complete || started ? isReady : notReady("the Job has not started");

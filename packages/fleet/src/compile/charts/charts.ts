@@ -16,8 +16,11 @@ export type ChartWish = {
 
 /** What brings charts, with the real helm. */
 export interface ChartFetcher {
-  /** Files of the chart, without its own folder. @throws StatusError that names the chart and what helm said */
-  pull(wish: ChartWish): Promise<readonly BundleFile[]>;
+  /**
+   * Files of the chart, without its own folder; `path` is the directory of the bundle, for which there may be a login.
+   * @throws StatusError that names the chart and what helm said
+   */
+  pull(wish: ChartWish, of: { readonly path: string }): Promise<readonly BundleFile[]>;
   /** What a chart among the files lacks of its dependencies, as files of the bundle. @throws StatusError likewise */
   dependencies(files: readonly BundleFile[], chartDir: string): Promise<readonly BundleFile[]>;
 }
@@ -47,7 +50,7 @@ async function completed(bundle: CompiledBundle, fetcher: ChartFetcher): Promise
     if (wish === undefined) return options;
     const folder = chartFolder(JSON.stringify([wish.repo ?? "", wish.chart, wish.version ?? ""]));
     if (!brought.has(folder)) {
-      const files = await fetcher.pull(wish);
+      const files = await fetcher.pull(wish, bundle);
       brought.set(
         folder,
         files.map(({ name, content }) => ({ name: `${folder}/${name}`, content })),

@@ -115,7 +115,7 @@ const rolloutStrategy: Shape = {
 };
 
 /** What is of Bundles and not of fleet.yaml parses there too, and is written over. */
-const ofBundles: Readonly<Record<string, Shape>> = {
+export const ofBundles: Readonly<Record<string, Shape>> = {
   resources: "any",
   targetRestrictions: "any",
   contentsId: "any",

@@ -3,8 +3,9 @@ import { placeOf, type Place, type YamlPath } from "@cortado/wire/yaml/place";
 import { isTree } from "@cortado/kinds/tree";
 import { messageOf, StatusError } from "@cortado/std/status";
 import type { BundleOptions, BundleSpec, TargetMatch } from "../bundle.ts";
-import { fleetYamlShape } from "./fields.ts";
+import { fleetYamlShape, ofBundles } from "./fields.ts";
 import { readShape, type Fault } from "./shape.ts";
+import { withoutEffect } from "./without-effect.ts";
 
 /** `yaml` as the guide writes it. */
 export type FileList = readonly {
@@ -71,7 +72,8 @@ export function readFleetYaml(path: string, bytes: Uint8Array, isStrict: boolean
   const twice = [...new Set(duplicates)].map(
     (key) => `${path}: the key ${key} is given twice in one object; the last one counts`,
   );
-  return { path, value: fleetYaml, warnings: isStrict ? [] : [...told, ...twice], at };
+  const idle = withoutEffect(fleetYaml, isStrict).map((one) => at(one.path, one.message));
+  return { path, value: fleetYaml, warnings: [...(isStrict ? [] : [...told, ...twice]), ...idle], at };
 }
 
 const LARGE_FILE_POINTER = "version https://git-lfs.github.com/spec/";
@@ -138,6 +140,17 @@ function checkValues(fleetYaml: FleetYaml, faults: Fault[], isStrict: boolean): 
       isWarning: true,
       message: "forceSyncGeneration changes nothing here; raise it in the GitRepo",
     });
+  checkReferences(fleetYaml, [], faults);
+  for (const list of ["targets", "targetCustomizations"] as const)
+    for (const [index, target] of (fleetYaml[list] ?? []).entries())
+      checkReferences(target, [list, index], faults);
+  for (const key of Object.keys(ofBundles))
+    if (Object.hasOwn(fleetYaml, key))
+      faults.push({
+        path: [key],
+        isWarning: true,
+        message: `${key} is of Bundles and changes nothing in fleet.yaml, as in Fleet; take it out`,
+      });
   for (const list of ["targets", "targetCustomizations"] as const)
     for (const [index, target] of (fleetYaml[list] ?? []).entries())
       for (const key of notOfCustomizations)
@@ -147,6 +160,26 @@ function checkValues(fleetYaml: FleetYaml, faults: Fault[], isStrict: boolean): 
             isWarning: true,
             message: `${key} of a target changes nothing, as in Fleet; set it for the whole bundle`,
           });
+}
+
+/** What is read or copied by its name has one. */
+function checkReferences({ helm, downstreamResources }: WrittenOptions, at: YamlPath, faults: Fault[]): void {
+  for (const [index, { configMapKeyRef, secretKeyRef }] of (helm?.valuesFrom ?? []).entries()) {
+    const named = [configMapKeyRef, secretKeyRef].filter((one) => one !== undefined);
+    if (named.length === 0 || named.some(({ name }) => (name ?? "") === ""))
+      faults.push({
+        path: [...at, "helm", "valuesFrom", index],
+        isWarning: false,
+        message: `helm.valuesFrom[${index}] needs the name of a ConfigMap (configMapKeyRef) or of a Secret (secretKeyRef)`,
+      });
+  }
+  for (const [index, { kind, name }] of (downstreamResources ?? []).entries())
+    if ((kind ?? "") === "" || (name ?? "") === "")
+      faults.push({
+        path: [...at, "downstreamResources", index],
+        isWarning: false,
+        message: `downstreamResources[${index}] needs kind (Secret or ConfigMap) and name`,
+      });
 }
 
 const notOfCustomizations = [

@@ -6,13 +6,12 @@ import { readTar } from "@cortado/wire/tar";
 import { StatusError } from "@cortado/std/status";
 import { BUNDLE_BYTES_MAX, BUNDLE_FILES_MAX } from "../../limits.ts";
 import type { BundleFile } from "../bundle.ts";
-import type { ChartLogin } from "../../git/chart-login.ts";
+import type { ChartLogin, ChartLogins } from "../../git/chart-login.ts";
 import type { ChartFetcher, ChartWish } from "../charts/charts.ts";
 import { inFolder, runTool, type StockRendererOptions } from "./stock-renderer.ts";
 
 export type StockChartsOptions = Pick<StockRendererOptions, "helm" | "folder"> & {
-  /** For the addresses that it is meant for. */
-  readonly loginFor?: (address: string) => ChartLogin | undefined;
+  readonly loginFor?: ChartLogins;
   /** Of this process: the proxies on the way out. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Charts that were brought before, so that one commit gives the same chart again. */
@@ -34,12 +33,16 @@ export function newStockCharts(options: StockChartsOptions): ChartFetcher {
       {},
     );
   return {
-    async pull(wish) {
-      const known = await options.cache?.read(jsonText(wish));
+    async pull(wish, { path }) {
+      const address = (wish.repo ?? "") === "" ? wish.chart : (wish.repo ?? "");
+      const login = options.loginFor?.({ address, path });
+      // What somebody fetched for one path is not given to another that has another login, or none.
+      const name = jsonText({ ...wish, ...(login === undefined ? {} : { as: login.username }) });
+      const known = await options.cache?.read(name);
       if (known !== undefined) return chartFiles(known, tell(wish));
-      const archive = await inFolder(options, [], (folder) => pull(wish, { folder, options, helm }));
+      const archive = await inFolder(options, [], (folder) => pull(wish, { folder, address, login, helm }));
       const files = chartFiles(archive, tell(wish));
-      await options.cache?.write(jsonText(wish), archive);
+      await options.cache?.write(name, archive);
       return files;
     },
     dependencies: (files, chartDir) =>
@@ -71,14 +74,13 @@ function tell({ chart, repo, version }: ChartWish): string {
 
 type Pulling = {
   readonly folder: string;
-  readonly options: StockChartsOptions;
+  readonly address: string;
+  readonly login: ChartLogin | undefined;
   readonly helm: (folder: string, words: readonly string[]) => Promise<string>;
 };
 
-async function pull(wish: ChartWish, { folder, options, helm }: Pulling): Promise<Uint8Array> {
+async function pull(wish: ChartWish, { folder, address, login, helm }: Pulling): Promise<Uint8Array> {
   const { chart, repo = "", version } = wish;
-  const address = repo === "" ? chart : repo;
-  const login = options.loginFor?.(address);
   const home = join(folder, "home");
   const into = join(folder, "pulled");
   await mkdir(into);

@@ -1,13 +1,17 @@
 import { execFile } from "node:child_process";
 import { constants } from "node:fs";
-import { access, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, sep } from "node:path";
+import { makeProcessFolder } from "@cortado/std/node/process-folder";
 import { StatusError } from "@cortado/std/status";
 import { jsonText } from "@cortado/wire/json";
 import { RENDER_BYTES_MAX, RENDER_MS_MAX, RENDER_SPACE_KIB } from "../../limits.ts";
 import type { BundleFile } from "../bundle.ts";
 import type { Renderer } from "../render/renderer.ts";
+
+/** How folders begin in which helm and kubectl run. */
+export const RENDER_FOLDER = "cortado-render-";
 
 export type StockRendererOptions = {
   /** Path of Helm 3 or 4. */
@@ -54,7 +58,7 @@ export async function inFolder<Result>(
   files: readonly BundleFile[],
   work: (folder: string) => Promise<Result>,
 ): Promise<Result> {
-  const folder = await mkdtemp(join(parent ?? tmpdir(), "cortado-render-"));
+  const folder = await makeProcessFolder(parent ?? tmpdir(), RENDER_FOLDER);
   try {
     const top = join(folder, "files");
     await mkdir(join(folder, "home"));

@@ -27,10 +27,17 @@ export function storeObjects({ bundles }: Plan): StoreObjects {
 /** What would change in each store, those in which the same changes together. A bundle that fails changes nothing. */
 export function diffReport(before: StoreObjects, plan: Plan): Report {
   const now = storeObjects(plan);
-  const keeps = new Set(
-    plan.bundles.flatMap(({ name, failed }) =>
-      failed.flatMap(({ clusters }) => clusters.map((cluster) => `${cluster}\n${name}`)),
+  const unseen = plan.bundles.map(({ name, variants, unknown }) => ({
+    name,
+    clusters: [...variants.filter(({ needs }) => needs.length > 0), ...unknown].flatMap(
+      (one) => one.clusters,
     ),
+  }));
+  const keeps = new Set(
+    [
+      ...plan.bundles.flatMap(({ name, failed }) => failed.map(({ clusters }) => ({ name, clusters }))),
+      ...unseen,
+    ].flatMap(({ name, clusters }) => clusters.map((cluster) => `${cluster}\n${name}`)),
   );
   const lines: string[] = [];
   const names = new Set([...before.values(), ...now.values()].flatMap((bundles) => [...bundles.keys()]));
@@ -46,6 +53,9 @@ export function diffReport(before: StoreObjects, plan: Plan): Report {
   for (const { name, failed } of plan.bundles)
     for (const { message, clusters } of failed)
       lines.push(`${name}  failed, and kept as it is  ${told(clusters)}`, `  ${message}`);
+  for (const { name, clusters } of unseen)
+    if (clusters.length > 0)
+      lines.push(`${name}  not compared, as it has values that only the cluster has  ${told(clusters)}`);
   lines.push(...problemLines(plan.problems));
   const isWell = plan.problems.length === 0 && plan.bundles.every(({ failed }) => failed.length === 0);
   if (lines.length === 0) lines.push("nothing changes in any cluster");

@@ -5,6 +5,7 @@ import { canonicalJson } from "../canonical-json.ts";
 import { toContent } from "../content.ts";
 import { objectName } from "../render/objects.ts";
 import { render, type Renderer } from "../render/render.ts";
+import { needText, valuesNeeds, withStoreValues } from "../values-from.ts";
 import { newTargeter } from "../targets/targets.ts";
 
 /** What a bundle is for one group of clusters that all get the same. */
@@ -14,6 +15,8 @@ export type PlannedVariant = {
   readonly objects: readonly string[];
   readonly rendered: readonly Readonly<Tree>[];
   readonly bytes: number;
+  /** What each of the clusters has of its own, or takes along from the hub, and is not in it here. */
+  readonly needs: readonly string[];
   /** `NAMESPACE/NAME`. */
   readonly clusters: readonly string[];
 };
@@ -27,6 +30,12 @@ export type PlannedBundle = {
   readonly kept: readonly { readonly why: string; readonly clusters: readonly string[] }[];
   /** Clusters for which it fails: they keep what they have. */
   readonly failed: readonly { readonly message: string; readonly clusters: readonly string[] }[];
+  /** Clusters for which it can be rendered only with what they have of their own. */
+  readonly unknown: readonly {
+    readonly message: string;
+    readonly needs: readonly string[];
+    readonly clusters: readonly string[];
+  }[];
 };
 
 export type Plan = { readonly bundles: readonly PlannedBundle[]; readonly problems: Compiled["problems"] };
@@ -69,21 +78,27 @@ async function planBundle(
     }
   }
   const variants: PlannedVariant[] = [];
-  for (const { options, clusters: names } of found.values()) {
+  const unknown: PlannedBundle["unknown"][number][] = [];
+  for (const { options: given, clusters: names } of found.values()) {
+    const needs = needsOf(given);
     try {
+      const options = valuesNeeds(given).length === 0 ? given : withStoreValues(given, []).options;
       const objects = await render(bundle.files, options, { renderer, bundle });
       const { deploymentId, chunks } = toContent(objects, options);
       const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
       variants.push({
         deploymentId,
         bytes,
+        needs,
         objects: objects.map(objectName),
         rendered: objects,
         clusters: names,
       });
     } catch (error) {
       if (!hasReason(error, "Invalid", "Timeout", "RequestEntityTooLarge")) throw error;
-      for (const name of names) add(failed, messageOf(error), name);
+      const message = messageOf(error);
+      if (valuesNeeds(given).length > 0) unknown.push({ message, needs, clusters: names });
+      else for (const name of names) add(failed, message, name);
     }
   }
   return {
@@ -93,7 +108,16 @@ async function planBundle(
     variants,
     kept: Array.from(kept, ([why, names]) => ({ why, clusters: names })),
     failed: Array.from(failed, ([message, names]) => ({ message, clusters: names })),
+    unknown,
   };
+}
+
+/** What is known in a cluster, or at the hub, and nowhere else. */
+function needsOf(options: BundleOptions): readonly string[] {
+  return [
+    ...valuesNeeds(options).map((need) => `values of ${needText(need)}, in the cluster`),
+    ...(options.downstreamResources ?? []).map(({ kind, name }) => `a copy of ${kind} ${name} at the hub`),
+  ];
 }
 
 /** The clusters are named beside it, and many may fail for the same reason. */

@@ -24,12 +24,19 @@ export function planReport({ bundles, problems }: Plan): Report {
   for (const bundle of bundles) {
     lines.push(`${bundle.name}  ${placed(bundle.path)}`);
     for (const warning of bundle.warnings) lines.push(`  warning: ${indented(warning)}`);
-    for (const { deploymentId, objects, bytes, clusters } of bundle.variants) {
+    for (const { deploymentId, objects, bytes, needs, clusters } of bundle.variants) {
       lines.push(
         `  ${deploymentId.slice(0, 14)}  ${counted(objects.length, "object")}, ${bytes} bytes  ${told(clusters)}`,
       );
       for (const object of objects) lines.push(`    ${object}`);
+      lines.push(...needLines(needs));
     }
+    for (const { message, needs, clusters } of bundle.unknown)
+      lines.push(
+        `  unknown  it can only be rendered with what is there  ${told(clusters)}`,
+        ...needLines(needs),
+        `    without it: ${indented(message)}`,
+      );
     for (const { why, clusters } of bundle.kept) lines.push(`  nothing  ${why}  ${told(clusters)}`);
     for (const { message, clusters } of bundle.failed)
       lines.push(`  failed   ${told(clusters)}\n    ${indented(message)}`);
@@ -39,6 +46,10 @@ export function planReport({ bundles, problems }: Plan): Report {
   const isWell =
     problems.length === 0 && bundles.length > 0 && bundles.every(({ failed }) => failed.length === 0);
   return { text: `${lines.join("\n")}\n`, isWell };
+}
+
+function needLines(needs: readonly string[]): readonly string[] {
+  return needs.map((need) => `    needs ${need}`);
 }
 
 export function problemLines(problems: Compiled["problems"]): readonly string[] {

@@ -103,18 +103,6 @@ const refused: readonly (readonly [
   message: RegExp,
 ])[] = [
   [
-    "valuesFrom",
-    {},
-    { helm: { valuesFrom: [{ secretKeyRef: { name: "s" } }] } },
-    /helm\.valuesFrom is only known in the store/,
-  ],
-  [
-    "downstreamResources",
-    {},
-    { downstreamResources: [{ kind: "Secret", name: "s" }] },
-    /downstreamResources is not done/,
-  ],
-  [
     "a chart of elsewhere",
     {},
     { helm: { chart: "nginx", repo: "https://charts.example", version: "1.0" } },

@@ -22,27 +22,29 @@ export type RenderOptions = {
     /** Of the repository: in the version of a chart that is made around templates. */
     readonly commit?: string;
   };
+  /** Objects that come beside those of the files. */
+  readonly copies?: readonly Tree[];
   readonly signal?: AbortSignal;
 };
 
 /**
- * What a variant of a bundle is, object by object, in the order of its files; namespaces stay as they are written, for only a store's
+ * What a variant of a bundle is, object by object, in the order of its files and then of its copies; namespaces stay as they are written, for only a store's
  * discovery knows which kinds have one.
- * @param options merged and with templates filled in, as a targeter gives them
+ * @param options merged and with templates filled in, as a targeter gives them, and with the store's own values (valuesFrom) in them
  * @throws StatusError "Invalid" that names file or option for what cannot be rendered or is not done; as the renderer throws
  */
 export async function render(
   files: readonly BundleFile[],
   options: BundleOptions,
-  { renderer, bundle, signal }: RenderOptions,
+  { renderer, bundle, copies = [], signal }: RenderOptions,
 ): Promise<readonly Tree[]> {
-  refuse(options);
   const names = new Set(files.map(({ name }) => name));
   const kind = contentKind(options, (name) => names.has(name));
   const release = options.helm?.releaseName || releaseName(bundle.name);
   const run = { release, options, renderer, signal };
-  const objects =
+  const own =
     kind.helm || kind.kustomize ? await renderTools(files, kind, run) : await renderRaw(files, bundle, run);
+  const objects = [...own, ...copies];
   if (objects.length > BUNDLE_OBJECTS_MAX)
     throw new StatusError(
       "Invalid",
@@ -57,19 +59,6 @@ type Rendering = {
   readonly renderer: Renderer;
   readonly signal: AbortSignal | undefined;
 };
-
-function refuse({ helm, downstreamResources }: BundleOptions): void {
-  if ((helm?.valuesFrom ?? []).length > 0)
-    throw new StatusError(
-      "Invalid",
-      "helm.valuesFrom is only known in the store, and rendering is done at the hub; give the values by helm.values, valuesFiles or the cluster's templateValues",
-    );
-  if ((downstreamResources ?? []).length > 0)
-    throw new StatusError(
-      "Invalid",
-      "downstreamResources is not done; put the Secret or ConfigMap into the bundle",
-    );
-}
 
 async function renderTools(
   files: readonly BundleFile[],

@@ -1,6 +1,7 @@
 import { selects } from "@cortado/kinds/label-selector";
 import type { LabelSelector as KindsSelector } from "@cortado/kinds";
-import type { ClusterFacts, LabelSelector, TargetMatch } from "../bundle.ts";
+import type { LabelSelector } from "../../protocol/protocol.ts";
+import type { ClusterFacts, TargetMatch } from "../bundle.ts";
 
 /** What is looked at of a cluster. */
 export type MatchedCluster = Pick<ClusterFacts, "name" | "labels" | "groups">;

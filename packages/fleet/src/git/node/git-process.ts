@@ -2,6 +2,9 @@ import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { messageOf, StatusError } from "@cortado/std/status";
 import { GIT_WORDS_MAX, PACK_BYTES_MAX } from "../limits.ts";
 
+/** How folders begin in which git has its home and its logins while it runs. */
+export const GIT_FOLDER = "cortado-git-";
+
 export type GitRun = {
   readonly words: readonly string[];
   readonly env: Readonly<Record<string, string>>;

@@ -1,12 +1,13 @@
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { textAnswer, type HttpAnswer, type HttpRequest } from "@cortado/std/http";
 import type { Log } from "@cortado/std/log";
+import { makeProcessFolder } from "@cortado/std/node/process-folder";
 import { StatusError } from "@cortado/std/status";
 import { PUSH_BYTES_MAX } from "../limits.ts";
-import { gitEnvironment, runGit } from "./git-process.ts";
+import { GIT_FOLDER, gitEnvironment, runGit } from "./git-process.ts";
 
 export type GitServerOptions = {
   /** Bare repositories `NAME.git` lie in it. */
@@ -51,7 +52,7 @@ export class GitServer {
   }): Promise<void> {
     const { repository, from, message, signal } = options;
     const at = join(this.#options.folder, repository);
-    const home = await mkdtemp(join(tmpdir(), "cortado-git-"));
+    const home = await makeProcessFolder(tmpdir(), GIT_FOLDER);
     const who = { NAME: "Cortado", EMAIL: "hub@cortado.local" };
     const env = {
       ...gitEnvironment(home, this.#options.path),

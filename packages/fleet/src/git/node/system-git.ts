@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { makeProcessFolder } from "@cortado/std/node/process-folder";
 import { messageOf, StatusError } from "@cortado/std/status";
 import type { SourceTree } from "../../compile/bundle.ts";
 import {
@@ -25,7 +26,7 @@ import {
 } from "../limits.ts";
 import { submoduleUrl, withoutLogin } from "../remote-url.ts";
 import { CommitTree, JoinedTree, parseListing } from "./commit-tree.ts";
-import { gitEnvironment, runGit } from "./git-process.ts";
+import { GIT_FOLDER, gitEnvironment, runGit } from "./git-process.ts";
 
 export type SystemGitOptions = {
   /** Bare repositories, one per remote, are kept here: the next fetch brings what is new. */
@@ -230,7 +231,7 @@ class SystemGit implements Git {
 
   /** Credentials lie in a folder of their own for as long as git runs. */
   async #session<Answer>(remote: GitRemote, work: (session: Session) => Promise<Answer>): Promise<Answer> {
-    const home = await mkdtemp(join(tmpdir(), "cortado-git-"));
+    const home = await makeProcessFolder(tmpdir(), GIT_FOLDER);
     try {
       return await work(await this.#prepare(remote, home));
     } finally {

@@ -1,6 +1,6 @@
 import { done, newLoopMetrics, startLoop } from "@cortado/client/loop";
-import { splitKey, startInformer, type Informer } from "@cortado/client/informer";
-import { helmOps, imageScans, type Cluster, type FleetCondition, type Unserved } from "@cortado/kinds/fleet";
+import { splitKey, startInformer } from "@cortado/client/informer";
+import { helmOps, imageScans, type FleetCondition, type Unserved } from "@cortado/kinds/fleet";
 import type { ResourceType } from "@cortado/kinds/resources";
 import { newMetrics } from "@cortado/std/metrics";
 import { hasReason } from "@cortado/std/status";
@@ -72,30 +72,4 @@ function refuseKind({ ports, signal }: Core, { type, conditions, message }: Refu
     signal,
   });
   informer.subscribe(({ key }) => loop.add(key));
-}
-
-/** A Cluster that asks the hub to dial it says in its status how it comes in instead. */
-export function refuseImports(core: Core, clusters: Informer<Cluster>): void {
-  clusters.subscribe(({ key, now }) => {
-    const row = core.stores.get(key);
-    if (row === undefined || now === undefined) return;
-    const secret = now.spec?.kubeConfigSecret ?? "";
-    const known = row.status.conditions?.find((one) => one.type === "Imported");
-    if (secret === "" && known === undefined) return;
-    const message =
-      secret === ""
-        ? ""
-        : `spec.kubeConfigSecret ${secret} is not used: this hub never dials a cluster, which may stand behind any wall. Where that kubeconfig works, run ` +
-          `cortado fleet agent --kubeconfig FILE --hub ${core.options.url} --name ${row.cluster.name} --hub-token TOKEN`;
-    const imported = {
-      type: "Imported",
-      isTrue: secret === "",
-      reason: secret === "" ? "" : NOT_SERVED,
-      message,
-    };
-    const conditions = withCondition(row.status.conditions, imported, core.ports.clock.nowMs());
-    if (sameTree(conditions, row.status.conditions)) return;
-    row.status = { ...row.status, conditions };
-    void core.writeStore(row).catch(() => undefined);
-  });
 }

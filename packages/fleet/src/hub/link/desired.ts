@@ -26,12 +26,17 @@ export function desiredFor(
   const knowsPast = after >= row.fullFrom && after <= row.revision && after > 0;
   if (knowsPast && after === row.revision) return undefined;
   const told: DesiredBundle[] = [];
+  const kept: string[] = [];
   let isWhole = row.unlooked.size === 0 && isComplete(row.cluster.namespace);
   for (const cell of cells.ofCluster(row.index)) {
     const { released, bundle } = cells.read(cell);
     const key = bundles.keyOf(bundle);
     const variant = variants.get(released);
     const object = bundleAt(key);
+    if (variant === undefined && object !== undefined && row.knows?.includes("kept") === true) {
+      kept.push(object.metadata.name ?? "");
+      continue;
+    }
     if (variant === undefined || object === undefined) {
       isWhole = false;
       continue;
@@ -51,7 +56,14 @@ export function desiredFor(
     });
   }
   if (!knowsPast) begin(row, isWhole);
-  return { type: "desired", revision: row.revision, full: !knowsPast && isWhole, bundles: told, gone: [] };
+  return {
+    type: "desired",
+    revision: row.revision,
+    full: !knowsPast && isWhole,
+    bundles: told,
+    gone: [],
+    ...(kept.length === 0 ? {} : { kept }),
+  };
 }
 
 function replacing({ metadata }: Bundle): Pick<DesiredBundle, "replaces"> {

@@ -1,14 +1,7 @@
 import { clusters } from "@cortado/kinds/fleet";
-import { hasReason, messageOf, StatusError, toStatusError } from "@cortado/std/status";
-import { decodeFrame, encodeFrame } from "../../protocol/frames.ts";
-import {
-  PROTOCOL,
-  type DesiredBundle,
-  type FromAgent,
-  type Hello,
-  type HubLink,
-  type Status,
-} from "../../protocol/protocol.ts";
+import { hasReason, StatusError, toStatusError } from "@cortado/std/status";
+import { decodeFrame } from "../../protocol/frames.ts";
+import { PROTOCOL, type FromAgent, type Hello, type HubLink, type Status } from "../../protocol/protocol.ts";
 import { Streams } from "../../protocol/streams.ts";
 import { audit } from "../audit.ts";
 import type { Core } from "../core.ts";
@@ -18,17 +11,21 @@ import {
   REPORTS_MAX,
   ROLLOUT_EVERY_MS,
   STORM_SLEEP_MS,
-  WANT_MAX,
   WELCOMES_MAX,
 } from "../limits.ts";
 import type { PeerIdentity } from "../ports.ts";
 import type { Connected, StoreRow } from "../state/stores.ts";
 import { withCondition } from "../status/summary.ts";
 import { toldBundle } from "../reach/told-bundle.ts";
+import type { Needs } from "../rollouts/needs.ts";
+import { AskedValues } from "./asked-values.ts";
+import { ChunkSender } from "./chunk-sender.ts";
 import { desiredFor, type DesiredPorts } from "./desired.ts";
 import { shortId, toReport, toRow } from "./reports.ts";
 
 export type SessionPorts = DesiredPorts & {
+  /** What stores are to tell of their own ConfigMaps and Secrets. */
+  readonly needs: () => Needs;
   readonly connectedCount: () => number;
   /** How many stores have said hello and were not welcomed yet. */
   readonly welcomes: { waiting: number };
@@ -60,8 +57,8 @@ class Session implements AsyncDisposable {
   readonly #identity: PeerIdentity;
   readonly #ports: SessionPorts;
   readonly #core: Core;
-  /** Chunks that went over this connection. */
-  readonly #sent: Set<string> = new Set();
+  readonly #chunks: ChunkSender;
+  readonly #asked: AskedValues;
   readonly #streams: Streams;
   #row: StoreRow | undefined;
   #connected: Connected | undefined;
@@ -76,6 +73,8 @@ class Session implements AsyncDisposable {
     this.#identity = identity;
     this.#ports = ports;
     this.#core = ports.core;
+    this.#chunks = new ChunkSender({ core: ports.core, link, remote: identity.remote });
+    this.#asked = new AskedValues({ core: ports.core, link, needs: ports.needs });
     this.#streams = new Streams({
       carrier: link,
       sayOpen: (message) => link.send(message),
@@ -105,7 +104,10 @@ class Session implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const row = this.#row;
-    if (row !== undefined && row.connected === this.#connected) row.connected = undefined;
+    if (row !== undefined && row.connected === this.#connected) {
+      row.connected = undefined;
+      row.values?.forgetTexts();
+    }
     this.#streams[Symbol.dispose]();
     await this.#link[Symbol.asyncDispose]();
   }
@@ -158,6 +160,7 @@ class Session implements AsyncDisposable {
     const session = await this.#turnWord(row, hello).finally(() => (welcomes.waiting -= 1));
     await row.connected?.refuse("Conflict", "another connection of this store took over");
     this.#row = row;
+    row.knows = this.#core.shared.tree(hello.knows ?? []);
     this.#told = hello.after;
     this.#has = this.#shared(hello.has);
     this.#connected = {
@@ -223,9 +226,11 @@ class Session implements AsyncDisposable {
       case "ping":
         return await this.#link.send({ type: "pong" });
       case "want":
-        return await this.#want(row, message.chunks);
+        return await this.#chunks.give(row, message.chunks);
       case "status":
         return this.#status(row, message);
+      case "values":
+        return this.#asked.take(row, message);
       case "events":
         return this.#events(row, message.events);
       case "close":
@@ -258,72 +263,17 @@ class Session implements AsyncDisposable {
   }
 
   async #tellOnce(row: StoreRow): Promise<void> {
+    await this.#asked.tell(row);
     const desired = desiredFor(this.#ports, row, this.#told);
     if (desired === undefined) return;
     this.#told = desired.revision;
     await this.#link.send(desired);
     let left = INLINE_BYTES_MAX;
     for (const bundle of desired.bundles)
-      for (const sha256 of this.#lacking(bundle)) {
+      for (const sha256 of this.#chunks.lacking(bundle, this.#has[bundle.name] ?? "")) {
         if (left <= 0) return;
-        left -= await this.#offerChunk(sha256);
+        left -= await this.#chunks.offer(sha256);
       }
-  }
-
-  /** Chunks that the store does not have from what it applied before. */
-  #lacking({ name, namespace, deploymentId, chunks }: DesiredBundle): readonly string[] {
-    const has = this.#has[name] ?? "";
-    if (has === deploymentId) return [];
-    const { variants } = this.#core;
-    const old = variants.get(variants.numberOf(`${namespace}/${name}`, has));
-    return chunks
-      .map(({ sha256 }) => sha256)
-      .filter((sha256) => !this.#sent.has(sha256) && old?.chunkNames.has(sha256) !== true);
-  }
-
-  async #sendChunk(sha256: string): Promise<number> {
-    const gzip = await this.#core.variants.packed(sha256);
-    await this.#link.sendBytes(encodeFrame({ kind: "chunk", sha256, gzip }));
-    this.#sent.add(sha256);
-    return gzip.byteLength;
-  }
-
-  /** One that is lost or damaged here costs its own bundle, not the connection. */
-  async #offerChunk(sha256: string): Promise<number> {
-    try {
-      return await this.#sendChunk(sha256);
-    } catch (error) {
-      if (!hasReason(error, "NotFound", "InternalError")) throw error;
-      await this.#link.send({ type: "noChunk", sha256, message: messageOf(error) });
-      return 0;
-    }
-  }
-
-  async #want(row: StoreRow, chunks: readonly string[]): Promise<void> {
-    if (!Array.isArray(chunks) || chunks.length > WANT_MAX)
-      throw new StatusError("BadRequest", `a want names at most ${WANT_MAX} chunks`);
-    for (const sha256 of chunks) {
-      try {
-        if (!this.#mayRead(row, sha256)) throw this.#notForThem(row, String(sha256));
-        await this.#sendChunk(sha256);
-      } catch (error) {
-        await this.#link.send({ type: "noChunk", sha256: String(sha256), message: messageOf(error) });
-      }
-    }
-  }
-
-  #notForThem(row: StoreRow, sha256: string): StatusError {
-    const why = "it is not of a bundle that is for this store";
-    const about = { cluster: row.key, remote: this.#identity.remote, reason: "Forbidden", why };
-    audit(this.#core.ports, "content refused", { ...about, why: `${sha256.slice(0, 64)}: ${why}` });
-    return new StatusError("Forbidden", why);
-  }
-
-  #mayRead(row: StoreRow, sha256: string): boolean {
-    const { cells, variants } = this.#core;
-    for (const cell of cells.ofCluster(row.index))
-      if (variants.get(cells.read(cell).released)?.chunkNames.has(sha256) === true) return true;
-    return false;
   }
 
   /** Takes a status over at once and acknowledges it when it is durable. */

@@ -3,10 +3,14 @@ import { messageOf, StatusError } from "@cortado/std/status";
 import { canonicalJson } from "../../compile/canonical-json.ts";
 import type { BundleFile, BundleSpec, TargetResult } from "../../compile/bundle.ts";
 import type { Compiler } from "../ports.ts";
+import { valuesNeeds, withoutValues, withStoreValues } from "../../compile/values-from.ts";
+import type { ValuesNeed } from "../../protocol/protocol.ts";
+import type { Copies, CopyNames } from "../copies/copies.ts";
 import { sha256Of, type Blobs } from "../sources/blobs.ts";
 import { toFiles } from "../sources/bundle-files.ts";
 import { COMMIT_LABEL } from "../sources/bundle-plan.ts";
 import type { StoreRow } from "../state/stores.ts";
+import { readValues } from "./read-values.ts";
 import type { Variant, Variants } from "./variants.ts";
 
 /** No variant has this number: the bundle is not for the store. */
@@ -23,6 +27,7 @@ export type GenerationParts = {
   readonly compiler: Compiler;
   readonly blobs: Blobs;
   readonly variants: Variants;
+  readonly copies: Copies;
   readonly signal: AbortSignal;
 };
 
@@ -30,6 +35,8 @@ export type GenerationParts = {
 export type Outcome =
   | { readonly kind: "variant"; readonly variant: Variant }
   | { readonly kind: "none" }
+  /** The store has to tell something of itself first. */
+  | { readonly kind: "waits"; readonly message: string }
   | { readonly kind: "failed"; readonly message: string };
 
 /** The part of a spec whose change is a new wish; how it is rolled out is not. */
@@ -63,6 +70,8 @@ export class Generation {
   #versions = new Uint32Array(0);
   #outcomes = new Uint32Array(0);
   readonly #byVariant: Map<number, Outcome> = new Map();
+  /** By the store's number: what it is to tell. */
+  readonly #needs: Map<number, readonly ValuesNeed[]> = new Map();
   #files: Promise<readonly BundleFile[]> | undefined;
 
   private constructor(
@@ -102,17 +111,38 @@ export class Generation {
     const { version } = row;
     const outcome = await this.#outcome(row);
     // What could not be rendered is tried again: a tool or a disk may be back.
-    if (outcome.kind !== "failed") this.#keep(row.index, version, outcome);
+    if (outcome.kind === "variant" || outcome.kind === "none") this.#keep(row.index, version, outcome);
     return outcome;
+  }
+
+  /** What a store is to tell of its own ConfigMaps and Secrets, as far as it was looked at. */
+  needsOf({ index }: StoreRow): readonly ValuesNeed[] {
+    return this.#needs.get(index) ?? [];
+  }
+
+  /** Something that the hub has and that belongs to it changed: every store is looked at anew. */
+  copiesChanged({ kind, name }: CopyNames[number]): boolean {
+    const isNamed = [this.spec, ...(this.spec.targets ?? [])].some(({ downstreamResources = [] }) =>
+      downstreamResources.some((one) => one.kind === kind && one.name === name),
+    );
+    if (isNamed) this.#versions.fill(0);
+    return isNamed;
   }
 
   /** What was found before for the store as it is; undefined: it has to be looked at. */
   known({ index, version }: StoreRow): Outcome | undefined {
     if (this.#versions[index] !== version) return undefined;
-    return this.#byVariant.get(this.#outcomes[index] as number);
+    const variant = this.#outcomes[index] as number;
+    // One that only a store had that has another now may be gone from the disk.
+    if (variant !== NO_VARIANT && this.#parts.variants.get(variant) === undefined) return undefined;
+    return this.#byVariant.get(variant);
   }
 
-  #keep(index: number, version: number, outcome: Exclude<Outcome, { readonly kind: "failed" }>): void {
+  #keep(
+    index: number,
+    version: number,
+    outcome: Extract<Outcome, { readonly kind: "variant" | "none" }>,
+  ): void {
     if (index >= this.#versions.length) {
       const size = Math.ceil((index + 1) * 1.5);
       const [versions, outcomes] = [this.#versions, this.#outcomes];
@@ -129,15 +159,32 @@ export class Generation {
     const { signal, variants } = this.#parts;
     try {
       const result = this.#targeter(row.facts);
+      this.#needs.delete(row.index);
       if (result.deploys === false) return { kind: "none" };
       if (result.deploys === "failed") return { kind: "failed", message: result.message };
-      const variant = await variants.render({
+      const needs = valuesNeeds(result.options);
+      if (needs.length > 0) this.#needs.set(row.index, needs);
+      const read = readValues(row, needs);
+      if (read.waits !== undefined) return { kind: "waits", message: read.waits };
+      const { options, own } = withStoreValues(result.options, read.told);
+      const copies = await this.#parts.copies.objects(
+        this.#bundle.namespace,
+        result.options.downstreamResources ?? [],
+      );
+      const request = {
         bundle: this.#bundle,
         sum: this.sum,
         files: () => (this.#files ??= this.#read()),
-        options: result.options,
+        options: needs.length === 0 ? result.options : options,
         commit: this.#kept.commit,
+        copies,
+        isPrivate: needs.length > 0 || copies.length > 0,
         signal,
+      };
+      const variant = await variants.render(request).catch((error: unknown) => {
+        if (needs.length === 0) throw error;
+        // What the chart says may repeat what is the store's own.
+        throw new StatusError("Invalid", withoutValues(messageOf(error), own));
       });
       return { kind: "variant", variant };
     } catch (error) {
@@ -147,6 +194,7 @@ export class Generation {
   }
 
   forget(row: StoreRow): void {
+    this.#needs.delete(row.index);
     if (row.index < this.#versions.length) this.#versions[row.index] = 0;
   }
 

@@ -7,7 +7,7 @@ import {
   type Outcome as LoopOutcome,
 } from "@cortado/client/loop";
 import type { Informer } from "@cortado/client/informer";
-import { bundles, type Bundle, type BundleRollout } from "@cortado/kinds/fleet";
+import { bundles, type Bundle } from "@cortado/kinds/fleet";
 import { newMetrics } from "@cortado/std/metrics";
 import { hasReason, messageOf, StatusError } from "@cortado/std/status";
 import type { RolloutStrategy } from "../../compile/bundle.ts";
@@ -20,14 +20,16 @@ import { REPO_LABEL } from "../sources/bundle-plan.ts";
 import { shortId, toReport } from "../link/reports.ts";
 import { bundleStatus } from "../status/bundle-status.ts";
 import { clashingBundle } from "../reach/told-bundle.ts";
+import { Copies, type CopyNames } from "../copies/copies.ts";
 import { controlOf } from "./control.ts";
+import { Needs } from "./needs.ts";
 import { Pace } from "./pace.ts";
 import { plannedStore } from "./planned-store.ts";
-import { loadRow, type BundleRow, type Known } from "./row.ts";
+import { copiesChanged, loadRow, wantedOf, type BundleRow, type Known } from "./row.ts";
 import { dropBeyond, dropCell } from "./drop.ts";
 import { isHandedOver, predecessorOf, retire, successorOf } from "./replaced.ts";
 import { keyOfBundle, rolloutOf } from "./record.ts";
-import { chapterOf, tellChapter } from "./story.ts";
+import { tellTurn } from "./story.ts";
 import { Generation, keepSource, sumOf, type GenerationParts, type Outcome } from "./generations.ts";
 
 /** Brings bundles to stores: follows what is wanted, asks the plan who may have it, keeps that, and only then tells them. */
@@ -38,17 +40,25 @@ export class Rollouts {
   readonly #loop: Loop;
   readonly #rows: Map<string, BundleRow> = new Map();
   readonly #pace: Pace = new Pace();
+  /** What stores are to tell of themselves. */
+  readonly needs: Needs;
 
   constructor(
     core: Core,
-    parts: GenerationParts,
+    parts: Omit<GenerationParts, "copies">,
     more: {
       readonly informer: Informer<Bundle>;
       readonly ready: Promise<unknown>;
     },
   ) {
     this.#core = core;
-    this.#parts = parts;
+    this.needs = new Needs(core, this.#rows);
+    const copies = new Copies({
+      ...core.ports,
+      signal: core.signal,
+      changed: (namespace, name) => this.#copiesChanged(namespace, name),
+    });
+    this.#parts = { ...parts, copies };
     this.#informer = more.informer;
     const { clock, log } = core.ports;
     this.#loop = startLoop({
@@ -96,6 +106,11 @@ export class Rollouts {
 
   hasGeneration(bundle: string, sum: string): boolean {
     return this.#rows.get(bundle)?.entries.some((entry) => entry.sum === sum) === true;
+  }
+
+  #copiesChanged(namespace: string, name: CopyNames[number]): void {
+    for (const row of this.#rows.values())
+      if (row.namespace === namespace && copiesChanged(row, name)) this.look(row.key, STATUS_GATHER_MS);
   }
 
   /** A store is gone. */
@@ -153,11 +168,12 @@ export class Rollouts {
     try {
       const plan = ports.plan({
         record,
-        stores: stores.flatMap((store) =>
-          store.outcome.kind === "variant"
-            ? [plannedStore(this.#core, row, { ...store, released: this.#releasedOf(row, store.row) })]
-            : [],
-        ),
+        stores: stores.flatMap(({ row: store, cell, outcome }) => {
+          if (outcome.kind === "none" || outcome.kind === "failed") return [];
+          const variant = outcome.kind === "variant" ? outcome.variant : undefined;
+          const released = this.#releasedOf(row, store);
+          return [plannedStore(this.#core, row, { row: store, cell, released, variant })];
+        }),
         strategy: bundle.spec?.["rolloutStrategy"] as RolloutStrategy | undefined,
         control: controlOf(bundle),
         gates: ports.gates?.({ namespace: row.namespace, name: row.name }) ?? { closed: [] },
@@ -250,16 +266,14 @@ export class Rollouts {
         continue;
       }
       const cell = before === 0 ? cells.add(store.index, number) : before;
-      cells.setWanted(
-        cell,
-        outcome.kind === "failed" ? { problem: outcome.message } : { variant: outcome.variant.number },
-      );
+      const isOther = cells.setWanted(cell, wantedOf(outcome));
+      if (outcome.kind === "waits") store.connected?.tellDesired();
       if (before === 0) {
         if (row.written !== "") row.newcomers.add(store.key);
         // What all stores run already is not released to it once more: it is told now.
         if (await this.#settle(row, { row: store, cell, outcome })) store.connected?.tellDesired();
-        void this.#core.writeStore(store, { isLazy: true }).catch(() => undefined);
       }
+      if (before === 0 || isOther) void this.#core.writeStore(store, { isLazy: true }).catch(() => undefined);
       known.push({ row: store, cell, outcome });
     }
     if (cells.size !== cellsBefore) this.#lookAtNamesakes(row);
@@ -325,6 +339,7 @@ export class Rollouts {
     const isNewest = generation === row.record?.generation;
     const older = isNewest ? undefined : await this.#open(row, generation).catch(() => undefined);
     const wanted = isNewest ? outcome : await older?.outcomeFor(store);
+    if (wanted?.kind === "waits") store.connected?.tellDesired();
     if (wanted?.kind !== "variant") return false;
     const now = cells.read(cell);
     const { number: variant, deploymentId } = wanted.variant;
@@ -354,20 +369,6 @@ export class Rollouts {
     this.#lookAtNamesakes(row);
   }
 
-  /** A turn of its story; one that cannot be written down holds nothing up. */
-  async #tell(row: BundleRow, bundle: Bundle, rollout: BundleRollout): Promise<void> {
-    const { ports, signal } = this.#core;
-    const chapter = chapterOf(rollout);
-    if (chapter === row.chapter) return;
-    row.chapter = chapter;
-    await tellChapter({ client: ports.client, nowMs: ports.clock.nowMs(), signal }, bundle, rollout).catch(
-      (error: unknown) => {
-        if (!signal.aborted)
-          ports.log.warn("an Event of a rollout is not written", { bundle: row.key, error });
-      },
-    );
-  }
-
   async #write(
     row: BundleRow,
     bundle: Bundle,
@@ -390,7 +391,7 @@ export class Rollouts {
         signal,
       });
       row.written = text;
-      if (rollout !== undefined) await this.#tell(row, bundle, rollout);
+      if (rollout !== undefined) await tellTurn(this.#core, row, { bundle, rollout });
     } catch (error) {
       if (!hasReason(error, "NotFound")) throw error;
     }

@@ -1,6 +1,8 @@
 import type { Bundle, BundleRollout } from "@cortado/kinds/fleet";
 import type { RolloutRecord } from "../../rollout/rollout.ts";
 import { fromBitmap } from "./bitmap.ts";
+import type { CopyNames } from "../copies/copies.ts";
+import type { Cells } from "../state/cells.ts";
 import type { StoreRow } from "../state/stores.ts";
 import type { Generation, Outcome } from "./generations.ts";
 import { recordOf } from "./record.ts";
@@ -56,4 +58,17 @@ export function loadRow(key: string, bundle: Bundle): BundleRow {
     isLooked: false,
   };
   return row;
+}
+
+/** What a cell's newest generation is for it. */
+export function wantedOf(
+  outcome: Exclude<Outcome, { readonly kind: "none" }>,
+): Parameters<Cells["setWanted"]>[1] {
+  if (outcome.kind === "variant") return { variant: outcome.variant.number };
+  return outcome.kind === "waits" ? { waits: outcome.message } : { problem: outcome.message };
+}
+
+/** Something of the hub that a bundle takes along changed; answers whether it does. */
+export function copiesChanged({ opened }: BundleRow, name: CopyNames[number]): boolean {
+  return [...opened.values()].filter((one) => one.copiesChanged(name)).length > 0;
 }

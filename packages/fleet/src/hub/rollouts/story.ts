@@ -2,6 +2,7 @@ import type { Client } from "@cortado/client";
 import type { Bundle, BundleRollout, FleetCondition } from "@cortado/kinds/fleet";
 import { events } from "@cortado/kinds/resources";
 import { toTime } from "@cortado/std/clock";
+import type { Core } from "../core.ts";
 import { withCondition } from "../status/summary.ts";
 import { EVENT_CHARS_MAX } from "../limits.ts";
 import { ROLLOUT_ANNOTATION } from "./control.ts";
@@ -41,8 +42,23 @@ export function chapterOf(rollout: Pick<BundleRollout, "generation" | "open" | "
   return rollout === undefined ? "" : `${rollout.generation}/${rollout.phase}/${rollout.open}`;
 }
 
+/** A turn of a bundle's story, told once; one that cannot be written down holds nothing up. */
+export async function tellTurn(
+  { ports, signal }: Core,
+  row: { readonly key: string; chapter: string },
+  { bundle, rollout }: { readonly bundle: Bundle; readonly rollout: BundleRollout },
+): Promise<void> {
+  const chapter = chapterOf(rollout);
+  if (chapter === row.chapter) return;
+  row.chapter = chapter;
+  const { client, clock, log } = ports;
+  await tellChapter({ client, nowMs: clock.nowMs(), signal }, bundle, rollout).catch((error: unknown) => {
+    if (!signal.aborted) log.warn("an Event of a rollout is not written", { bundle: row.key, error });
+  });
+}
+
 /** Tells a turn of the story as an Event of the Bundle. */
-export async function tellChapter(
+async function tellChapter(
   {
     client,
     nowMs,

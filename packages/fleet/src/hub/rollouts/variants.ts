@@ -1,4 +1,5 @@
 import { gzipSync } from "node:zlib";
+import type { Tree } from "@cortado/kinds/tree";
 import type { Clock } from "@cortado/std/clock";
 import type { Files } from "@cortado/std/files";
 import { messageOf, StatusError } from "@cortado/std/status";
@@ -19,6 +20,8 @@ export type Variant = {
   readonly forceSyncGeneration: number;
   readonly chunks: readonly ChunkRef[];
   readonly chunkNames: ReadonlySet<string>;
+  /** Something of it is of one store, or of the hub: nobody reads it but the stores that run it. */
+  readonly isPrivate: boolean;
 };
 
 export type RenderRequest = {
@@ -29,6 +32,9 @@ export type RenderRequest = {
   readonly files: () => Promise<readonly BundleFile[]>;
   readonly options: BundleOptions;
   readonly commit: string;
+  /** Objects beside those of the files. */
+  readonly copies: readonly Tree[];
+  readonly isPrivate: boolean;
   readonly signal: AbortSignal;
 };
 
@@ -43,7 +49,12 @@ export type VariantPorts = {
 type Kept = Pick<Variant, "deploymentId" | "options" | "chunks"> & {
   /** Of what it was rendered; absent in what an older hub kept. */
   readonly of?: { readonly bundle: string; readonly sum: string };
+  /** It stays on disk only while a store has it. */
+  readonly isPrivate?: boolean;
 };
+
+/** Counts up when the same options come to other content: what an older hub kept is then rendered anew. */
+const KEPT_FORMAT = 2;
 
 /** Variants by number, rendered once: what was rendered stays on disk under the sum of what it was made of. */
 export class Variants {
@@ -58,6 +69,8 @@ export class Variants {
   readonly #packed: Map<string, Uint8Array> = new Map();
   /** Being read: ten thousand stores that want a chunk at once are one reader of the disk. */
   readonly #packing: Map<string, Promise<Uint8Array>> = new Map();
+  /** Private ones that no store had at the last sweep. */
+  #unneeded: ReadonlySet<string> = new Set();
   #packedBytes = 0;
   #last = 0;
   #renders = 0;
@@ -90,11 +103,15 @@ export class Variants {
 
   /** @throws StatusError that names the bundle and what to do */
   async render(request: RenderRequest): Promise<Variant> {
-    const key = sha256Of(
-      new TextEncoder().encode(
-        canonicalJson({ ...request.bundle, sum: request.sum, options: request.options }),
-      ),
-    );
+    const { bundle, sum, options, copies } = request;
+    const of = {
+      format: KEPT_FORMAT,
+      ...bundle,
+      sum,
+      options,
+      ...(copies.length === 0 ? {} : { copies }),
+    };
+    const key = sha256Of(new TextEncoder().encode(canonicalJson(of)));
     const known = this.#rendering.get(key);
     if (known !== undefined) return known;
     const work = this.#render(key, request);
@@ -110,12 +127,13 @@ export class Variants {
     // Of what is gone from the disk it is made again.
     if (kept?.chunks.every(({ sha256 }) => this.#ports.blobs.keep(sha256)) === true)
       return this.#number(request, kept, key);
-    const { bundle, options, commit, signal } = request;
+    const { bundle, options, commit, copies, isPrivate, signal } = request;
     try {
       this.#renders += 1;
       const { namespace, name } = bundle;
       const files = await request.files();
-      const rendered = await this.#ports.compiler.render({ namespace, name, files, options, commit, signal });
+      const input = { namespace, name, files, options, commit, copies, signal };
+      const rendered = await this.#ports.compiler.render(input);
       const chunks: ChunkRef[] = [];
       for (const { sha256, content } of rendered.chunks) {
         const stored = await this.#ports.blobs.put(content);
@@ -125,7 +143,8 @@ export class Variants {
       }
       const { deploymentId } = rendered;
       const of = { bundle: bundle.key, sum: request.sum };
-      const kept: Kept = { deploymentId, options: rendered.options, chunks, of };
+      const mark = isPrivate ? { isPrivate } : {};
+      const kept: Kept = { deploymentId, options: rendered.options, chunks, of, ...mark };
       await this.#ports.files.replace(path, new TextEncoder().encode(JSON.stringify(kept)));
       return this.#number(request, kept, key);
     } catch (error) {
@@ -151,10 +170,16 @@ export class Variants {
   }): Promise<ReadonlySet<string>> {
     const { files, folder } = this.#ports;
     const chunks = new Set<string>();
+    const unneeded = new Set<string>();
+    const used = of.inUse();
     for (const key of await files.list(folder)) {
       const kept = await this.#readKept(`${folder}/${key}`);
       if (kept === undefined) continue;
-      if (kept.of !== undefined && of.isKept(kept.of.bundle, kept.of.sum)) {
+      const isUnused = kept.isPrivate === true && !used.has(this.#numberOfKey.get(key) ?? 0);
+      if (isUnused) unneeded.add(key);
+      // What was rendered a moment ago may be on its way to its store.
+      const isOver = isUnused && this.#unneeded.has(key);
+      if (!isOver && kept.of !== undefined && of.isKept(kept.of.bundle, kept.of.sum)) {
         for (const { sha256 } of kept.chunks) chunks.add(sha256);
         continue;
       }
@@ -162,11 +187,13 @@ export class Variants {
       this.#numberOfKey.delete(key);
       await files.remove(`${folder}/${key}`);
     }
+    this.#unneeded = unneeded;
     const alive = new Set([...of.inUse(), ...this.#numberOfKey.values()]);
     for (const [number, { chunkNames }] of this.#byNumber)
       if (alive.has(number)) for (const name of chunkNames) chunks.add(name);
       else this.#byNumber.delete(number);
-    for (const [name, number] of this.#numbers) if (!alive.has(number)) this.#numbers.delete(name);
+    for (const names of [this.#numbers, this.#byId])
+      for (const [name, number] of names) if (!alive.has(number)) names.delete(name);
     return chunks;
   }
 
@@ -176,8 +203,8 @@ export class Variants {
     const number = this.#numbers.get(name) ?? (this.#last += 1);
     this.#numbers.set(name, number);
     const chunkNames = new Set(kept.chunks.map(({ sha256 }) => sha256));
-    const { of: _of, ...own } = kept;
-    const variant = { ...own, number, bundle: bundle.key, forceSyncGeneration, chunkNames };
+    const { of: _of, isPrivate = false, ...own } = kept;
+    const variant = { ...own, isPrivate, number, bundle: bundle.key, forceSyncGeneration, chunkNames };
     this.#numberOfKey.set(key, number);
     this.#byNumber.set(number, variant);
     const id = `${bundle.key}\n${shortId(kept.deploymentId)}`;

@@ -14,6 +14,8 @@ import {
   REPLACED_BY_ANNOTATION,
   REPLACES_ANNOTATION,
   REPO_LABEL,
+  WARNINGS_ANNOTATION,
+  warningsAnnotation,
 } from "./bundle-plan.ts";
 
 export type ApplyOptions = {
@@ -105,7 +107,11 @@ async function putBundle(
     name: bundle.name,
     namespace: gitRepo.namespace,
     labels: { ...bundle.labels, [REPO_LABEL]: gitRepo.name, [COMMIT_LABEL]: commit },
-    annotations: { ...bundle.annotations, [PATH_ANNOTATION]: bundle.path },
+    annotations: {
+      ...bundle.annotations,
+      [PATH_ANNOTATION]: bundle.path,
+      ...warningsAnnotation(bundle.warnings),
+    },
   };
   const spec = { ...bundle.spec, ...(await filesOf(bundle, blobs)) } as unknown as NonNullable<
     Bundle["spec"]
@@ -116,7 +122,11 @@ async function putBundle(
   }
   // What people add to a Bundle (the control of its rollout) stays.
   const labels = { ...current.metadata.labels, ...metadata.labels };
-  const { [REPLACED_BY_ANNOTATION]: _back, ...kept } = current.metadata.annotations ?? {};
+  const {
+    [REPLACED_BY_ANNOTATION]: _back,
+    [WARNINGS_ANNOTATION]: _old,
+    ...kept
+  } = current.metadata.annotations ?? {};
   const annotations = { ...kept, ...metadata.annotations };
   const next = {
     ...current,

@@ -12,6 +12,23 @@ export const REPLACED_BY_ANNOTATION = "fleet.cortado.dev/replaced-by";
 /** On that other one: whose objects it takes over. */
 export const REPLACES_ANNOTATION = "fleet.cortado.dev/replaces";
 
+/** What compiling warned of, as a list of texts in JSON: told in the Bundle's status. */
+export const WARNINGS_ANNOTATION = "fleet.cortado.dev/warnings";
+/** Longer ones are cut: an object's annotations have 256 KiB together. */
+const WARNINGS_CHARS_MAX = 8_000;
+
+/** The annotation of warnings; none: no annotation. */
+export function warningsAnnotation(warnings: readonly string[]): Readonly<Record<string, string>> {
+  if (warnings.length === 0) return {};
+  let left = WARNINGS_CHARS_MAX;
+  const told = warnings.map((text) => {
+    const part = text.slice(0, Math.max(left, 0));
+    left -= part.length;
+    return part;
+  });
+  return { [WARNINGS_ANNOTATION]: JSON.stringify(told.filter((text) => text !== "")) };
+}
+
 /** What is there, as far as the plan looks. */
 export type KnownBundle = Pick<Bundle, "metadata">;
 

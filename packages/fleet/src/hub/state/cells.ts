@@ -54,6 +54,7 @@ export class Cells {
   readonly #firstOfCluster: number[] = [];
   readonly #firstOfBundle: number[] = [];
   readonly #problems = new Map<number, string>();
+  readonly #waits = new Map<number, string>();
   readonly #messages = new Map<number, string>();
   readonly #resources = new Map<number, string>();
   #free = none;
@@ -141,18 +142,29 @@ export class Cells {
       generation: this.#generation[cell] as number,
       applied: this.#applied[cell] as number,
       state: this.stateOf(cell),
-      message: this.#problems.get(cell) ?? this.#messages.get(cell) ?? "",
+      message: this.#problems.get(cell) ?? this.#waits.get(cell) ?? this.#messages.get(cell) ?? "",
     };
   }
 
-  /** What the newest generation is for the cell's cluster; a problem: it could not be told, and what runs stays. */
-  setWanted(cell: number, wanted: { readonly variant: number } | { readonly problem: string }): void {
-    if ("problem" in wanted) {
-      this.#problems.set(cell, wanted.problem);
-      return;
+  /**
+   * What the newest generation is for the cell's cluster; a problem: it could not be told, and what runs stays; waits: it is told when
+   * the cluster has told something. Answers whether what is said of it is other than before.
+   */
+  setWanted(
+    cell: number,
+    wanted: { readonly variant: number } | { readonly problem: string } | { readonly waits: string },
+  ): boolean {
+    // Most have neither: ten thousand are asked about at each look.
+    if ("variant" in wanted && !this.#problems.has(cell) && !this.#waits.has(cell)) {
+      this.#wanted[cell] = wanted.variant;
+      return false;
     }
-    this.#problems.delete(cell);
-    this.#wanted[cell] = wanted.variant;
+    const before = this.#problems.get(cell) ?? this.#waits.get(cell);
+    keep(this.#problems, cell, "problem" in wanted ? wanted.problem : "");
+    keep(this.#waits, cell, "waits" in wanted ? wanted.waits : "");
+    if ("variant" in wanted) this.#wanted[cell] = wanted.variant;
+    else if ("waits" in wanted) this.#wanted[cell] = none;
+    return before !== (this.#problems.get(cell) ?? this.#waits.get(cell));
   }
 
   /** Allows a variant; `revision` is the one of the cluster's desired state that tells it. */
@@ -210,7 +222,7 @@ export class Cells {
     this.#counts.fill(0, cell * 5, cell * 5 + 5);
     this.#nextInBundle[cell] = none;
     this.#previousInBundle[cell] = none;
-    for (const apart of [this.#problems, this.#messages, this.#resources]) apart.delete(cell);
+    for (const apart of [this.#problems, this.#waits, this.#messages, this.#resources]) apart.delete(cell);
   }
 
   #take(): number {

@@ -123,6 +123,8 @@ export class StoreFollower {
       fullFrom: nowMs,
       unlooked: this.#unlookedOf(namespace),
       connected: undefined,
+      knows: undefined,
+      values: undefined,
     };
     core.stores.put(row);
     const wasOffline = status.conditions?.find((one) => one.type === "Offline")?.status !== "False";

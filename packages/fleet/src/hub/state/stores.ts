@@ -2,15 +2,19 @@ import type { Stored } from "@cortado/client";
 import type { Cluster } from "@cortado/kinds/fleet";
 import type { Connection } from "@cortado/std/net";
 import type { ClusterFacts } from "../../compile/bundle.ts";
-import type { HubLink } from "../../protocol/protocol.ts";
+import type { HubLink, Knowledge } from "../../protocol/protocol.ts";
 import type { ClusterKey } from "../ports.ts";
 import { sha256Of } from "../sources/blobs.ts";
 import { keySha256 } from "../register/keys.ts";
 import type { Shared } from "./shared.ts";
 import { shortSum } from "./short-sum.ts";
+import type { ToldValues } from "./told-values.ts";
 
 export type ClusterStatus = NonNullable<Cluster["status"]>;
-export type KeptStatus = Pick<ClusterStatus, "conditions" | "agent" | "session" | "reports">;
+export type KeptStatus = Pick<
+  ClusterStatus,
+  "conditions" | "agent" | "session" | "reports" | "agentDeployedGeneration"
+>;
 
 /** What the hub does with a connection besides answering it. */
 export type Connected = {
@@ -56,6 +60,10 @@ export type StoreRow = {
   /** Who knows less than this is told everything. */
   fullFrom: number;
   connected: Connected | undefined;
+  /** What its agent understands; undefined: it has not come to this hub since it was started. */
+  knows: readonly Knowledge[] | undefined;
+  /** What it told of its own ConfigMaps and Secrets; undefined: nothing. */
+  values: ToldValues | undefined;
 };
 
 /** The key that a store proves itself with from now on. */
@@ -76,7 +84,7 @@ export function lookedAt(row: StoreRow, bundle: string): boolean {
 
 /** What a status is made of, with what all stores have in common held once. */
 export function keptStatus(
-  { conditions, agent, session, reports }: ClusterStatus,
+  { conditions, agent, session, reports, agentDeployedGeneration }: ClusterStatus,
   shared: Shared,
 ): KeptStatus {
   return {
@@ -90,6 +98,7 @@ export function keptStatus(
           },
         }),
     ...(session === undefined ? {} : { session: { ...session } }),
+    ...(agentDeployedGeneration === undefined ? {} : { agentDeployedGeneration }),
     ...(reports === undefined ? {} : { reports: reports.map((one) => shared.tree(one)) }),
   };
 }

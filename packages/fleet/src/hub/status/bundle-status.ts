@@ -2,12 +2,13 @@ import type { Bundle, BundleRollout } from "@cortado/kinds/fleet";
 import type { Core } from "../core.ts";
 import { storyOf, withRollout } from "../rollouts/story.ts";
 import { sumUp, withCondition } from "./summary.ts";
+import { withWarnings } from "./warnings.ts";
 
 const zeros = { notReady: 0, waitApplied: 0, errApplied: 0, outOfSync: 0, modified: 0, pending: 0 };
 
 /** The status of a Bundle as its cells are. */
 export function bundleStatus(
-  { cells, bundles, stores, ports }: Core,
+  { cells, bundles, stores, ports, options }: Core,
   of: {
     readonly key: string;
     readonly bundle: Bundle;
@@ -24,7 +25,8 @@ export function bundleStatus(
   const isTrue = of.problem === undefined && summed.state === "Ready";
   const nowMs = ports.clock.nowMs();
   const told = { type: "Ready", isTrue, reason: of.problem === undefined ? "" : "Error", message };
-  const conditions = withCondition(of.bundle.status?.conditions, told, nowMs);
+  const warned = { bundle: of.bundle, isStrict: options.isStrict, nowMs };
+  const conditions = withWarnings(withCondition(of.bundle.status?.conditions, told, nowMs), warned);
   return {
     conditions:
       of.rollout === undefined

@@ -18,7 +18,7 @@ export type ContentPorts = {
 
 /**
  * What variants are made of, as Fleet's Contents: named by the first part of a deploymentID, with the rendered objects as a gzipped manifest.
- * A list names them and how often each is used; only a single one is put together from its chunks. They never change, so nothing is told.
+ * What has values of a store in it, or copies of the hub's Secrets, is not shown. A list names them and how often each is used; only a single one is put together from its chunks. They never change, so nothing is told.
  */
 export class Contents implements View {
   readonly group = "fleet.cattle.io";
@@ -69,7 +69,8 @@ export class Contents implements View {
 
   #byName(): ReadonlyMap<string, Variant> {
     const variants = this.#ports?.core.variants.all() ?? [];
-    return new Map([...variants].map((one) => [one.deploymentId.split(":")[0] ?? "", one]));
+    const open = [...variants].filter((one) => !one.isPrivate);
+    return new Map(open.map((one) => [one.deploymentId.split(":")[0] ?? "", one]));
   }
 
   #item(key: string, variant: Variant, body: Tree): ViewItem {
