@@ -85,6 +85,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
   #retrySoon = false;
   #closed = false;
   readonly tally: Tally = newTally();
+  readonly turns: Turns;
 
   constructor(options: BrokerOptions) {
     this.#options = options;
@@ -125,6 +126,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
       accept: (connection, accepting) => this.accept(connection, accepting),
       failed: () => void (this.tally.connectionsRefused += 1),
     });
+    this.turns = options.turns;
     this.#startMs = clock.monotonicMs();
     this.#sysAtMs = this.#startMs;
     this.#load = new Load(this.#startMs);
@@ -139,10 +141,6 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
 
   get brokerId(): string {
     return this.#options.brokerId;
-  }
-
-  get turns(): Turns {
-    return this.#options.turns;
   }
 
   get receiveMax(): number {

@@ -1,3 +1,4 @@
+import type { Turns } from "../turns.ts";
 import type {
   AckPacket,
   AuthPacket,
@@ -17,6 +18,7 @@ export interface Host<Client> {
   readonly receiveMax: number;
   readonly topicAliasMax: number;
   readonly brokerId: string;
+  readonly turns: Turns;
   readonly tally: Tally;
   nowMs(): number;
   corked(peer: Client): void;
