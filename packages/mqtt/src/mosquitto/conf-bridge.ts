@@ -1,3 +1,5 @@
+import type { MqttBridgeSpec } from "@cortado/kinds/mqtt";
+import type { FileBridge } from "../standalone/file-bridge.ts";
 import type { ConfLine } from "./lines.ts";
 
 type Says = {
@@ -5,19 +7,7 @@ type Says = {
   readonly note: (line: ConfLine, message: string) => void;
 };
 
-type Topic = {
-  readonly pattern: string;
-  readonly direction: "in" | "out" | "both";
-  readonly qos: number;
-  readonly localPrefix?: string;
-  readonly remotePrefix?: string;
-};
-
-/** One bridge of mosquitto.conf, as the spec of an MqttBridge with its name. */
-export type ImportedBridge = {
-  readonly name: string;
-  readonly [field: string]: unknown;
-};
+type Topic = MqttBridgeSpec["topics"][number];
 
 /** Reads the lines behind one `connection`. */
 export class BridgeReader {
@@ -40,7 +30,7 @@ export class BridgeReader {
     else reader?.call(this, line);
   }
 
-  end(): ImportedBridge {
+  end(): FileBridge {
     const { value: name } = this.#first;
     if (this.#addresses.length === 0) this.#says.fault(this.#first, `connection ${name} has no address`);
     if (this.#topics.length === 0) this.#says.fault(this.#first, `connection ${name} has no topic`);
@@ -48,7 +38,7 @@ export class BridgeReader {
       name,
       addresses: this.#addresses,
       // 3.1.1 is what mosquitto speaks to the other side unless it is told otherwise.
-      protocolVersion: "3.1.1",
+      protocol: "mqttv311",
       topics: this.#topics,
       ...this.#fields,
       ...(Object.keys(this.#tls).length === 0 ? {} : { tls: this.#tls }),
@@ -78,7 +68,7 @@ export class BridgeReader {
       this.#topics.push({
         pattern: bare(pattern),
         direction,
-        qos: Number(qos),
+        qos: Number(qos) as 0 | 1 | 2,
         ...(bare(localPrefix) === "" ? {} : { localPrefix: bare(localPrefix) }),
         ...(bare(remotePrefix) === "" ? {} : { remotePrefix: bare(remotePrefix) }),
       });
@@ -88,16 +78,21 @@ export class BridgeReader {
     this.#fields[name] = value;
   }
 
+  /** One field of an object beside those that are set already. */
+  setIn(name: string, more: Readonly<Record<string, unknown>>): void {
+    this.#fields[name] = { ...(this.#fields[name] as Record<string, unknown> | undefined), ...more };
+  }
+
   setTls(name: string, value: unknown): void {
     this.#tls[name] = value;
   }
 
   version(line: ConfLine): void {
-    const versions: Readonly<Record<string, string>> = { mqttv311: "3.1.1", mqttv50: "5" };
+    const versions: Readonly<Record<string, string>> = { mqttv311: "mqttv311", mqttv50: "mqttv5" };
     const version = versions[line.value];
     if (version === undefined)
       this.#says.fault(line, `bridge_protocol_version ${line.value}: mqttv311 and mqttv50 are spoken`);
-    else this.set("protocolVersion", version);
+    else this.set("protocol", version);
   }
 
   restart(line: ConfLine): void {
@@ -107,7 +102,7 @@ export class BridgeReader {
         line,
         `restart_timeout ${line.value}: write the first wait, and the longest, in seconds`,
       );
-    else this.set("backoff", { firstSeconds: base, maxSeconds: cap ?? base });
+    else this.set("reconnect", { firstSeconds: base, maxSeconds: cap ?? base });
   }
 
   flag(line: ConfLine, then: (value: boolean) => void): void {
@@ -167,8 +162,12 @@ const readers: Readonly<Record<string, Reader | string>> = {
   remote_password: text("password"),
   password: text("password"),
   cleansession: flag("cleanSession"),
-  notifications: flag("notifications"),
-  notification_topic: text("notificationTopic"),
+  notifications(line) {
+    this.flag(line, (enabled) => this.setIn("notifications", { enabled }));
+  },
+  notification_topic(line) {
+    this.setIn("notifications", { topic: line.value });
+  },
   try_private: flag("bridgeBit"),
   keepalive_interval(line) {
     this.number(line, (value) => this.set("keepAliveSeconds", value));
@@ -176,7 +175,7 @@ const readers: Readonly<Record<string, Reader | string>> = {
   bridge_protocol_version: BridgeReader.prototype.version,
   restart_timeout: BridgeReader.prototype.restart,
   bridge_max_packet_size(line) {
-    this.number(line, (value) => this.set("remote", { packetBytesMax: value }));
+    this.number(line, (value) => this.set("remote", { maxPacketBytes: value }));
   },
   bridge_session_expiry_interval(line) {
     this.number(line, (value) => this.set("sessionExpirySeconds", value));
@@ -184,9 +183,11 @@ const readers: Readonly<Record<string, Reader | string>> = {
   bridge_cafile: tls("caFile"),
   bridge_certfile: tls("certFile"),
   bridge_keyfile: tls("keyFile"),
-  bridge_alpn: tls("alpn"),
+  bridge_alpn(line) {
+    this.setTls("alpn", [line.value]);
+  },
   bridge_insecure(line) {
-    this.flag(line, (value) => this.setTls("insecure", value));
+    this.flag(line, (value) => this.setTls("insecureSkipVerify", value));
   },
 
   local_cleansession: kept,

@@ -77,16 +77,16 @@ keepalive_interval 20
       {
         name: "hq",
         addresses: ["one.example:8883", "[2001:db8::1]:1883", "two.example:1883"],
-        protocolVersion: "5",
+        protocol: "mqttv5",
         topics: [
           { pattern: "/store104/#", direction: "out", qos: 1, remotePrefix: "hq" },
           { pattern: "alarms/+", direction: "both", qos: 2 },
         ],
         username: "store",
         password: "s3cret",
-        backoff: { firstSeconds: 5, maxSeconds: 300 },
+        reconnect: { firstSeconds: 5, maxSeconds: 300 },
         keepAliveSeconds: 20,
-        tls: { caFile: "/etc/hq.pem", insecure: false },
+        tls: { caFile: "/etc/hq.pem", insecureSkipVerify: false },
       },
     ],
   });

@@ -1,4 +1,5 @@
 import type { BrokerLimits } from "../limits.ts";
+import type { FileBridge } from "./file-bridge.ts";
 
 export type ListenerTls = {
   readonly certFile: string;
@@ -35,7 +36,6 @@ export type MqttSettings = {
   /** Only clients whose id begins with it. */
   readonly clientIdPrefix?: string;
   readonly limits?: Partial<BrokerLimits>;
-  /** Each as the spec of an MqttBridge, with its name; secrets are in files. */
-  readonly bridges?: readonly Readonly<Record<string, unknown>>[];
+  readonly bridges?: readonly FileBridge[];
   readonly logLevel?: "debug" | "info" | "warn" | "error";
 };
