@@ -89,6 +89,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
 
   constructor(options: BrokerOptions) {
     this.#options = options;
+    this.turns = options.turns;
     const { clock, journal, maintenance } = options;
     this.#cursors = new Cursors({ journal, clock });
     const replays = new Replays(options);
