@@ -127,6 +127,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
       accept: (connection, accepting) => this.accept(connection, accepting),
       failed: () => void (this.tally.connectionsRefused += 1),
     });
+    this.turns = options.turns;
     this.#startMs = clock.monotonicMs();
     this.#sysAtMs = this.#startMs;
     this.#load = new Load(this.#startMs);
