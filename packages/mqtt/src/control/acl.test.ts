@@ -111,7 +111,9 @@ test("who is let in: by password, by certificate, without a name, and by client 
       username,
       password: password === undefined ? undefined : bytes(password),
       remote: "somewhere",
-      ...(commonName === undefined ? {} : { certificate: { commonName, subject: `CN=${commonName}` } }),
+      ...(commonName === undefined
+        ? {}
+        : { certificate: { commonName, subject: `CN=${commonName}`, fingerprint256: "" } }),
     };
     return (await access.authenticate(credentials))?.user;
   };
