@@ -84,9 +84,11 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
   #retrySoon = false;
   #closed = false;
   readonly tally: Tally = newTally();
+  readonly turns: Turns;
 
   constructor(options: BrokerOptions) {
     this.#options = options;
+    this.turns = options.turns;
     const { clock, journal, maintenance } = options;
     this.#cursors = new Cursors({ journal, clock });
     const replays = new Replays(options);
@@ -138,10 +140,6 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
 
   get brokerId(): string {
     return this.#options.brokerId;
-  }
-
-  get turns(): Turns {
-    return this.#options.turns;
   }
 
   get receiveMax(): number {

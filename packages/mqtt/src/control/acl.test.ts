@@ -113,7 +113,7 @@ test("who is let in: by password, by certificate, without a name, and by client 
       remote: "somewhere",
       ...(commonName === undefined
         ? {}
-        : { certificate: { commonName, subject: `CN=${commonName}`, fingerprint256: "" } }),
+        : { certificate: { commonName, subject: `CN=${commonName}`, fingerprint256: "AA" } }),
     };
     return (await access.authenticate(credentials))?.user;
   };
