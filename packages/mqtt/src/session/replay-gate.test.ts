@@ -29,10 +29,10 @@ test("a replay that takes long holds up only so many; what came meanwhile supers
   const gate = new ReplayGate(() => void (opened += 1));
   const [first, second] = [gate.begin(), gate.begin()];
   gate.pass("a", () => void sent.push("a"));
-  assert.deepEqual([sent, first.isSuperseded("a")], [[], false]);
+  assert.deepEqual([sent.length, first.isSuperseded("a")], [0, false]);
   first.begun();
   first.begun();
-  assert.deepEqual(sent, [], "the other one has not begun");
+  assert.equal(sent.length, 0, "the other one has not begun");
   second.begun();
   assert.deepEqual(
     [sent, opened, second.isSuperseded("a"), second.isSuperseded("b")],
