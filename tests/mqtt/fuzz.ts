@@ -18,9 +18,9 @@ export class Fuzzer {
     this.#random = seededRandom(seed);
   }
 
-  /** Attacks until `endMs`, one connection after the other. */
-  async run(endMs: number): Promise<void> {
-    while (performance.now() < endMs) {
+  /** Attacks until the signal aborts, one connection after the other. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
       await this.#attack();
       this.sessions += 1;
     }

@@ -45,18 +45,20 @@ export type Load = { readonly acknowledged: Set<number>; stop(): void };
 const topicOf = (number: number, retain: boolean): string =>
   retain ? `/kept/${number % 5_000}` : `/store104/n/${number % 7}`;
 
-/** Publishes numbers with QoS 1, at most 100 unacknowledged, until the socket ends. */
+/** Publishes numbers with QoS 1, at most 100 unacknowledged and so many a second, until the socket ends. */
 export async function publishNumbers(
   port: number,
   from: number,
-  { retain = false }: { readonly retain?: boolean } = {},
+  { retain = false, perSecond = Infinity }: { readonly retain?: boolean; readonly perSecond?: number } = {},
 ): Promise<Load> {
+  const startMs = performance.now();
+  const due = (): number => ((performance.now() - startMs) / 1_000) * perSecond;
   const acknowledged = new Set<number>();
   const underWay = new Map<number, number>();
   let next = from;
   let id = 0;
   const more = (): void => {
-    while (underWay.size < 100 && !client.socket.destroyed) {
+    while (underWay.size < 100 && next - from < due() && !client.socket.destroyed) {
       id = id === 65_535 ? 1 : id + 1;
       underWay.set(id, next);
       client.send({
@@ -79,6 +81,8 @@ export async function publishNumbers(
     more();
   });
   client.socket.removeAllListeners("error").on("error", () => {});
+  const pace = perSecond === Infinity ? undefined : setInterval(more, 5);
+  client.socket.once("close", () => clearInterval(pace));
   more();
   return { acknowledged, stop: () => void client.socket.destroy() };
 }
@@ -121,25 +125,25 @@ export function checkKept(kept: ReadonlyMap<string, number>, acknowledged: Reado
     throw new Error(`of ${last.size} topics ${lost.length} lost what was retained, first ${lost[0]?.join()}`);
 }
 
-/** Makes a persistent session on `/store104/#` and leaves. */
-export async function leaveSession(port: number): Promise<void> {
+/** Makes a persistent session on a filter and leaves. */
+export async function leaveSession(port: number, clientId = "away", filter = "/store104/#"): Promise<void> {
   const granted = Promise.withResolvers<void>();
   const client = await dialBroker(
     port,
-    "away",
+    clientId,
     false,
     (packet) => void (packet.type === "suback" && granted.resolve()),
   );
-  client.send({ type: "subscribe", id: 1, subscriptions: [{ filter: "/store104/#", qos: 1 }] });
+  client.send({ type: "subscribe", id: 1, subscriptions: [{ filter, qos: 1 }] });
   await granted.promise;
   client.socket.destroy();
 }
 
 /** Comes back to the session and reads until nothing comes for a while; the numbers in the order in which they came. */
-export async function readSession(port: number): Promise<readonly number[]> {
+export async function readSession(port: number, clientId = "away"): Promise<readonly number[]> {
   const numbers: number[] = [];
   let quiet = 0;
-  const client = await dialBroker(port, "away", false, (packet) => {
+  const client = await dialBroker(port, clientId, false, (packet) => {
     if (packet.type !== "publish") return;
     quiet = 0;
     numbers.push(Number(Buffer.from(packet.payload).toString()));

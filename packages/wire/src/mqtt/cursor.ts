@@ -11,8 +11,12 @@ export class Cursor {
   readonly #bytes: Uint8Array;
   #at = 0;
 
-  constructor(bytes: Uint8Array) {
+  readonly #rule: string;
+
+  /** `rule`: the section on texts of the version that is read. */
+  constructor(bytes: Uint8Array, rule = "1.5.4") {
     this.#bytes = bytes;
+    this.#rule = rule;
   }
 
   get atEnd(): boolean {
@@ -56,9 +60,9 @@ export class Cursor {
     try {
       value = decoder.decode(bytes);
     } catch {
-      throw malformed(`the ${what} is not UTF-8 (MQTT-1.5.4-1)`);
+      throw malformed(`the ${what} is not UTF-8 (MQTT-${this.#rule}-1)`);
     }
-    if (value.includes("\u0000")) throw malformed(`the ${what} holds a NUL character (MQTT-1.5.4-2)`);
+    if (value.includes("\u0000")) throw malformed(`the ${what} holds a NUL character (MQTT-${this.#rule}-2)`);
     return value;
   }
 

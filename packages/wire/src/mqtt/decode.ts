@@ -7,6 +7,7 @@ import mqttPacket, {
 import { messageOf } from "@cortado/std/status";
 import { FILTERS_PER_PACKET_MAX } from "./limits.ts";
 import { malformed } from "./malformed.ts";
+import { Cursor } from "./cursor.ts";
 import { decodeFlow } from "./decode-flow.ts";
 import { decodeFrame5 } from "./decode5.ts";
 import type { ConnectPacket, Level, Packet, PublishPacket, Subscription } from "./packets.ts";
@@ -35,6 +36,7 @@ export function decodeFrame(frame: Uint8Array, level: Level = 4): Packet {
   const flowing = decodeFlow(frame);
   if (flowing !== undefined) return flowing;
   const foreign = parseForeign(frame);
+  checkTexts(frame);
   const reader = readers[foreign.cmd];
   if (reader === undefined)
     throw malformed(`${foreign.cmd.toUpperCase()} belongs to no version before MQTT 5`);
@@ -58,7 +60,7 @@ const readers: Readonly<Partial<Record<ForeignPacket["cmd"], Reader>>> = {
     const listed = (foreign as { subscriptions: { topic: string; qos: 0 | 1 | 2 }[] }).subscriptions;
     checkFilterCount("SUBSCRIBE", listed.length);
     const subscriptions: readonly Subscription[] = listed.map(({ topic, qos }) => ({
-      filter: checkFilter(topic, frame),
+      filter: checkFilter(topic),
       qos,
     }));
     return { type: "subscribe", id: someId(foreign), subscriptions };
@@ -69,7 +71,7 @@ const readers: Readonly<Partial<Record<ForeignPacket["cmd"], Reader>>> = {
     return {
       type: "unsubscribe",
       id: someId(foreign),
-      filters: listed.map((filter) => checkFilter(filter, frame)),
+      filters: listed.map((filter) => checkFilter(filter)),
     };
   },
   connack(foreign, frame) {
@@ -90,12 +92,9 @@ function readConnect(foreign: IConnectPacket, frame: Uint8Array): ConnectPacket 
   const level = protocolVersion === 3 ? 3 : 4;
   if (protocolId !== (level === 3 ? "MQIsdp" : "MQTT"))
     throw malformed(`protocol ${protocolId} has no level ${level}`);
-  checkText("client id", clientId, frame);
-  if (username !== undefined) checkText("user name", username, frame);
   if (password !== undefined && username === undefined)
     throw malformed("a password comes without a user name (MQTT-3.1.2-22)");
   if (will !== undefined) {
-    checkText("will topic", will.topic, frame);
     if ((will.qos ?? 0) > 2) throw malformed("the will's QoS is 3 (MQTT-3.1.2-14)");
     const fault = topicNameFault(will.topic);
     if (fault !== undefined) throw malformed(`will topic: ${fault}`);
@@ -137,7 +136,6 @@ function readPublish(foreign: IPublishPacket, frame: Uint8Array): PublishPacket 
   const { topic, qos, dup, retain, payload } = foreign;
   const fault = topicNameFault(topic);
   if (fault !== undefined) throw malformed(`PUBLISH: ${fault}`);
-  checkText("topic", topic, frame);
   if (qos === 0 && dup) throw malformed("DUP is set on QoS 0 (MQTT-3.3.1-2)");
   return {
     type: "publish",
@@ -150,10 +148,9 @@ function readPublish(foreign: IPublishPacket, frame: Uint8Array): PublishPacket 
   };
 }
 
-function checkFilter(filter: string, frame: Uint8Array): string {
+function checkFilter(filter: string): string {
   const fault = topicFilterFault(filter);
   if (fault !== undefined) throw malformed(`filter: ${fault}`);
-  checkText("filter", filter, frame);
   return filter;
 }
 
@@ -163,20 +160,34 @@ function checkFilterCount(packet: string, count: number): void {
     throw malformed(`${packet} names more than ${FILTERS_PER_PACKET_MAX} filters`);
 }
 
-// The codec replaces bytes that are no UTF-8 by U+FFFD; where that character really stood, its own bytes are in the frame.
-function checkText(what: string, text: string, frame: Uint8Array): void {
-  if (text.includes("\u0000")) throw malformed(`the ${what} holds a NUL character (MQTT-1.5.3-2)`);
-  if (text.includes("\uFFFD") && !holds(frame, new TextEncoder().encode(text)))
-    throw malformed(`the ${what} is not UTF-8 (MQTT-1.5.3-1)`);
-}
+const CONNECT = 1;
+const PUBLISH = 3;
+const SUBSCRIBE = 8;
+const UNSUBSCRIBE = 10;
 
-function holds(frame: Uint8Array, part: Uint8Array): boolean {
-  for (let from = 0; from + part.byteLength <= frame.byteLength; from += 1) {
-    let same = 0;
-    while (same < part.byteLength && frame[from + same] === part[same]) same += 1;
-    if (same === part.byteLength) return true;
+/** The codec replaces bytes that are no UTF-8 by U+FFFD and lets NUL through: so each text is read once more, as it came. */
+function checkTexts(frame: Uint8Array): void {
+  const cursor = new Cursor(bodyOf(frame), "1.5.3");
+  const type = (frame[0] ?? 0) >> 4;
+  if (type === PUBLISH) cursor.text("topic");
+  else if (type === SUBSCRIBE || type === UNSUBSCRIBE) {
+    cursor.u16();
+    while (!cursor.atEnd) {
+      cursor.text("filter");
+      if (type === SUBSCRIBE) cursor.byte();
+    }
+  } else if (type === CONNECT) {
+    cursor.text("protocol name");
+    cursor.byte();
+    const flags = cursor.byte();
+    cursor.u16();
+    cursor.text("client id");
+    if ((flags & 4) !== 0) {
+      cursor.text("will topic");
+      cursor.binary("will");
+    }
+    if ((flags & 0x80) !== 0) cursor.text("user name");
   }
-  return false;
 }
 
 function onlyId(foreign: ForeignPacket, frame: Uint8Array): number {

@@ -246,3 +246,18 @@ test("a filter of too many levels is refused", () => {
   assert.match(topicFilterFault("/".repeat(300)) ?? "", /levels/);
   assert.equal(topicFilterFault("/".repeat(100)), undefined);
 });
+
+test("long texts that are nearly UTF-8 are told apart without looking at each byte for each byte", () => {
+  // A client id of 60,000 characters U+FFFD, and a will of bytes that nearly are the same: the worst for a plain search.
+  const replaced = Buffer.from("\uFFFD".repeat(20_000));
+  const field = (bytes: Uint8Array): number[] => [bytes.length >> 8, bytes.length & 255, ...bytes];
+  const broken = Buffer.concat([replaced.subarray(0, -3), Uint8Array.of(0xff)]);
+  const body = [
+    ...[...text("MQTT"), 4, 2 | 4, 0, 0],
+    ...[...field(broken), ...text("w"), ...field(replaced.subarray(0, -3))],
+  ];
+  const length = [(body.length & 127) | 128, ((body.length >> 7) & 127) | 128, body.length >> 14];
+  const connect = Uint8Array.of(0x10, ...length, ...body);
+  for (let times = 0; times < 300; times += 1)
+    assert.throws(() => decodeFrame(connect), /client id is not UTF-8/);
+});
