@@ -47,7 +47,7 @@ type Reader = (foreign: ForeignPacket, frame: Uint8Array) => Packet;
 
 const readers: Readonly<Partial<Record<ForeignPacket["cmd"], Reader>>> = {
   connect: (foreign, frame) => readConnect(foreign as IConnectPacket, frame),
-  publish: (foreign, frame) => readPublish(foreign as IPublishPacket, frame),
+  publish: (foreign) => readPublish(foreign as IPublishPacket),
   puback: (foreign, frame) => ({ type: "puback", id: onlyId(foreign, frame) }),
   pubrec: (foreign, frame) => ({ type: "pubrec", id: onlyId(foreign, frame) }),
   pubrel: (foreign, frame) => ({ type: "pubrel", id: onlyId(foreign, frame) }),
@@ -56,7 +56,7 @@ const readers: Readonly<Partial<Record<ForeignPacket["cmd"], Reader>>> = {
   pingreq: (_, frame) => bare("pingreq", frame),
   pingresp: (_, frame) => bare("pingresp", frame),
   disconnect: (_, frame) => bare("disconnect", frame),
-  subscribe(foreign, frame) {
+  subscribe(foreign) {
     const listed = (foreign as { subscriptions: { topic: string; qos: 0 | 1 | 2 }[] }).subscriptions;
     checkFilterCount("SUBSCRIBE", listed.length);
     const subscriptions: readonly Subscription[] = listed.map(({ topic, qos }) => ({
@@ -65,7 +65,7 @@ const readers: Readonly<Partial<Record<ForeignPacket["cmd"], Reader>>> = {
     }));
     return { type: "subscribe", id: someId(foreign), subscriptions };
   },
-  unsubscribe(foreign, frame) {
+  unsubscribe(foreign) {
     const listed = (foreign as { unsubscriptions: string[] }).unsubscriptions;
     checkFilterCount("UNSUBSCRIBE", listed.length);
     return {
@@ -132,7 +132,7 @@ function connectBytes({ protocolId, clientId, username, password, will }: IConne
   return total;
 }
 
-function readPublish(foreign: IPublishPacket, frame: Uint8Array): PublishPacket {
+function readPublish(foreign: IPublishPacket): PublishPacket {
   const { topic, qos, dup, retain, payload } = foreign;
   const fault = topicNameFault(topic);
   if (fault !== undefined) throw malformed(`PUBLISH: ${fault}`);
