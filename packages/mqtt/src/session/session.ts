@@ -3,6 +3,7 @@ import type { Segment } from "../journal/segment.ts";
 import type { Committed } from "../journal/message-log.ts";
 import type { CursorRecord, FilterRecord, Message, SessionRecord } from "../journal/records.ts";
 import type { Grant } from "./grant.ts";
+import { Receiving } from "./receiving.ts";
 import { Spans } from "./spans.ts";
 
 /** A message on its way that nothing on disk waits for. */
@@ -52,7 +53,7 @@ export class Session {
   readonly tenant: Tenant;
   readonly filters: Map<string, SubscriptionTerms> = new Map();
   /** QoS 2 publishes of this client that it has not released. */
-  readonly receiving: Set<number> = new Set();
+  readonly receiving: Receiving = new Receiving();
   through = 0;
   readonly ahead: Set<number> = new Set();
   /** Stretches beyond `through` of which all is acknowledged: of a bridge that does not send the oldest first. */
@@ -144,7 +145,7 @@ export class Session {
       filters,
       through,
       ahead: [...this.ahead],
-      receiving: [...this.receiving],
+      receiving: this.receiving.committed,
       released: [...this.released],
       ...(this.spans.size === 0 ? {} : { spans: this.spans.list }),
       ...(expiryMs === undefined ? {} : { expiryMs: keptExpiry(expiryMs) }),
