@@ -1,4 +1,5 @@
 import type { Client } from "@cortado/client";
+import type { Key } from "@cortado/client/informer";
 import type { LoopMetrics } from "@cortado/client/loop";
 import { namespaces } from "@cortado/kinds/resources";
 import { backoffMs } from "@cortado/std/backoff";
@@ -11,9 +12,10 @@ import type { Connection } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
 import { hasReason } from "@cortado/std/status";
 import { Catalogue } from "./control/catalogue.ts";
+import { DeadLetters } from "./dead-letters/dead-letters.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { sendHttp, type SendHttp } from "./http-sender.ts";
-import { Invoker } from "./invoke.ts";
+import { Invoker, type Callable } from "./invoke.ts";
 import { DEFAULT_NAMESPACE } from "./limits.ts";
 import { AsyncQueue } from "./queue/async-queue.ts";
 import { findIsolation } from "./runtime/isolation.ts";
@@ -109,12 +111,16 @@ export async function startFunctions(options: StartFunctionsOptions): Promise<Fu
   const invoke = invoker.invoke.bind(invoker);
   const callables = (): Iterable<NonNullable<ReturnType<Catalogue["get"]>>> => catalogue.all();
   const cron = starting.use(new CronTrigger({ clock, log, callables, invoke }));
-  const { dialBroker } = options;
+  const find = (key: Key): Callable | undefined => catalogue.get(key);
+  const letters = starting.use(
+    new DeadLetters({ client, clock, log, loopMetrics, ready: catalogue.ready(), find, invoke }),
+  );
+  const { dialBroker: dial } = options;
   const mqtt =
-    dialBroker === undefined
+    dial === undefined
       ? undefined
       : starting.use(
-          new MqttTrigger({ dial: dialBroker, files, folder, clock, random, log, callables, invoke }),
+          new MqttTrigger({ dial, files, folder, clock, random, log, letters, callables, invoke }),
         );
   const queue = starting.use(await openQueue(options, { catalogue, invoker, send, resolveUrl }));
   const gateway = new Gateway({
@@ -128,10 +134,10 @@ export async function startFunctions(options: StartFunctionsOptions): Promise<Fu
     credentials: options.credentials,
     release: options.release,
   });
-  declareGauges(metrics, { catalogue, queue, mqtt });
+  declareGauges(metrics, { catalogue, queue, letters, mqtt });
   log.info("functions started", { isolation: isolation.text });
   const stop = new AbortController();
-  const ready = begin({ client, clock, catalogue, queue, mqtt, signal: stop.signal });
+  const ready = begin({ client, clock, catalogue, queue, letters, mqtt, signal: stop.signal });
   ready.catch((error: unknown) => {
     if (!stop.signal.aborted) log.error("functions could not begin", { error });
   });
@@ -152,15 +158,16 @@ type Begun = {
   readonly clock: Clock;
   readonly catalogue: Catalogue;
   readonly queue: AsyncQueue;
+  readonly letters: DeadLetters;
   readonly mqtt: MqttTrigger | undefined;
   readonly signal: AbortSignal;
 };
 
 // First the functions, then what calls them: what comes before its function is known would be lost or refused.
-async function begin({ client, clock, catalogue, queue, mqtt, signal }: Begun): Promise<void> {
+async function begin({ client, clock, catalogue, queue, letters, mqtt, signal }: Begun): Promise<void> {
   for (let attempt = 0; !(await hasNamespace(client, signal)); attempt += 1)
     await clock.sleep(backoffMs(attempt, { firstMs: 100, maxMs: 5_000 }), { signal }); // the API may come up after us
-  await catalogue.ready();
+  await Promise.all([catalogue.ready(), letters.synced]);
   if (signal.aborted) return;
   queue.start();
   await mqtt?.start();
@@ -237,10 +244,11 @@ function openQueue(
 type Gauged = {
   readonly catalogue: Catalogue;
   readonly queue: AsyncQueue;
+  readonly letters: DeadLetters;
   readonly mqtt: MqttTrigger | undefined;
 };
 
-function declareGauges(metrics: Metrics, { catalogue, queue, mqtt }: Gauged): void {
+function declareGauges(metrics: Metrics, { catalogue, queue, letters, mqtt }: Gauged): void {
   const functions = metrics.gauge("cortado_functions", { help: "Functions that can be called." });
   const replicas = metrics.gauge("cortado_function_replicas", { help: "Live replicas of all functions." });
   const waiting = metrics.gauge("queue_worker_pending_messages", { help: "Asynchronous calls that wait." });
@@ -253,8 +261,15 @@ function declareGauges(metrics: Metrics, { catalogue, queue, mqtt }: Gauged): vo
   const retries = metrics.gauge("cortado_function_trigger_retries", {
     help: "Calls repeated for a message since the start.",
   });
-  const letters = metrics.gauge("cortado_function_trigger_dead_letters", {
+  const givenUp = metrics.gauge("cortado_function_trigger_dead_letters", {
     help: "Messages given up since the start.",
+  });
+  const kept = metrics.gauge("cortado_function_dead_letters", { help: "Dead letters that are kept." });
+  const replayed = metrics.gauge("cortado_function_dead_letters_replayed", {
+    help: "Dead letters replayed well since the start.",
+  });
+  const evicted = metrics.gauge("cortado_function_dead_letters_evicted", {
+    help: "Dead letters dropped since the start, as too many were kept.",
   });
   metrics.beforeText(() => {
     const all = [...catalogue.all()];
@@ -264,6 +279,9 @@ function declareGauges(metrics: Metrics, { catalogue, queue, mqtt }: Gauged): vo
     dead.set(queue.dead);
     messages.set(mqtt?.counts.messages ?? 0);
     retries.set(mqtt?.counts.retries ?? 0);
-    letters.set(mqtt?.counts.deadLetters ?? 0);
+    givenUp.set(mqtt?.counts.deadLetters ?? 0);
+    kept.set(letters.size);
+    replayed.set(letters.counts.replayed);
+    evicted.set(letters.counts.evicted);
   });
 }
