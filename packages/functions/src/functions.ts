@@ -23,7 +23,7 @@ import { newLanguages } from "./runtime/languages.ts";
 import { InterpreterPool } from "./runtime/pool.ts";
 import type { StartReplica } from "./runtime/replicas.ts";
 import { CronTrigger } from "./triggers/cron-trigger.ts";
-import { MqttTrigger } from "./triggers/mqtt-trigger.ts";
+import { MqttTrigger, type MqttTriggerOptions } from "./triggers/mqtt-trigger.ts";
 
 export type { SendHttp } from "./http-sender.ts";
 
@@ -71,7 +71,7 @@ export interface Functions extends AsyncDisposable {
 
 /** Starts the gateway, the runtime and the triggers. Listens nowhere: the program mounts the handlers. */
 export async function startFunctions(options: StartFunctionsOptions): Promise<Functions> {
-  const { client, files, folder, clock, random, log, metrics, loopMetrics, store, send = sendHttp } = options;
+  const { client, files, clock, random, log, metrics, loopMetrics, store, send = sendHttp } = options;
   await using starting = new AsyncDisposableStack();
   const isolation = await findIsolation({
     rootFolder: options.runFolder,
@@ -115,13 +115,7 @@ export async function startFunctions(options: StartFunctionsOptions): Promise<Fu
   const letters = starting.use(
     new DeadLetters({ client, clock, log, loopMetrics, ready: catalogue.ready(), find, invoke }),
   );
-  const { dialBroker: dial } = options;
-  const mqtt =
-    dial === undefined
-      ? undefined
-      : starting.use(
-          new MqttTrigger({ dial, files, folder, clock, random, log, letters, callables, invoke }),
-        );
+  const mqtt = starting.use(newMqttTrigger(options, { letters, callables, invoke }));
   const queue = starting.use(await openQueue(options, { catalogue, invoker, send, resolveUrl }));
   const gateway = new Gateway({
     catalogue,
@@ -205,6 +199,15 @@ function startReplicaOf(
         throw error;
       }
     };
+}
+
+function newMqttTrigger(
+  { dialBroker: dial, files, folder, clock, random, log }: StartFunctionsOptions,
+  parts: Pick<MqttTriggerOptions, "letters" | "callables" | "invoke">,
+): MqttTrigger | undefined {
+  return dial === undefined
+    ? undefined
+    : new MqttTrigger({ dial, files, folder, clock, random, log, ...parts });
 }
 
 type QueueParts = {
