@@ -13,7 +13,7 @@ import type { Committed, MessageLog } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds, type PresenceRecord, type SessionRecord } from "../journal/records.ts";
 import { CLIENT_ID_BYTES_MAX, type BrokerLimits } from "../limits.ts";
 import type { BrokerTime, TimePair } from "../session/broker-time.ts";
-import { Outbox } from "../session/outbox.ts";
+import { Outbox, type OutboxHost } from "../session/outbox.ts";
 import type { Registry } from "../session/registry.ts";
 import { keptExpiry, NEVER_MS, type Session } from "../session/session.ts";
 import type { Authenticate, Authorize, Redirect } from "./access.ts";
@@ -56,11 +56,13 @@ export type AdmissionOptions = {
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #enhanced: Enhanced;
+  readonly #outboxHost: OutboxHost;
   /** Who has sent CONNECT and is not gone, by client id: most often one. */
   readonly #named: Map<string, readonly Peer[]> = new Map();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    this.#outboxHost = outboxHostOf(options);
     this.#enhanced = new Enhanced({
       ...options,
       known: (peer, packet) => this.#goOn(peer, packet),
@@ -273,7 +275,7 @@ export class Admission {
       present,
       ...(packet.level === 5 ? { properties: this.#connackProperties(peer, packet) } : {}),
     });
-    session.outbox = this.#newOutbox(peer, session);
+    session.outbox = new Outbox({ session, sink: peer, host: this.#outboxHost });
     session.outbox.wake();
     peer.proceed();
   }
@@ -328,34 +330,40 @@ export class Admission {
       },
     });
   }
+}
 
-  #newOutbox(peer: Peer, session: Session): Outbox {
-    const { messages, limits, log, tally, time, journal, acknowledged } = this.#options;
-    return new Outbox({
-      session,
-      sink: peer,
-      log: messages,
-      inflightMax: limits.inflightMax,
-      nowMs: () => time.nowMs(),
-      sent: ({ payload }) => {
-        tally.publishSent += 1;
-        tally.publishBytesSent += payload.byteLength;
-      },
-      dropped: () => void (tally.publishDropped += 1),
-      skipped: (committed) => {
-        tally.publishDropped += 1;
-        acknowledged(session, committed);
-      },
-      received: (sequence, then) => {
-        session.released.add(sequence);
-        journal.add({
-          record: jsonRecord(recordKinds.received, { session: session.number, sequence }),
-          committed: then,
-        });
-      },
-      failed: (error) => log.error("mqtt queue could not be read", { client: session.clientId, error }),
-    });
-  }
+function outboxHostOf({
+  messages: log,
+  limits,
+  log: events,
+  tally,
+  time,
+  journal,
+  acknowledged,
+}: AdmissionOptions): OutboxHost {
+  return {
+    log,
+    inflightMax: limits.inflightMax,
+    nowMs: () => time.nowMs(),
+    sent: ({ payload }) => {
+      tally.publishSent += 1;
+      tally.publishBytesSent += payload.byteLength;
+    },
+    dropped: () => void (tally.publishDropped += 1),
+    skipped: (session, committed) => {
+      tally.publishDropped += 1;
+      acknowledged(session, committed);
+    },
+    received: (session, sequence, then) => {
+      session.released.add(sequence);
+      journal.add({
+        record: jsonRecord(recordKinds.received, { session: session.number, sequence }),
+        committed: then,
+      });
+    },
+    failed: (session, error) =>
+      events.error("mqtt queue could not be read", { client: session.clientId, error }),
+  };
 }
 
 type Beginning = { readonly packet: ConnectPacket; readonly session: Session; readonly present: boolean };

@@ -208,7 +208,7 @@ class ReconnectingClient implements MqttClient {
     } = this.#options;
     const connection = await dial({ signal: this.#stop.signal });
     this.#connection = connection;
-    const reader = new FrameReader({ frameBytesMax: () => PACKET_BYTES_MAX + STAMP_BYTES + 1_024 });
+    const reader = new FrameReader({ frameBytesMax: PACKET_BYTES_MAX + STAMP_BYTES + 1_024 });
     let accepted = false;
     const patience = clock.after(CLIENT_CONNACK_WAIT_MS, () => {
       if (!accepted) connection.destroy();

@@ -107,7 +107,7 @@ export class Registry {
       segment.rows -= items;
       segment.rowBytes -= bytes;
     }
-    session.rows.clear();
+    session.clearRows();
   }
 
   subscribe(session: Session, filters: readonly FilterRecord[]): void {

@@ -3,6 +3,7 @@ import type { Segment } from "../journal/segment.ts";
 import type { Committed } from "../journal/message-log.ts";
 import type { CursorRecord, FilterRecord, Message, SessionRecord } from "../journal/records.ts";
 import type { Grant } from "./grant.ts";
+import { NumberSet } from "./number-set.ts";
 import { Receiving } from "./receiving.ts";
 import { Spans } from "./spans.ts";
 
@@ -37,6 +38,7 @@ export type SubscriptionTerms = FilterRecord & { readonly grant: Grant };
 export type Tenant = { readonly name: string; bytes: number };
 
 type Rows = { items: number; bytes: number };
+const noRows: ReadonlyMap<number, Rows> = new Map();
 
 /** A session that never expires. */
 export const NEVER_MS: number = Number.POSITIVE_INFINITY;
@@ -55,13 +57,12 @@ export class Session {
   /** QoS 2 publishes of this client that it has not released. */
   readonly receiving: Receiving = new Receiving();
   through = 0;
-  readonly ahead: Set<number> = new Set();
+  readonly ahead: NumberSet = new NumberSet();
   /** Stretches beyond `through` of which all is acknowledged: of a bridge that does not send the oldest first. */
   readonly spans: Spans = new Spans();
   /** Stored QoS 2 messages that it has and whose PUBREL it has not answered. */
-  readonly released: Set<number> = new Set();
-  /** Unacknowledged messages by segment number. */
-  readonly rows: Map<number, Rows> = new Map();
+  readonly released: NumberSet = new NumberSet();
+  #rows: Map<number, Rows> | undefined;
   /** Admitted and not acknowledged: what the quota counts. */
   items = 0;
   bytes = 0;
@@ -104,9 +105,15 @@ export class Session {
     );
   }
 
+  /** Unacknowledged messages by segment number. */
+  get rows(): ReadonlyMap<number, Readonly<Rows>> {
+    return this.#rows ?? noRows;
+  }
+
   addRow(segment: Segment, bytes: number): void {
-    const rows = this.rows.get(segment.number);
-    if (rows === undefined) this.rows.set(segment.number, { items: 1, bytes });
+    const all = (this.#rows ??= new Map());
+    const rows = all.get(segment.number);
+    if (rows === undefined) all.set(segment.number, { items: 1, bytes });
     else {
       rows.items += 1;
       rows.bytes += bytes;
@@ -116,13 +123,18 @@ export class Session {
   }
 
   dropRow(segment: Segment, bytes: number): void {
-    const rows = this.rows.get(segment.number);
+    const rows = this.#rows?.get(segment.number);
     if (rows === undefined) return;
     rows.items -= 1;
     rows.bytes -= bytes;
     segment.rows -= 1;
     segment.rowBytes -= bytes;
-    if (rows.items === 0) this.rows.delete(segment.number);
+    if (rows.items === 0) this.#rows?.delete(segment.number);
+    if (this.#rows?.size === 0) this.#rows = undefined;
+  }
+
+  clearRows(): void {
+    this.#rows = undefined;
   }
 
   cursor(): CursorRecord {
