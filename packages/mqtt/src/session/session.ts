@@ -6,6 +6,7 @@ import type { Grant } from "./grant.ts";
 import { NumberSet } from "./number-set.ts";
 import { Receiving } from "./receiving.ts";
 import { Spans } from "./spans.ts";
+import type { Replaying } from "./replay-gate.ts";
 
 /** A message on its way that nothing on disk waits for. */
 export type Transient = { readonly message: Message; readonly grant: Grant };
@@ -29,6 +30,8 @@ export interface Outgoing {
   readonly hasRoom: boolean;
   /** Calls once when there is room; never when the client has gone. */
   whenRoom(then: () => void): void;
+  /** Retained messages are on their way to a new subscription: live ones come behind them. */
+  replayBegins(): Replaying;
 }
 
 /** A subscription as a session has it. */
@@ -130,7 +133,6 @@ export class Session {
     segment.rows -= 1;
     segment.rowBytes -= bytes;
     if (rows.items === 0) this.#rows?.delete(segment.number);
-    if (this.#rows?.size === 0) this.#rows = undefined;
   }
 
   clearRows(): void {
