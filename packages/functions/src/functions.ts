@@ -71,7 +71,7 @@ export interface Functions extends AsyncDisposable {
 
 /** Starts the gateway, the runtime and the triggers. Listens nowhere: the program mounts the handlers. */
 export async function startFunctions(options: StartFunctionsOptions): Promise<Functions> {
-  const { client, files, clock, random, log, metrics, loopMetrics, store, send = sendHttp } = options;
+  const { client, clock, random, log, metrics, loopMetrics, store, send = sendHttp } = options;
   await using starting = new AsyncDisposableStack();
   const isolation = await findIsolation({
     rootFolder: options.runFolder,
