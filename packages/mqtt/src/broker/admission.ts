@@ -14,6 +14,7 @@ import { jsonRecord, recordKinds, type PresenceRecord, type SessionRecord } from
 import { CLIENT_ID_BYTES_MAX, type BrokerLimits } from "../limits.ts";
 import type { BrokerTime, TimePair } from "../session/broker-time.ts";
 import { Outbox, type OutboxHost } from "../session/outbox.ts";
+
 import type { Registry } from "../session/registry.ts";
 import { keptExpiry, NEVER_MS, type Session } from "../session/session.ts";
 import type { Authenticate, Authorize, Redirect } from "./access.ts";
@@ -21,6 +22,7 @@ import type { Trust } from "./accept.ts";
 import { Enhanced, type VerifierOf } from "./enhanced.ts";
 import type { Cursors } from "./cursors.ts";
 import { reservedRefusal } from "./incoming.ts";
+import { outboxHostOf } from "./outbox-host.ts";
 import type { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
 import type { Shares } from "./shares.ts";
@@ -330,40 +332,6 @@ export class Admission {
       },
     });
   }
-}
-
-function outboxHostOf({
-  messages: log,
-  limits,
-  log: events,
-  tally,
-  time,
-  journal,
-  acknowledged,
-}: AdmissionOptions): OutboxHost {
-  return {
-    log,
-    inflightMax: limits.inflightMax,
-    nowMs: () => time.nowMs(),
-    sent: ({ payload }) => {
-      tally.publishSent += 1;
-      tally.publishBytesSent += payload.byteLength;
-    },
-    dropped: () => void (tally.publishDropped += 1),
-    skipped: (session, committed) => {
-      tally.publishDropped += 1;
-      acknowledged(session, committed);
-    },
-    received: (session, sequence, then) => {
-      session.released.add(sequence);
-      journal.add({
-        record: jsonRecord(recordKinds.received, { session: session.number, sequence }),
-        committed: then,
-      });
-    },
-    failed: (session, error) =>
-      events.error("mqtt queue could not be read", { client: session.clientId, error }),
-  };
 }
 
 type Beginning = { readonly packet: ConnectPacket; readonly session: Session; readonly present: boolean };
