@@ -129,9 +129,13 @@ export class Outbox implements Outgoing {
   }
 
   replayBegins(): Replaying {
-    if (this.#gate?.isIdle === true) this.#gate = undefined;
-    this.#gate ??= new ReplayGate(() => void (this.#closed || this.wake()));
-    return this.#gate.begin();
+    const gate = (this.#gate ??= new ReplayGate(() => void (this.#closed || this.wake())));
+    const { isSuperseded, begun, end } = gate.begin();
+    const ended = (): void => {
+      end();
+      if (gate.isIdle && this.#gate === gate) this.#gate = undefined;
+    };
+    return { isSuperseded, begun, end: ended };
   }
 
   /** QoS 0: the same frame for all; dropped when the client does not keep up. */
