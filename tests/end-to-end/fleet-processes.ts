@@ -71,8 +71,10 @@ export class FleetProcesses implements AsyncDisposable {
     return this.#token;
   }
 
+  /** A store of the hub; without one, a store alone. */
   async startStore(name: string): Promise<void> {
     const port = await this.#portOf(name);
+    const hub = this.#running.has("hub") ? ["--hub", this.hubUrl, "--hub-token", await this.token()] : [];
     const parts = ["mqtt", "mqtt-websocket", "gateway", "telemetry", "ingress", "ingress-tls"];
     this.#start(name, [
       "server",
@@ -80,7 +82,7 @@ export class FleetProcesses implements AsyncDisposable {
       ...["--resolv-conf", "/dev/null", "--runtime", "simulated", "--node-name", name],
       ...["--node-label", "location=edge", "--local-socket-dir", this.sockets(name)],
       ...parts.flatMap((part) => [`--${part}-port`, "0"]),
-      ...["--https-listen-port", String(port), "--hub", this.hubUrl, "--hub-token", await this.token()],
+      ...["--https-listen-port", String(port), ...hub],
     ]);
   }
 

@@ -9,6 +9,10 @@ import {
   REPLICAS_LIMIT,
   REPLICAS_MAX,
   REPLICAS_MIN,
+  TRIGGER_TRIES,
+  TRIGGER_TRIES_MAX,
+  TRIGGER_WAIT_MS,
+  TRIGGER_WAIT_MS_MAX,
 } from "./limits.ts";
 import type { Limits } from "./runtime/cgroups.ts";
 import { languageOf, type LanguageName } from "./runtime/languages.ts";
@@ -21,6 +25,8 @@ export const annotationNames = {
   callbackUrl: "cortado.local/callback-url",
   callbackOn: "cortado.local/callback-on",
   replicas: "cortado.local/replicas",
+  tries: "cortado.local/trigger-tries",
+  longestWait: "cortado.local/trigger-longest-wait",
 } as const;
 
 /** What a Function object means to us; read once for each version of it. */
@@ -39,6 +45,8 @@ export type Definition = {
   readonly timeoutMs: number;
   /** MQTT filters. */
   readonly topics: readonly string[];
+  /** How often it is called for a message before that is a dead letter, and the longest wait between two calls. */
+  readonly retry: { readonly tries: number; readonly longestWaitMs: number };
   /** Cron expressions. */
   readonly schedules: readonly string[];
   readonly alertOn: string | undefined;
@@ -92,6 +100,7 @@ export function readDefinition(object: FunctionResource): Definition {
     most,
     timeoutMs: duration(spec.environment?.["exec_timeout"]) ?? EXEC_TIMEOUT_MS,
     ...triggersOf(annotations),
+    retry: retryOf(annotations),
     alertOn: annotations[annotationNames.alertOn],
     callback:
       callbackUrl === undefined
@@ -116,6 +125,19 @@ function triggersOf(annotations: Readonly<Record<string, string>>): Pick<Definit
   if (schedules.length === 0 && topics.includes("cron-function"))
     throw invalid("annotation topic: cron-function needs the annotation schedule");
   return { topics: topics.filter((topic) => topic !== "cron-function"), schedules };
+}
+
+function retryOf(annotations: Readonly<Record<string, string>>): Definition["retry"] {
+  const { tries: triesName, longestWait } = annotationNames;
+  const tries = count(annotations[triesName], `annotation ${triesName}`) ?? TRIGGER_TRIES;
+  if (tries < 1 || tries > TRIGGER_TRIES_MAX)
+    throw invalid(`annotation ${triesName}: ${tries} is not from 1 to ${TRIGGER_TRIES_MAX}`);
+  const waitMs = durationMs(annotations[longestWait], `annotation ${longestWait}`) ?? TRIGGER_WAIT_MS;
+  if (waitMs > TRIGGER_WAIT_MS_MAX)
+    throw invalid(
+      `annotation ${longestWait}: ${JSON.stringify(annotations[longestWait])} is over ${TRIGGER_WAIT_MS_MAX / 60_000}m`,
+    );
+  return { tries, longestWaitMs: waitMs };
 }
 
 function limitsOf({ limits }: FunctionResource["spec"]): Limits {
@@ -158,16 +180,22 @@ function count(text: string | undefined, field: string): number | undefined {
 
 const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
-/** Go's durations as OpenFaaS writes them ("30s", "1m30s"), or bare seconds; undefined when absent. */
+/** A function's `exec_timeout`; undefined when absent. */
 export function duration(text: string | undefined): number | undefined {
+  const ms = durationMs(text, "environment exec_timeout");
+  return ms === undefined ? undefined : clampTimeout(ms);
+}
+
+/** Go's durations as OpenFaaS writes them ("30s", "1m30s"), or bare seconds; undefined when absent. */
+function durationMs(text: string | undefined, field: string): number | undefined {
   if (text === undefined || text === "") return undefined;
-  if (/^\d+$/.test(text)) return clampTimeout(Number(text) * 1_000);
+  if (/^\d+$/.test(text)) return Number(text) * 1_000;
   if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text))
-    throw invalid(`environment exec_timeout: ${JSON.stringify(text)} is no duration such as 30s`);
+    throw invalid(`${field}: ${JSON.stringify(text)} is no duration such as 30s`);
   let ms = 0;
   for (const [, number, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g))
     ms += Number(number) * (durationUnits[unit ?? ""] ?? 0);
-  return clampTimeout(ms);
+  return ms;
 }
 
 function clampTimeout(ms: number): number {

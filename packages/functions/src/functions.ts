@@ -1,4 +1,5 @@
 import type { Client } from "@cortado/client";
+import type { Key } from "@cortado/client/informer";
 import type { LoopMetrics } from "@cortado/client/loop";
 import { namespaces } from "@cortado/kinds/resources";
 import { backoffMs } from "@cortado/std/backoff";
@@ -11,9 +12,10 @@ import type { Connection } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
 import { hasReason } from "@cortado/std/status";
 import { Catalogue } from "./control/catalogue.ts";
+import { DeadLetters } from "./dead-letters/dead-letters.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { sendHttp, type SendHttp } from "./http-sender.ts";
-import { Invoker } from "./invoke.ts";
+import { Invoker, type Callable } from "./invoke.ts";
 import { DEFAULT_NAMESPACE } from "./limits.ts";
 import { AsyncQueue } from "./queue/async-queue.ts";
 import { findIsolation } from "./runtime/isolation.ts";
@@ -21,7 +23,7 @@ import { newLanguages } from "./runtime/languages.ts";
 import { InterpreterPool } from "./runtime/pool.ts";
 import type { StartReplica } from "./runtime/replicas.ts";
 import { CronTrigger } from "./triggers/cron-trigger.ts";
-import { MqttTrigger } from "./triggers/mqtt-trigger.ts";
+import { MqttTrigger, type MqttTriggerOptions } from "./triggers/mqtt-trigger.ts";
 
 export type { SendHttp } from "./http-sender.ts";
 
@@ -69,7 +71,7 @@ export interface Functions extends AsyncDisposable {
 
 /** Starts the gateway, the runtime and the triggers. Listens nowhere: the program mounts the handlers. */
 export async function startFunctions(options: StartFunctionsOptions): Promise<Functions> {
-  const { client, files, folder, clock, random, log, metrics, loopMetrics, store, send = sendHttp } = options;
+  const { client, clock, random, log, metrics, loopMetrics, store, send = sendHttp } = options;
   await using starting = new AsyncDisposableStack();
   const isolation = await findIsolation({
     rootFolder: options.runFolder,
@@ -109,13 +111,11 @@ export async function startFunctions(options: StartFunctionsOptions): Promise<Fu
   const invoke = invoker.invoke.bind(invoker);
   const callables = (): Iterable<NonNullable<ReturnType<Catalogue["get"]>>> => catalogue.all();
   const cron = starting.use(new CronTrigger({ clock, log, callables, invoke }));
-  const { dialBroker } = options;
-  const mqtt =
-    dialBroker === undefined
-      ? undefined
-      : starting.use(
-          new MqttTrigger({ dial: dialBroker, files, folder, clock, random, log, callables, invoke }),
-        );
+  const find = (key: Key): Callable | undefined => catalogue.get(key);
+  const letters = starting.use(
+    new DeadLetters({ client, clock, log, loopMetrics, ready: catalogue.ready(), find, invoke }),
+  );
+  const mqtt = starting.use(newMqttTrigger(options, { letters, callables, invoke }));
   const queue = starting.use(await openQueue(options, { catalogue, invoker, send, resolveUrl }));
   const gateway = new Gateway({
     catalogue,
@@ -128,10 +128,10 @@ export async function startFunctions(options: StartFunctionsOptions): Promise<Fu
     credentials: options.credentials,
     release: options.release,
   });
-  declareGauges(metrics, { catalogue, queue, mqtt });
+  declareGauges(metrics, { catalogue, queue, letters, mqtt });
   log.info("functions started", { isolation: isolation.text });
   const stop = new AbortController();
-  const ready = begin({ client, clock, catalogue, queue, mqtt, signal: stop.signal });
+  const ready = begin({ client, clock, catalogue, queue, letters, mqtt, signal: stop.signal });
   ready.catch((error: unknown) => {
     if (!stop.signal.aborted) log.error("functions could not begin", { error });
   });
@@ -152,15 +152,16 @@ type Begun = {
   readonly clock: Clock;
   readonly catalogue: Catalogue;
   readonly queue: AsyncQueue;
+  readonly letters: DeadLetters;
   readonly mqtt: MqttTrigger | undefined;
   readonly signal: AbortSignal;
 };
 
 // First the functions, then what calls them: what comes before its function is known would be lost or refused.
-async function begin({ client, clock, catalogue, queue, mqtt, signal }: Begun): Promise<void> {
+async function begin({ client, clock, catalogue, queue, letters, mqtt, signal }: Begun): Promise<void> {
   for (let attempt = 0; !(await hasNamespace(client, signal)); attempt += 1)
     await clock.sleep(backoffMs(attempt, { firstMs: 100, maxMs: 5_000 }), { signal }); // the API may come up after us
-  await catalogue.ready();
+  await Promise.all([catalogue.ready(), letters.synced]);
   if (signal.aborted) return;
   queue.start();
   await mqtt?.start();
@@ -200,6 +201,15 @@ function startReplicaOf(
     };
 }
 
+function newMqttTrigger(
+  { dialBroker: dial, files, folder, clock, random, log }: StartFunctionsOptions,
+  parts: Pick<MqttTriggerOptions, "letters" | "callables" | "invoke">,
+): MqttTrigger | undefined {
+  return dial === undefined
+    ? undefined
+    : new MqttTrigger({ dial, files, folder, clock, random, log, ...parts });
+}
+
 type QueueParts = {
   readonly catalogue: Catalogue;
   readonly invoker: Invoker;
@@ -237,10 +247,11 @@ function openQueue(
 type Gauged = {
   readonly catalogue: Catalogue;
   readonly queue: AsyncQueue;
+  readonly letters: DeadLetters;
   readonly mqtt: MqttTrigger | undefined;
 };
 
-function declareGauges(metrics: Metrics, { catalogue, queue, mqtt }: Gauged): void {
+function declareGauges(metrics: Metrics, { catalogue, queue, letters, mqtt }: Gauged): void {
   const functions = metrics.gauge("cortado_functions", { help: "Functions that can be called." });
   const replicas = metrics.gauge("cortado_function_replicas", { help: "Live replicas of all functions." });
   const waiting = metrics.gauge("queue_worker_pending_messages", { help: "Asynchronous calls that wait." });
@@ -253,8 +264,15 @@ function declareGauges(metrics: Metrics, { catalogue, queue, mqtt }: Gauged): vo
   const retries = metrics.gauge("cortado_function_trigger_retries", {
     help: "Calls repeated for a message since the start.",
   });
-  const letters = metrics.gauge("cortado_function_trigger_dead_letters", {
+  const givenUp = metrics.gauge("cortado_function_trigger_dead_letters", {
     help: "Messages given up since the start.",
+  });
+  const kept = metrics.gauge("cortado_function_dead_letters", { help: "Dead letters that are kept." });
+  const replayed = metrics.gauge("cortado_function_dead_letters_replayed", {
+    help: "Dead letters replayed well since the start.",
+  });
+  const evicted = metrics.gauge("cortado_function_dead_letters_evicted", {
+    help: "Dead letters dropped since the start, as too many were kept.",
   });
   metrics.beforeText(() => {
     const all = [...catalogue.all()];
@@ -264,6 +282,9 @@ function declareGauges(metrics: Metrics, { catalogue, queue, mqtt }: Gauged): vo
     dead.set(queue.dead);
     messages.set(mqtt?.counts.messages ?? 0);
     retries.set(mqtt?.counts.retries ?? 0);
-    letters.set(mqtt?.counts.deadLetters ?? 0);
+    givenUp.set(mqtt?.counts.deadLetters ?? 0);
+    kept.set(letters.size);
+    replayed.set(letters.counts.replayed);
+    evicted.set(letters.counts.evicted);
   });
 }

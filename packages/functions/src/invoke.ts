@@ -127,7 +127,7 @@ export class Invoker {
   ): Promise<void> {
     const { client, store, log } = this.#options;
     const payload = new TextDecoder().decode(event.body).slice(0, ALERT_TEXT_CHARACTERS_MAX);
-    const alertName = alertNameOf(name, event.id);
+    const alertName = eventNameOf(name, event.id);
     const spec = {
       store,
       source: name,
@@ -149,8 +149,8 @@ export class Invoker {
   }
 }
 
-/** An Alert's name comes from the event's id, so that an event that comes again makes no second one. */
-export function alertNameOf(name: string, eventId: string): string {
+/** An Alert's name, as a dead letter's, comes from the event's id, so that an event that comes again makes no second one. */
+export function eventNameOf(name: string, eventId: string): string {
   const plain = `${name}-${eventId}`.toLowerCase();
   if (plain.length <= 200 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(plain) && plain === `${name}-${eventId}`)
     return plain;

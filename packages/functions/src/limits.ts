@@ -50,10 +50,20 @@ export const ASYNC_RETRY_MAX_MS = 120_000;
 /** Tries to deliver a result to its callback. */
 export const CALLBACK_ATTEMPTS = 5;
 export const CALLBACK_TIMEOUT_MS = 10_000;
-/** A message whose function fails is tried again, so often; then it counts as a dead letter. */
-export const TRIGGER_ATTEMPTS = 8;
+/** A message whose function fails is tried so often, when the function does not say; then it becomes a dead letter. */
+export const TRIGGER_TRIES = 8;
+export const TRIGGER_TRIES_MAX = 100;
 export const TRIGGER_RETRY_FIRST_MS = 500;
-export const TRIGGER_RETRY_MAX_MS = 30_000;
+/** Longest wait between two tries, when the function does not say, and however much it says. */
+export const TRIGGER_WAIT_MS = 30_000;
+export const TRIGGER_WAIT_MS_MAX = 3_600_000;
+/** Waits before a dead letter that could not be written is tried again; its message stays with the broker meanwhile. */
+export const LETTER_RETRY_FIRST_MS = 500;
+export const LETTER_RETRY_MAX_MS = 30_000;
+/** Dead letters kept, and bytes of their payloads: objects of the API, which live in memory too. The largest packet fits. */
+export const LETTERS_MAX = 1_000;
+export const LETTERS_BYTES_MAX: number = 8 * 1_048_576;
+export const LETTER_ERROR_CHARACTERS_MAX = 1_024;
 /** Longest payload and text that an Alert takes over: an object in the API must stay small. */
 export const ALERT_TEXT_CHARACTERS_MAX = 4_096;
 /** Functions that get series of their own in the metrics; further ones share "other". */

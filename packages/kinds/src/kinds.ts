@@ -306,6 +306,31 @@ export type Alert = {
   spec: { store: string; source: string; topic?: string; payload?: string; text: string; at: string };
 };
 
+/**
+ * functions.cortado.dev/v1alpha1 DeadLetter: a message whose function failed again and again. Its name comes from function and
+ * message, so that a message makes one only.
+ */
+export type DeadLetter = {
+  apiVersion: "functions.cortado.dev/v1alpha1";
+  kind: "DeadLetter";
+  metadata: ObjectMeta;
+  spec: {
+    function: string;
+    topic: string;
+    /** As text, where it is text; else `payloadBase64`. */
+    payload?: string;
+    payloadBase64?: string;
+    /** BROKER-SEQUENCE: the message's name for ever, and the id of its calls. */
+    messageId: string;
+    /** Absent for QoS 0, which has none. */
+    sequence?: number;
+    arrivedAt: string;
+    tries: number;
+    lastError: string;
+    failedAt: string;
+  };
+};
+
 /** A `metav1.Condition`. */
 export type ObjectCondition = {
   type: string;

@@ -1,6 +1,7 @@
 import type {
   APIService,
   Alert,
+  DeadLetter,
   Binding,
   CSIDriver,
   CSINode,
@@ -291,5 +292,10 @@ export const functions: ResourceType<FunctionResource> = namespaced(
   "openfaas.com",
   "v1",
   "functions/Function",
+);
+export const deadLetters: ResourceType<DeadLetter> = namespaced(
+  "functions.cortado.dev",
+  "v1alpha1",
+  "deadletters/DeadLetter",
 );
 export const alerts: ResourceType<Alert> = namespaced("telemetry.cortado.dev", "v1alpha1", "alerts/Alert");

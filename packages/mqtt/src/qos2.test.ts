@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { settle } from "@cortado/std/testing/held-clock";
 import type { PublishPacket } from "@cortado/wire/mqtt";
-import { until, World, type TestClient } from "./testing/world.ts";
+import { folder, until, World, type TestClient } from "./testing/world.ts";
 
 /** A subscriber that takes QoS 2 as the standard says: a message counts when its id is new. */
 async function exactly(world: World, got: string[], known: Set<number>): Promise<TestClient> {
@@ -80,4 +80,48 @@ test("a retained message of QoS 2 comes to a persistent session once, with its r
   await settle();
   assert.equal(back.messages.length, 0);
   assert.equal(first?.retain, true);
+});
+
+/** Publishes again what was not answered, as a client does that came back, and ends the exchange. */
+async function sentAgain(world: World, { id, text }: { id: number; text: string }): Promise<void> {
+  const sender = await world.client({ clientId: "sender", cleanSession: false });
+  const payload = new TextEncoder().encode(text);
+  sender.send({ type: "publish", topic: "a", payload, qos: 2, retain: false, dup: true, id });
+  await until(() => sender.has("pubcomp", id), "PUBCOMP");
+}
+
+test("a state file that is written while a QoS 2 publish is on its way to the disk does not make its resend a duplicate", async () => {
+  let statesBehind = 0;
+  // How far the journal gets after its fault, in writes: between two of them the group before the publish is on disk, its own not.
+  for (let writes = 0; writes < 12; writes += 1) {
+    await using world = await World.start({ limits: { segmentBytes: 1_024 } });
+    const reader = await world.client({ clientId: "reader", cleanSession: false });
+    await reader.subscribed(["a", 2]);
+    reader.connection.end();
+    const sender = await world.client({ clientId: "sender", cleanSession: false, autoAck: false });
+    await sender.published("a", "large enough for a state file".repeat(100));
+    const { files, clock } = world;
+    files.fault = new Error("no space");
+    files.strikes = (path) => path.includes("/journal-");
+    sender.publish("a", "the group before");
+    await settle();
+    const id = sender.publish("a", "once", { qos: 2 });
+    await settle();
+    let left = writes;
+    files.strikes = (path) => path.includes("/journal-") && (left -= 1) < 0;
+    await clock.advance(60_000);
+    const isAnswered = sender.has("pubrec", id);
+    if (!isAnswered && (await files.read(`${folder}/state`)) !== undefined) statesBehind += 1;
+    files.strikes = () => true;
+    await world.cutPower();
+    await sentAgain(world, { id, text: "once" });
+    const back = await world.client({ clientId: "reader", cleanSession: false });
+    await settle();
+    assert.deepEqual(
+      back.texts.filter((text) => text === "once"),
+      ["once"],
+      `after ${writes} writes of the journal`,
+    );
+  }
+  assert.ok(statesBehind > 0, "a state file was written in between");
 });

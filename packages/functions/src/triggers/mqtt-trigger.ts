@@ -7,8 +7,11 @@ import type { Connection } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
 import { hasReason, messageOf } from "@cortado/std/status";
 import { filterMatches, topicFilterFault } from "@cortado/wire/mqtt";
+import type { Addressee, DeadLetters } from "../dead-letters/dead-letters.ts";
+import { eventOf, faultOf } from "../dead-letters/letter.ts";
 import type { Callable, Event } from "../invoke.ts";
-import { TRIGGER_ATTEMPTS, TRIGGER_RETRY_FIRST_MS, TRIGGER_RETRY_MAX_MS } from "../limits.ts";
+import type { Answer } from "../runtime/interpreter.ts";
+import { LETTER_RETRY_FIRST_MS, LETTER_RETRY_MAX_MS, TRIGGER_RETRY_FIRST_MS } from "../limits.ts";
 
 export type MqttTriggerOptions = {
   /** Opens a connection to the broker whose payloads are stamped. */
@@ -18,13 +21,14 @@ export type MqttTriggerOptions = {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly letters: Pick<DeadLetters, "has" | "keep">;
   /** Every function there is; looked at for each message. */
   readonly callables: () => Iterable<Callable>;
   readonly invoke: (
     callable: Callable,
     event: Event,
     options: { readonly signal: AbortSignal },
-  ) => Promise<{ readonly status: number }>;
+  ) => Promise<Answer>;
 };
 
 export type TriggerCounts = { messages: number; calls: number; retries: number; deadLetters: number };
@@ -33,7 +37,7 @@ const FILTERS_FILE = "mqtt-filters.json";
 
 /**
  * Calls functions for messages, at least once: one durable session holds the filters of all functions, and a message is
- * acknowledged when each function it is for has answered well, or has failed so often that it counts as a dead letter.
+ * acknowledged when each function it is for has answered well, or has failed so often that the message lies durably as a dead letter.
  */
 export class MqttTrigger implements AsyncDisposable {
   readonly #options: MqttTriggerOptions;
@@ -127,56 +131,99 @@ export class MqttTrigger implements AsyncDisposable {
     if (!this.#stop.signal.aborted) message.ack();
   }
 
-  async #callUntilDone(first: Callable, message: MqttMessage): Promise<void> {
-    const { invoke, clock, log, random, callables } = this.#options;
+  async #callUntilDone({ definition: first }: Callable, message: MqttMessage): Promise<void> {
+    const { letters, clock, log, random } = this.#options;
     const { signal } = this.#stop;
-    const { name, namespace } = first.definition;
-    const event = toEvent(message);
+    const about = {
+      function: first.name,
+      namespace: first.namespace,
+      topic: message.topic,
+      call: message.id,
+    };
+    // It was given up before we were killed; only the broker has not heard of it.
+    if (letters.has(first, message)) return;
     for (let attempt = 1; !signal.aborted;) {
-      // The newest version: the old one may be what failed. Gone means nobody wants the message any more.
-      const callable = [...callables()].find(
-        ({ definition }) => definition.name === name && definition.namespace === namespace,
-      );
+      const callable = this.#newest(first);
       if (callable === undefined) return;
-      let fault: string;
-      try {
-        this.counts.calls += 1;
-        const { status } = await invoke(callable, event, { signal });
-        if (status < 300) return;
-        fault = `it answered ${status}`;
-      } catch (error) {
-        fault = messageOf(error);
-        // Its queue is full: that is waiting, not failing.
-        if (hasReason(error, "TooManyRequests")) attempt -= 1;
-      }
-      if (signal.aborted) return;
-      if (attempt >= TRIGGER_ATTEMPTS) {
+      const { tries, longestWaitMs } = callable.definition.retry;
+      const failed = await this.#call(callable, message);
+      if (failed === undefined || signal.aborted) return;
+      if (failed.counts && attempt >= tries) {
         this.counts.deadLetters += 1;
         log.error("message given up: its function failed again and again", {
-          function: name,
-          namespace,
-          topic: message.topic,
-          call: message.id,
-          attempts: attempt,
-          fault,
+          ...about,
+          tries: attempt,
+          fault: failed.fault,
         });
+        await this.#keepLetter(first, message, { tries: attempt, lastError: failed.fault });
         return;
       }
       this.counts.retries += 1;
       log.warn("function failed for a message; it is called again", {
-        function: name,
-        namespace,
-        topic: message.topic,
-        call: message.id,
+        ...about,
         attempt,
-        fault,
+        fault: failed.fault,
       });
-      const waitMs = backoffMs(Math.max(0, attempt - 1), {
-        firstMs: TRIGGER_RETRY_FIRST_MS,
-        maxMs: TRIGGER_RETRY_MAX_MS,
+      const waitMs = backoffMs(attempt - 1, {
+        firstMs: Math.min(TRIGGER_RETRY_FIRST_MS, longestWaitMs),
+        maxMs: longestWaitMs,
         random,
       });
-      attempt += 1;
+      if (failed.counts) attempt += 1;
+      await clock.sleep(waitMs, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Its newest version: the old one may be what failed. Gone means nobody wants the message any more. */
+  #newest({ name, namespace }: Addressee): Callable | undefined {
+    return [...this.#options.callables()].find(
+      ({ definition }) => definition.name === name && definition.namespace === namespace,
+    );
+  }
+
+  /** Undefined when the function answered well. */
+  async #call(
+    callable: Callable,
+    message: MqttMessage,
+  ): Promise<{ readonly fault: string; readonly counts: boolean } | undefined> {
+    try {
+      this.counts.calls += 1;
+      const answer = await this.#options.invoke(callable, eventOf(message), {
+        signal: this.#stop.signal,
+      });
+      return answer.status < 300 ? undefined : { fault: faultOf(answer), counts: true };
+    } catch (error) {
+      // Its queue is full: that is waiting, not failing.
+      return { fault: messageOf(error), counts: !hasReason(error, "TooManyRequests") };
+    }
+  }
+
+  /** Until the letter is durable the message stays with the broker. */
+  async #keepLetter(
+    addressee: Addressee,
+    message: MqttMessage,
+    failure: { readonly tries: number; readonly lastError: string },
+  ): Promise<void> {
+    const { letters, clock, log, random } = this.#options;
+    const { signal } = this.#stop;
+    for (let attempt = 0; !signal.aborted && this.#newest(addressee) !== undefined; attempt += 1) {
+      try {
+        await letters.keep(addressee, { message, failure: { ...failure, nowMs: clock.nowMs() }, signal });
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        log.warn("dead letter could not be written; its message stays with the broker", {
+          function: addressee.name,
+          namespace: addressee.namespace,
+          call: message.id,
+          error,
+        });
+      }
+      const waitMs = backoffMs(attempt, {
+        firstMs: LETTER_RETRY_FIRST_MS,
+        maxMs: LETTER_RETRY_MAX_MS,
+        random,
+      });
       await clock.sleep(waitMs, { signal }).catch(() => undefined);
     }
   }
@@ -184,16 +231,6 @@ export class MqttTrigger implements AsyncDisposable {
 
 async function subscribeAll(client: MqttClient, filters: readonly string[]): Promise<void> {
   if (filters.length > 0) await client.subscribe(filters.map((filter) => ({ filter, qos: 1 })));
-}
-
-function toEvent({ id, topic, payload, atMs }: MqttMessage): Event {
-  const headers = {
-    "content-type": "application/json",
-    "x-topic": topic,
-    "x-connector": "cortado-mqtt",
-    "x-call-id": id,
-  };
-  return { id, method: "POST", path: "/", query: {}, headers, body: payload, atMs, topic };
 }
 
 function parseFilters(bytes: Uint8Array | undefined): readonly string[] {

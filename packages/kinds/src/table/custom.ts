@@ -144,9 +144,84 @@ const alertDefinition: CustomResourceDefinition = {
   },
 };
 
+const deadLetterDefinition: CustomResourceDefinition = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: "deadletters.functions.cortado.dev" },
+  spec: {
+    group: "functions.cortado.dev",
+    scope: "Namespaced",
+    names: {
+      plural: "deadletters",
+      singular: "deadletter",
+      kind: "DeadLetter",
+      listKind: "DeadLetterList",
+      shortNames: ["dl"],
+    },
+    versions: [
+      {
+        name: "v1alpha1",
+        served: true,
+        storage: true,
+        additionalPrinterColumns: [
+          { name: "Function", type: "string", jsonPath: ".spec.function" },
+          { name: "Topic", type: "string", jsonPath: ".spec.topic" },
+          { name: "Tries", type: "integer", jsonPath: ".spec.tries" },
+          { name: "Last Error", type: "string", jsonPath: ".spec.lastError" },
+          { name: "Payload", type: "string", jsonPath: ".spec.payload", priority: 1 },
+          { name: "Arrived", type: "date", jsonPath: ".spec.arrivedAt" },
+        ],
+        schema: {
+          openAPIV3Schema: {
+            type: "object",
+            description:
+              "An MQTT message whose function failed again and again. Annotate it with cortado.local/replay to have the function called once more; delete it to drop the message.",
+            required: ["spec"],
+            properties: {
+              spec: {
+                type: "object",
+                required: ["function", "topic", "messageId", "arrivedAt", "tries", "lastError", "failedAt"],
+                properties: {
+                  function: {
+                    type: "string",
+                    description: "The function, in this namespace.",
+                    minLength: 1,
+                  },
+                  topic: { type: "string", description: "The message's topic." },
+                  payload: { type: "string", description: "The message, where it is text." },
+                  payloadBase64: {
+                    type: "string",
+                    format: "byte",
+                    description: "The message, where it is no text.",
+                  },
+                  messageId: { type: "string", description: "X-Call-Id of every call for it." },
+                  sequence: {
+                    type: "integer",
+                    format: "int64",
+                    description: "Its number at the broker; absent for QoS 0.",
+                  },
+                  arrivedAt: {
+                    type: "string",
+                    format: "date-time",
+                    description: "When the broker took it.",
+                  },
+                  tries: { ...count, description: "Calls that failed, replays among them." },
+                  lastError: { type: "string", description: "How the last one failed." },
+                  failedAt: { type: "string", format: "date-time", description: "When it did." },
+                },
+              },
+            },
+          },
+        },
+      },
+    ],
+  },
+};
+
 /** The definitions that come with every store. */
 export const ownDefinitions: readonly CustomResourceDefinition[] = [
   functionDefinition,
   alertDefinition,
+  deadLetterDefinition,
   ...mqttDefinitions,
 ];

@@ -47,7 +47,7 @@ export class Receiver {
   attach(link: RemoteLink, { sessionPresent }: { readonly sessionPresent: boolean }): void {
     this.#link = link;
     const { session } = this.#options;
-    if (!sessionPresent) for (const packetId of [...session.receiving]) this.#forget(packetId, () => {});
+    if (!sessionPresent) for (const packetId of session.receiving.all) this.#forget(packetId, () => {});
   }
 
   detach(): void {
@@ -77,7 +77,7 @@ export class Receiver {
     journal.add({
       record: jsonRecord(recordKinds.released, { session: session.number, packetId }),
       committed: () => {
-        session.receiving.delete(packetId);
+        session.receiving.release(packetId);
         then();
       },
     });
@@ -123,7 +123,7 @@ export class Receiver {
       return false;
     }
     counts.received += 1;
-    if (qos === 2) session.receiving.add(id);
+    if (qos === 2) session.receiving.admit(id);
     return true;
   }
 

@@ -46,7 +46,7 @@ type Waiting = { readonly settle: (packet: Packet) => void; readonly alarm: Disp
 /** One connection to a remote broker: frames out and in, keep-alive, and why it ended. */
 export class RemoteLink {
   readonly #options: RemoteLinkOptions;
-  readonly #reader: FrameReader = new FrameReader({ frameBytesMax: () => PACKET_BYTES_MAX * 4 });
+  readonly #reader: FrameReader = new FrameReader({ frameBytesMax: PACKET_BYTES_MAX * 4 });
   readonly #waiting: Map<string, Waiting> = new Map();
   readonly #ended: PromiseWithResolvers<Error> = Promise.withResolvers();
   #error: Error | undefined;

@@ -13,7 +13,8 @@ import type { Committed, MessageLog } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds, type PresenceRecord, type SessionRecord } from "../journal/records.ts";
 import { CLIENT_ID_BYTES_MAX, type BrokerLimits } from "../limits.ts";
 import type { BrokerTime, TimePair } from "../session/broker-time.ts";
-import { Outbox } from "../session/outbox.ts";
+import { Outbox, type OutboxHost } from "../session/outbox.ts";
+
 import type { Registry } from "../session/registry.ts";
 import { keptExpiry, NEVER_MS, type Session } from "../session/session.ts";
 import type { Authenticate, Authorize, Redirect } from "./access.ts";
@@ -21,6 +22,7 @@ import type { Trust } from "./accept.ts";
 import { Enhanced, type VerifierOf } from "./enhanced.ts";
 import type { Cursors } from "./cursors.ts";
 import { reservedRefusal } from "./incoming.ts";
+import { outboxHostOf } from "./outbox-host.ts";
 import type { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
 import type { Shares } from "./shares.ts";
@@ -56,11 +58,13 @@ export type AdmissionOptions = {
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #enhanced: Enhanced;
+  readonly #outboxHost: OutboxHost;
   /** Who has sent CONNECT and is not gone, by client id: most often one. */
   readonly #named: Map<string, readonly Peer[]> = new Map();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    this.#outboxHost = outboxHostOf(options);
     this.#enhanced = new Enhanced({
       ...options,
       known: (peer, packet) => this.#goOn(peer, packet),
@@ -273,7 +277,7 @@ export class Admission {
       present,
       ...(packet.level === 5 ? { properties: this.#connackProperties(peer, packet) } : {}),
     });
-    session.outbox = this.#newOutbox(peer, session);
+    session.outbox = new Outbox({ session, sink: peer, host: this.#outboxHost });
     session.outbox.wake();
     peer.proceed();
   }
@@ -326,34 +330,6 @@ export class Admission {
         roomFreed();
         then();
       },
-    });
-  }
-
-  #newOutbox(peer: Peer, session: Session): Outbox {
-    const { messages, limits, log, tally, time, journal, acknowledged } = this.#options;
-    return new Outbox({
-      session,
-      sink: peer,
-      log: messages,
-      inflightMax: limits.inflightMax,
-      nowMs: () => time.nowMs(),
-      sent: ({ payload }) => {
-        tally.publishSent += 1;
-        tally.publishBytesSent += payload.byteLength;
-      },
-      dropped: () => void (tally.publishDropped += 1),
-      skipped: (committed) => {
-        tally.publishDropped += 1;
-        acknowledged(session, committed);
-      },
-      received: (sequence, then) => {
-        session.released.add(sequence);
-        journal.add({
-          record: jsonRecord(recordKinds.received, { session: session.number, sequence }),
-          committed: then,
-        });
-      },
-      failed: (error) => log.error("mqtt queue could not be read", { client: session.clientId, error }),
     });
   }
 }

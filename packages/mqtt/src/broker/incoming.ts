@@ -126,7 +126,7 @@ export class Incoming {
       },
     });
     if (admission.admitted) {
-      if (qos === 2) session.receiving.add(id);
+      if (qos === 2) session.receiving.admit(id);
       if (bridged.kind === "new") this.#heard(bridged, peer.user);
       if (!isCommitted && admission.bytes > 0) {
         size = admission.bytes;
@@ -164,7 +164,7 @@ export class Incoming {
     const { session } = peer;
     const isKnown = session?.receiving.has(packetId) === true;
     const nod = (): void => {
-      session?.receiving.delete(packetId);
+      session?.receiving.release(packetId);
       peer.completed(packetId, isKnown ? 0 : reasonCodes.packetIdNotFound);
     };
     if (session?.persistent !== true || !isKnown) nod();

@@ -47,7 +47,7 @@ export class Peer implements ConnectionEvents, Sink {
   readonly came: AcceptOptions;
   readonly stamp: string | undefined;
   readonly #host: Host<Peer>;
-  readonly #reader: FrameReader;
+  readonly #reader: FrameReader = new FrameReader({ frameBytesMax: CONNECT_BYTES_MAX });
   #phase: Phase = "new";
   #held: PublishPacket[] | undefined;
   readonly #uncommitted: Uncommitted = new Uncommitted();
@@ -86,9 +86,6 @@ export class Peer implements ConnectionEvents, Sink {
     this.stamp = options.stamped === true ? host.brokerId : undefined;
     this.#host = host;
     this.lastSeenMs = host.nowMs();
-    this.#reader = new FrameReader({
-      frameBytesMax: () => (this.session === undefined ? CONNECT_BYTES_MAX : host.packetBytesMax),
-    });
   }
 
   get phase(): Phase {
@@ -211,6 +208,7 @@ export class Peer implements ConnectionEvents, Sink {
     { present, properties }: { readonly present: boolean; readonly properties?: Properties },
   ): void {
     this.session = session;
+    this.#reader.frameBytesMax = this.#host.packetBytesMax;
     this.#phase = "open";
     const { level } = this.terms;
     this.reply({

@@ -24,6 +24,7 @@ export function termsOf(
   { level, isBridge = false, properties = {} }: ConnectPacket,
   topicAliasMax: number,
 ): ClientTerms {
+  if (level === 4 && !isBridge) return oldTerms;
   return {
     level,
     topicAliasMax: Math.min(properties.topicAliasMaximum ?? 0, topicAliasMax),

@@ -36,6 +36,8 @@ export type MqttMessage = {
   readonly id: string;
   /** When the broker took it, on a stamped connection; else when it came. */
   readonly atMs: number;
+  /** Its number at the broker, on a stamped connection; 0 for QoS 0, and elsewhere. */
+  readonly sequence: number;
   /** To be called once the message has been dealt with; until then the broker keeps it. Nothing to do for QoS 0. */
   ack(): void;
 };
@@ -206,7 +208,7 @@ class ReconnectingClient implements MqttClient {
     } = this.#options;
     const connection = await dial({ signal: this.#stop.signal });
     this.#connection = connection;
-    const reader = new FrameReader({ frameBytesMax: () => PACKET_BYTES_MAX + STAMP_BYTES + 1_024 });
+    const reader = new FrameReader({ frameBytesMax: PACKET_BYTES_MAX + STAMP_BYTES + 1_024 });
     let accepted = false;
     const patience = clock.after(CLIENT_CONNACK_WAIT_MS, () => {
       if (!accepted) connection.destroy();
@@ -299,7 +301,8 @@ class ReconnectingClient implements MqttClient {
       this.#write(encodePacket({ type: "puback", id }));
     };
     try {
-      onMessage({ topic, payload, qos, retain, id: name, atMs: stamp?.atMs ?? clock.nowMs(), ack });
+      const { sequence, atMs } = stamp ?? { sequence: 0, atMs: clock.nowMs() };
+      onMessage({ topic, payload, qos, retain, id: name, atMs, sequence, ack });
     } catch (error) {
       log.error("mqtt message handler failed; the message stays with the broker", {
         client: clientId,

@@ -213,7 +213,7 @@ function applyControl(registry: Registry, { kind, body }: WholeRecord): void {
     }
     case recordKinds.released: {
       const { session, packetId } = readJson<ReleasedRecord>(body);
-      registry.byNumber.get(session)?.receiving.delete(packetId);
+      registry.byNumber.get(session)?.receiving.release(packetId);
       return;
     }
     case recordKinds.will:

@@ -43,9 +43,8 @@ type Flight = Transient & {
 const transientBytes = ({ message }: Transient): number =>
   message.topic.length + message.payload.byteLength + 100;
 
-export type OutboxOptions = {
-  readonly session: Session;
-  readonly sink: Sink;
+/** What all outboxes of a broker share. */
+export type OutboxHost = {
   readonly log: MessageLog;
   readonly inflightMax: number;
   /** Broker time. */
@@ -53,20 +52,25 @@ export type OutboxOptions = {
   readonly sent: (message: Message) => void;
   readonly dropped: () => void;
   /** A stored message will never be sent: it has expired, or the client does not take one so large. */
-  readonly skipped: (committed: Committed) => void;
+  readonly skipped: (session: Session, committed: Committed) => void;
   /** PUBREC for a stored message: to be made durable before `then` sends PUBREL. */
-  readonly received: (sequence: number, then: () => void) => void;
-  readonly failed: (error: unknown) => void;
+  readonly received: (session: Session, sequence: number, then: () => void) => void;
+  readonly failed: (session: Session, error: unknown) => void;
 };
+
+export type OutboxOptions = { readonly session: Session; readonly sink: Sink; readonly host: OutboxHost };
 
 /**
  * Delivers to one connected client: QoS 0 at once or not at all, QoS 1 and 2 within a window, in order, out of memory or out of the
  * journal when the client lags behind.
  */
 export class Outbox implements Outgoing {
-  readonly #options: OutboxOptions;
+  readonly #session: Session;
+  readonly #sink: Sink;
+  readonly #host: OutboxHost;
   readonly #framer: Framer;
-  readonly #stored: StoredQueue;
+  /** Undefined for a session that nothing on disk knows. */
+  readonly #stored: StoredQueue | undefined;
   readonly #window: number;
   #flights: Map<number, Flight> | undefined;
   #transients: Transient[] | undefined;
@@ -76,12 +80,16 @@ export class Outbox implements Outgoing {
   #waiters: (() => void)[] | undefined;
   #gate: ReplayGate | undefined;
 
-  constructor(options: OutboxOptions) {
-    this.#options = options;
-    const { sink, nowMs, session, log, failed } = options;
+  constructor({ session, sink, host }: OutboxOptions) {
+    this.#session = session;
+    this.#sink = sink;
+    this.#host = host;
+    const { log, nowMs } = host;
     this.#framer = new Framer({ terms: sink.terms, stamp: sink.stamp, nowMs });
-    this.#window = Math.min(options.inflightMax, sink.terms.receiveMax);
+    this.#window = Math.min(host.inflightMax, sink.terms.receiveMax);
+    if (!session.persistent) return;
     const ready = (): void => void (this.#closed || this.wake());
+    const failed = (error: unknown): void => host.failed(session, error);
     this.#stored = new StoredQueue({ session, log, failed, ready });
   }
 
@@ -90,7 +98,8 @@ export class Outbox implements Outgoing {
   }
 
   get hasRoom(): boolean {
-    const { sink, session } = this.#options;
+    const sink = this.#sink;
+    const session = this.#session;
     return (
       (this.#transients?.length ?? 0) < REPLAY_ITEMS_AHEAD &&
       this.#transientBytes < REPLAY_BYTES_AHEAD &&
@@ -120,9 +129,13 @@ export class Outbox implements Outgoing {
   }
 
   replayBegins(): Replaying {
-    if (this.#gate?.isIdle === true) this.#gate = undefined;
-    this.#gate ??= new ReplayGate(() => void (this.#closed || this.wake()));
-    return this.#gate.begin();
+    const gate = (this.#gate ??= new ReplayGate(() => void (this.#closed || this.wake())));
+    const { isSuperseded, begun, end } = gate.begin();
+    const ended = (): void => {
+      end();
+      if (gate.isIdle && this.#gate === gate) this.#gate = undefined;
+    };
+    return { isSuperseded, begun, end: ended };
   }
 
   /** QoS 0: the same frame for all; dropped when the client does not keep up. */
@@ -133,7 +146,8 @@ export class Outbox implements Outgoing {
 
   #sendOnce(message: Message, grant: Grant): void {
     if (this.#closed) return;
-    const { sink, sent, dropped } = this.#options;
+    const sink = this.#sink;
+    const { sent, dropped } = this.#host;
     if (sink.bufferedBytes > OUTGOING_BYTES_MAX) {
       dropped();
       return;
@@ -156,7 +170,8 @@ export class Outbox implements Outgoing {
   }
 
   #sendUnlimited(message: Message, { identifiers }: Grant): void {
-    const { sink, sent, dropped } = this.#options;
+    const sink = this.#sink;
+    const { sent, dropped } = this.#host;
     const frame = this.#framer.frame(message, { qos: 0, retain: true, identifiers });
     if (frame === undefined) {
       dropped();
@@ -175,7 +190,8 @@ export class Outbox implements Outgoing {
   #queue(transient: Transient): void {
     if (this.#closed) return;
     const queue = (this.#transients ??= []);
-    const { session, sink } = this.#options;
+    const session = this.#session;
+    const sink = this.#sink;
     if (this.#isFull(queue)) {
       sink.fail(
         `subscriber ${session.clientId} is too slow: ${queue.length} messages wait for it in memory`,
@@ -192,7 +208,7 @@ export class Outbox implements Outgoing {
 
   /** A stored message for this session has been committed. */
   committed(committed: Committed): void {
-    this.#stored.arrived(committed.message.sequence);
+    this.#stored?.arrived(committed.message.sequence);
     if (this.#gate?.isIdle !== false) this.wake();
     else this.#gate.pass(committed.message.topic, () => this.wake());
   }
@@ -207,7 +223,7 @@ export class Outbox implements Outgoing {
     if (flight === undefined || flight.qos !== (type === "puback" ? 1 : 2)) return undefined;
     if (type === "pubcomp" && !flight.released) return undefined;
     this.#flights?.delete(id);
-    if (flight.committed !== undefined) this.#stored.done(flight.message.sequence);
+    if (flight.committed !== undefined) this.#stored?.done(flight.message.sequence);
     this.wake();
     return { committed: flight.committed };
   }
@@ -219,7 +235,7 @@ export class Outbox implements Outgoing {
   }
 
   #pump(): void {
-    const { sink } = this.#options;
+    const sink = this.#sink;
     while (
       !this.#closed &&
       (this.#flights?.size ?? 0) < this.#window &&
@@ -233,11 +249,11 @@ export class Outbox implements Outgoing {
         continue;
       }
       if (this.#gate?.holds === true) return;
-      const committed = this.#stored.peek();
+      const committed = this.#stored?.peek();
       if (committed === undefined) return;
       const id = storedPacketId(committed.message.sequence);
       if (this.#flights?.has(id) === true) return; // one that is 65,535 messages older must be answered first
-      this.#stored.take(committed.message.sequence);
+      this.#stored?.take(committed.message.sequence);
       this.#sendStored(committed, id);
     }
   }
@@ -247,17 +263,19 @@ export class Outbox implements Outgoing {
   }
 
   #onReceived(id: number, flight: Flight | undefined): void {
-    const { sink, received } = this.#options;
+    const sink = this.#sink;
+    const { received } = this.#host;
     const code = flight?.qos === 2 ? reasonCodes.success : reasonCodes.packetIdNotFound;
     const release = (): void =>
       void (this.#closed || sink.send(encodePacket({ type: "pubrel", id, code }, sink.terms.level)));
     if (flight?.qos === 2) flight.released = true;
     if (flight?.qos !== 2 || flight.committed === undefined) release();
-    else received(flight.message.sequence, release);
+    else received(this.#session, flight.message.sequence, release);
   }
 
   #sendTransient({ message, grant }: Transient): void {
-    const { sink, sent, dropped } = this.#options;
+    const sink = this.#sink;
+    const { sent, dropped } = this.#host;
     const qos = lowerQos(message.qos, grant.qos);
     const retain = grant.isRetained || (message.retain && grant.retainAsPublished);
     const frame = this.#framer.isExpired(message)
@@ -275,7 +293,9 @@ export class Outbox implements Outgoing {
   }
 
   #sendStored(committed: Committed, id: number): void {
-    const { session, sink, sent, skipped } = this.#options;
+    const session = this.#session;
+    const sink = this.#sink;
+    const { sent, skipped } = this.#host;
     const { message } = committed;
     const { sequence } = message;
     const grant = grantFor(message, session.number);
@@ -299,8 +319,8 @@ export class Outbox implements Outgoing {
       // The client may have it from an earlier connection: then it must let go of the id, or would take another for it.
       if (qos === 2 && mayHaveIt) this.#release(id, flight);
       else {
-        this.#stored.done(sequence);
-        skipped(committed);
+        this.#stored?.done(sequence);
+        skipped(session, committed);
       }
       return;
     }
@@ -310,7 +330,7 @@ export class Outbox implements Outgoing {
   }
 
   #release(id: number, flight: Flight): void {
-    const { sink } = this.#options;
+    const sink = this.#sink;
     (this.#flights ??= new Map()).set(id, flight);
     flight.released = true;
     sink.send(encodePacket({ type: "pubrel", id }, sink.terms.level));

@@ -82,7 +82,7 @@ export class Registry {
     session.through = record.through;
     for (const sequence of record.ahead) session.ahead.add(sequence);
     for (const span of record.spans ?? []) session.spans.add(span);
-    for (const packetId of record.receiving) session.receiving.add(packetId);
+    for (const packetId of record.receiving) session.receiving.commit(packetId);
     for (const sequence of record.released ?? []) session.released.add(sequence);
     this.byNumber.set(session.number, session);
     this.byClientId.set(session.clientId, session);
@@ -107,7 +107,7 @@ export class Registry {
       segment.rows -= items;
       segment.rowBytes -= bytes;
     }
-    session.rows.clear();
+    session.clearRows();
   }
 
   subscribe(session: Session, filters: readonly FilterRecord[]): void {
@@ -172,7 +172,7 @@ export class Registry {
       if (mark !== undefined) this.heard.note(mark);
     }
     if (message.origin !== undefined)
-      this.byNumber.get(message.origin.session)?.receiving.add(message.origin.packetId);
+      this.byNumber.get(message.origin.session)?.receiving.commit(message.origin.packetId);
   }
 
   /** What a message adds to the queues. `bytes` is the size of its record. */

@@ -3,10 +3,10 @@ import { REPLAY_HELD_MAX, REPLAY_SUPERSEDED_MAX } from "../limits.ts";
 /** One replay of retained messages, as the gate has it. */
 export interface Replaying {
   /** Something newer came on this topic meanwhile: what is retained would come after it. */
-  isSuperseded(topic: string): boolean;
+  readonly isSuperseded: (topic: string) => boolean;
   /** Its first messages have gone: live ones need not wait for all the rest. */
-  begun(): void;
-  end(): void;
+  readonly begun: () => void;
+  readonly end: () => void;
 }
 
 /**

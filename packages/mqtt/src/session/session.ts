@@ -3,6 +3,8 @@ import type { Segment } from "../journal/segment.ts";
 import type { Committed } from "../journal/message-log.ts";
 import type { CursorRecord, FilterRecord, Message, SessionRecord } from "../journal/records.ts";
 import type { Grant } from "./grant.ts";
+import { NumberSet } from "./number-set.ts";
+import { Receiving } from "./receiving.ts";
 import { Spans } from "./spans.ts";
 import type { Replaying } from "./replay-gate.ts";
 
@@ -39,6 +41,7 @@ export type SubscriptionTerms = FilterRecord & { readonly grant: Grant };
 export type Tenant = { readonly name: string; bytes: number };
 
 type Rows = { items: number; bytes: number };
+const noRows: ReadonlyMap<number, Rows> = new Map();
 
 /** A session that never expires. */
 export const NEVER_MS: number = Number.POSITIVE_INFINITY;
@@ -55,15 +58,14 @@ export class Session {
   readonly tenant: Tenant;
   readonly filters: Map<string, SubscriptionTerms> = new Map();
   /** QoS 2 publishes of this client that it has not released. */
-  readonly receiving: Set<number> = new Set();
+  readonly receiving: Receiving = new Receiving();
   through = 0;
-  readonly ahead: Set<number> = new Set();
+  readonly ahead: NumberSet = new NumberSet();
   /** Stretches beyond `through` of which all is acknowledged: of a bridge that does not send the oldest first. */
   readonly spans: Spans = new Spans();
   /** Stored QoS 2 messages that it has and whose PUBREL it has not answered. */
-  readonly released: Set<number> = new Set();
-  /** Unacknowledged messages by segment number. */
-  readonly rows: Map<number, Rows> = new Map();
+  readonly released: NumberSet = new NumberSet();
+  #rows: Map<number, Rows> | undefined;
   /** Admitted and not acknowledged: what the quota counts. */
   items = 0;
   bytes = 0;
@@ -106,9 +108,15 @@ export class Session {
     );
   }
 
+  /** Unacknowledged messages by segment number. */
+  get rows(): ReadonlyMap<number, Readonly<Rows>> {
+    return this.#rows ?? noRows;
+  }
+
   addRow(segment: Segment, bytes: number): void {
-    const rows = this.rows.get(segment.number);
-    if (rows === undefined) this.rows.set(segment.number, { items: 1, bytes });
+    const all = (this.#rows ??= new Map());
+    const rows = all.get(segment.number);
+    if (rows === undefined) all.set(segment.number, { items: 1, bytes });
     else {
       rows.items += 1;
       rows.bytes += bytes;
@@ -118,13 +126,17 @@ export class Session {
   }
 
   dropRow(segment: Segment, bytes: number): void {
-    const rows = this.rows.get(segment.number);
+    const rows = this.#rows?.get(segment.number);
     if (rows === undefined) return;
     rows.items -= 1;
     rows.bytes -= bytes;
     segment.rows -= 1;
     segment.rowBytes -= bytes;
-    if (rows.items === 0) this.rows.delete(segment.number);
+    if (rows.items === 0) this.#rows?.delete(segment.number);
+  }
+
+  clearRows(): void {
+    this.#rows = undefined;
   }
 
   cursor(): CursorRecord {
@@ -147,7 +159,7 @@ export class Session {
       filters,
       through,
       ahead: [...this.ahead],
-      receiving: [...this.receiving],
+      receiving: this.receiving.committed,
       released: [...this.released],
       ...(this.spans.size === 0 ? {} : { spans: this.spans.list }),
       ...(expiryMs === undefined ? {} : { expiryMs: keptExpiry(expiryMs) }),

@@ -1,8 +1,10 @@
 export type Span = { readonly from: number; readonly to: number };
 
+const none: readonly Span[] = [];
+
 /** Stretches of sequences, in order, none touching the next. Few: each is a piece of a queue that was worked off out of turn. */
 export class Spans {
-  #spans: Span[] = [];
+  #spans: readonly Span[] = none;
 
   constructor(spans: readonly Span[] = []) {
     for (const span of spans) this.add(span);
@@ -35,12 +37,17 @@ export class Spans {
   /** Takes away what lies up to a sequence; answers how far that sequence reaches now that the stretch behind it is known. */
   absorb(through: number): number {
     let reached = through;
-    while (this.#spans[0] !== undefined && this.#spans[0].from <= reached + 1)
-      reached = Math.max(reached, this.#spans.shift()?.to ?? 0);
+    let behind = 0;
+    for (const { from, to } of this.#spans) {
+      if (from > reached + 1) break;
+      reached = Math.max(reached, to);
+      behind += 1;
+    }
+    if (behind > 0) this.#spans = this.#spans.slice(behind);
     return reached;
   }
 
   clear(): void {
-    this.#spans = [];
+    this.#spans = none;
   }
 }

@@ -11,7 +11,7 @@ export async function dialBroker(
   will?: Will,
 ): Promise<{ socket: Socket; send(packet: Packet): void }> {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
-  const reader = new FrameReader({ frameBytesMax: () => 1e7 });
+  const reader = new FrameReader({ frameBytesMax: 1e7 });
   const send = (packet: Packet): void => void socket.write(encodePacket(packet));
   let early: Packet[] | undefined = [];
   const accepted = new Promise<void>((resolve, reject) => {

@@ -115,7 +115,7 @@ export class World implements AsyncDisposable {
 export class TestClient {
   readonly connection: Connection;
   readonly packets: Packet[] = [];
-  readonly #reader = new FrameReader({ frameBytesMax: () => 1e8 });
+  readonly #reader = new FrameReader({ frameBytesMax: 1e8 });
   autoAck: boolean;
   closed = false;
   #nextId = 0;

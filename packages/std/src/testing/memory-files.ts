@@ -10,6 +10,8 @@ export class MemoryFiles implements Files {
   readonly #random: Random | undefined;
   /** Set to make each write fail from now on, with this reason: a full, dead or read-only disk. */
   fault: Error | undefined;
+  /** Which files `fault` strikes; all, unless a test says otherwise. Asked once for each write. */
+  strikes: (path: string) => boolean = () => true;
 
   constructor(options: { readonly random?: Random } = {}) {
     this.#random = options.random;
@@ -36,7 +38,7 @@ export class MemoryFiles implements Files {
   }
 
   async replace(path: string, bytes: Uint8Array): Promise<void> {
-    await this.#check();
+    await this.#check(path);
     this.#files.set(path, { bytes: bytes.slice(), syncedBytes: bytes.byteLength });
   }
 
@@ -49,12 +51,12 @@ export class MemoryFiles implements Files {
   }
 
   async remove(path: string): Promise<void> {
-    await this.#check();
+    await this.#check(path);
     this.#files.delete(path);
   }
 
   async rename({ from, to }: { readonly from: string; readonly to: string }): Promise<void> {
-    await this.#check();
+    await this.#check(from);
     const stored = this.#files.get(from);
     if (stored === undefined) throw new StatusError("NotFound", `${from} is not there`);
     this.#files.delete(from);
@@ -65,8 +67,9 @@ export class MemoryFiles implements Files {
     return Promise.resolve();
   }
 
-  #check(): Promise<void> {
-    return this.fault === undefined ? Promise.resolve() : Promise.reject(this.fault);
+  #check(path: string): Promise<void> {
+    const { fault } = this;
+    return fault === undefined || !this.strikes(path) ? Promise.resolve() : Promise.reject(fault);
   }
 
   #appendFile(path: string, stored: Stored): AppendFile {
@@ -76,7 +79,7 @@ export class MemoryFiles implements Files {
         return stored.bytes.byteLength;
       },
       append: async (bytes) => {
-        await this.#check();
+        await this.#check(path);
         const next = new Uint8Array(stored.bytes.byteLength + bytes.byteLength);
         next.set(stored.bytes);
         next.set(bytes, stored.bytes.byteLength);
@@ -84,12 +87,12 @@ export class MemoryFiles implements Files {
       },
       sync: async () => {
         const upTo = stored.bytes.byteLength;
-        await this.#check();
+        await this.#check(path);
         stored.syncedBytes = Math.max(stored.syncedBytes, upTo);
       },
       readAt: ({ offset, length }) => Promise.resolve(stored.bytes.slice(offset, offset + length)),
       truncate: async (sizeBytes) => {
-        await this.#check();
+        await this.#check(path);
         stored.bytes = stored.bytes.slice(0, sizeBytes);
         stored.syncedBytes = Math.min(stored.syncedBytes, sizeBytes);
       },

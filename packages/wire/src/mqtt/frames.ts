@@ -6,14 +6,16 @@ import { malformed } from "./malformed.ts";
  * be too long as soon as its length is known, so that a liar costs no memory.
  */
 export class FrameReader {
-  #chunks: Uint8Array[] = [];
+  /** Undefined while there are none, which is nearly always. */
+  #chunks: Uint8Array[] | undefined;
   #held = 0;
   /** Bytes that must be there before another look is worth it. */
   #wanted = 2;
-  readonly #frameBytesMax: () => number;
+  /** Longest frame that is taken from here on. */
+  frameBytesMax: number;
 
-  constructor(options: { readonly frameBytesMax: () => number }) {
-    this.#frameBytesMax = options.frameBytesMax;
+  constructor(options: { readonly frameBytesMax: number }) {
+    this.frameBytesMax = options.frameBytesMax;
   }
 
   /** Bytes that wait for the rest of their frame, or to be taken. */
@@ -23,7 +25,8 @@ export class FrameReader {
 
   push(bytes: Uint8Array): void {
     if (bytes.byteLength === 0) return;
-    this.#chunks.push(bytes);
+    if (this.#chunks === undefined) this.#chunks = [bytes];
+    else this.#chunks.push(bytes);
     this.#held += bytes.byteLength;
   }
 
@@ -44,7 +47,7 @@ export class FrameReader {
       if (byte < 0x80) break;
     }
     const total = at + 1 + length;
-    const most = this.#frameBytesMax();
+    const most = this.frameBytesMax;
     if (total > most)
       throw malformed(`a packet of ${total} bytes is over the limit of ${most}`, { fault: "packetTooLarge" });
     if (bytes.byteLength < total) {
@@ -52,18 +55,19 @@ export class FrameReader {
       return undefined;
     }
     const rest = bytes.subarray(total);
-    this.#chunks = rest.byteLength === 0 ? [] : [rest];
+    this.#chunks = rest.byteLength === 0 ? undefined : [rest];
     this.#held = rest.byteLength;
     this.#wanted = 2;
     return bytes.subarray(0, total);
   }
 
   #joined(): Uint8Array {
-    const [first, second] = this.#chunks;
+    const chunks = this.#chunks ?? [];
+    const [first, second] = chunks;
     if (first !== undefined && second === undefined) return first;
     const whole = new Uint8Array(this.#held);
     let at = 0;
-    for (const chunk of this.#chunks) {
+    for (const chunk of chunks) {
       whole.set(chunk, at);
       at += chunk.byteLength;
     }
