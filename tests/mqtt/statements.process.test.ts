@@ -27,6 +27,8 @@ function tests(): void {
     host: "127.0.0.1",
     port: broker.port,
     webSocket: `ws://127.0.0.1:${broker.webPort}/mqtt`,
+    // As \`serve\` has it.
+    scram: { username: "barista", password: "pencil" },
   });
 
   for (const { level, statements } of suites) {

@@ -212,7 +212,9 @@ function brokerOf({ host, journal, registry, maintenance, bridges, setAside, log
       return near;
     },
     health() {
-      const faults = [journal.fault, maintenance.fault].filter((fault) => fault !== undefined);
+      const faults = [journal.fault, maintenance.fault, registry.retained.fault].filter(
+        (fault) => fault !== undefined,
+      );
       return { ready: journal.fault === undefined, faults, setAside };
     },
     async [Symbol.asyncDispose]() {

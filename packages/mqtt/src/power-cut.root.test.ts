@@ -5,7 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { serve, startChild } from "./testing/broker-child.ts";
-import { checkKept, ExactPair, leaveSession, publishNumbers, readKept, readSession } from "./testing/load.ts";
+import {
+  checkKept,
+  ExactPair,
+  leaveSession,
+  leaveWill,
+  publishNumbers,
+  readKept,
+  readSession,
+} from "./testing/load.ts";
 
 const delay = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
 const quietly = { stdio: "ignore" } as const;
@@ -53,6 +61,7 @@ function tests(): void {
             if (round === 0) await leaveSession(broker.port);
             const load = await publishNumbers(broker.port, round * 1_000_000);
             const keeping = await publishNumbers(broker.port, round * 1_000_000, { retain: true });
+            await leaveWill(broker.port, `round-${round}`, round);
             await exact.start(broker.port, { publishing: true });
             // With small segments there are checkpoints: runs of retained messages are on their way when the power goes.
             await delay(1_000);
@@ -74,6 +83,11 @@ function tests(): void {
         const lost = [...acknowledged].filter((number) => !got.has(number));
         assert.equal(lost.length, 0, `${lost.length} of ${acknowledged.size} lost`);
         checkKept(await readKept(broker.port), kept);
+        assert.deepEqual(
+          [...(await readKept(broker.port, "/wills/#"))],
+          [0, 1, 2].map((round) => [`/wills/round-${round}`, round]),
+          "wills of those who were there when the power went",
+        );
         assert.ok(kept.size > 300, `only ${kept.size} of the retained were acknowledged`);
         assert.ok(acknowledged.size > 300, `only ${acknowledged.size} were acknowledged`);
         await exact.start(broker.port, { publishing: false });

@@ -148,6 +148,7 @@ for (let seed = 1; seed <= 20; seed += 1)
     assert.equal(world.broker.health().setAside.length, 1, name);
     const away = await world.client({ clientId: "away", username: "u", cleanSession: false });
     await away.subscribed("/kept/#");
+    await until(() => away.messages.length >= 2 * 57, "what is left");
     await settle();
     const numbers = away.messages
       .filter(({ topic }) => topic === "/for/u")

@@ -11,6 +11,7 @@ import {
 import type { Clock } from "@cortado/std/clock";
 import type { Committed, MessageLog } from "../journal/message-log.ts";
 import type { Message } from "../journal/records.ts";
+import { ReplayGate, type Replaying } from "../session/replay-gate.ts";
 import type { Segment } from "../journal/segment.ts";
 import { BRIDGE_HOPS_MAX, BRIDGE_PACE_MS, BRIDGE_SPANS_MAX, OUTGOING_BYTES_MAX } from "../limits.ts";
 import type { Grant } from "../session/grant.ts";
@@ -175,6 +176,10 @@ export class Sender implements Outgoing {
 
   whenRoom(then: () => void): void {
     then();
+  }
+
+  replayBegins(): Replaying {
+    return new ReplayGate(() => undefined).begin();
   }
 
   /** QoS 0: now or never. */

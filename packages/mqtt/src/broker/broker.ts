@@ -15,10 +15,9 @@ import { CONNECT_WAIT_MS, SWEEP_MS, SYS_INTERVAL_MS, type BrokerLimits } from ".
 import type { Journal } from "../journal/journal.ts";
 import type { Committed, MessageLog } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
-import type { KeptWill } from "../journal/will-record.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import type { Registry } from "../session/registry.ts";
-import { NEVER_MS, type Session } from "../session/session.ts";
+import type { Session } from "../session/session.ts";
 import type { Authenticate, Authorize, MayRead, Redirect } from "./access.ts";
 import { Admission, expiryFromS, presenceOf } from "./admission.ts";
 import type { VerifierOf } from "./enhanced.ts";
@@ -37,7 +36,7 @@ import { Shares } from "./shares.ts";
 import { Subscribing } from "./subscribing.ts";
 import { newTally, sysMessages, type Levels, type Tally } from "./tally.ts";
 import type { Turns } from "../turns.ts";
-import { Wills } from "./wills.ts";
+import { delayMsOf, Wills } from "./wills.ts";
 
 export type BrokerOptions = {
   readonly limits: BrokerLimits;
@@ -127,6 +126,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
       accept: (connection, accepting) => this.accept(connection, accepting),
       failed: () => void (this.tally.connectionsRefused += 1),
     });
+    this.turns = options.turns;
     this.#startMs = clock.monotonicMs();
     this.#sysAtMs = this.#startMs;
     this.#load = new Load(this.#startMs);
@@ -391,9 +391,3 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
 
 /** One for all connections: there may be very many. */
 const plainly: AcceptOptions = {};
-
-/** How long a will waits for its client: not longer than the session (MQTT-3.1.3-9). */
-function delayMsOf({ will }: KeptWill, session: Session | undefined): number {
-  const delayMs = (will.properties?.willDelayIntervalS ?? 0) * 1_000;
-  return session === undefined ? 0 : Math.min(delayMs, session.expiryMs ?? NEVER_MS);
-}

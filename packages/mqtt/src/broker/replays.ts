@@ -5,6 +5,7 @@ import type { Message } from "../journal/records.ts";
 import type { RetainedReader } from "../retained/reader.ts";
 import type { Grant } from "../session/grant.ts";
 import type { Registry } from "../session/registry.ts";
+import type { Replaying } from "../session/replay-gate.ts";
 import { lowerQos, type Outgoing, type Session, type SubscriptionTerms } from "../session/session.ts";
 import type { MayRead } from "./access.ts";
 import type { Publishing } from "./publishing.ts";
@@ -25,6 +26,7 @@ type Replay = {
   /** Messages from this sequence on came to the subscription as they were published. */
   readonly since: number;
   readonly reader: RetainedReader;
+  readonly gate: Replaying;
 };
 
 type Outcome = "done" | "turn over" | "no room";
@@ -48,8 +50,9 @@ export class Replays {
     if (outbox === undefined) return;
     const since = registry.nextSequence;
     const reader = registry.retained.matching(terms.filter);
+    const gate = outbox.replayBegins();
     // What was published before and is still on its way to disk reached no subscription of this client: it must be kept first.
-    journal.behind(() => this.#queue({ session, outbox, terms, since, reader }));
+    journal.behind(() => this.#queue({ session, outbox, terms, since, reader, gate }));
   }
 
   #queue(replay: Replay): void {
@@ -77,18 +80,22 @@ export class Replays {
     }
     reader.rest();
     this.#running -= 1;
+    if (outcome === "done") replay.gate.end();
+    else replay.gate.begun();
     if (outcome === "turn over") this.#ready.push(replay);
     else if (outcome === "no room") outbox.whenRoom(() => this.#queue(replay));
     this.#startNext();
   }
 
   async #turn(replay: Replay): Promise<Outcome> {
-    const { session, outbox, terms, since, reader } = replay;
+    const { session, outbox, terms, since, reader, gate } = replay;
     const grant: Grant = { ...terms.grant, isRetained: true };
     for (let batches = 0; batches < REPLAY_TURN_BATCHES; batches += 1) {
       const messages = await reader.next();
       if (messages === undefined || !isWanted(replay)) return "done";
-      for (const message of messages) if (message.sequence < since) this.#send(message, { session, grant });
+      for (const message of messages)
+        if (message.sequence < since && !gate.isSuperseded(message.topic))
+          this.#send(message, { session, grant });
       if (!outbox.hasRoom) return "no room";
       await new Promise<void>((resolve) => void setImmediate(resolve));
     }

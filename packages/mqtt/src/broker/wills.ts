@@ -4,6 +4,7 @@ import { jsonRecord, recordKinds } from "../journal/records.ts";
 import { willRecord, type KeptWill } from "../journal/will-record.ts";
 import { DELAYED_WILLS_MAX, HELD_WILLS_MAX } from "../limits.ts";
 import type { Registry } from "../session/registry.ts";
+import { NEVER_MS, type Session } from "../session/session.ts";
 import type { Publication } from "./publishing.ts";
 
 export type WillsOptions = {
@@ -136,6 +137,12 @@ export class Wills {
     if (oldest !== undefined) this.forget(oldest);
     dropped();
   }
+}
+
+/** How long a will waits for its client: not longer than the session (MQTT-3.1.3-9). */
+export function delayMsOf({ will }: KeptWill, session: Session | undefined): number {
+  const delayMs = (will.properties?.willDelayIntervalS ?? 0) * 1_000;
+  return session === undefined ? 0 : Math.min(delayMs, session.expiryMs ?? NEVER_MS);
 }
 
 type Carried = Pick<Publication, "carried" | "expiresAtMs">;

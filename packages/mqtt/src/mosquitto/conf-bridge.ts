@@ -1,4 +1,5 @@
-import type { BridgeEntry } from "../standalone/settings.ts";
+import type { MqttBridgeSpec } from "@cortado/kinds/mqtt";
+import type { FileBridge } from "../standalone/file-bridge.ts";
 import type { ConfLine } from "./lines.ts";
 
 type Says = {
@@ -6,13 +7,7 @@ type Says = {
   readonly note: (line: ConfLine, message: string) => void;
 };
 
-type Topic = {
-  readonly pattern: string;
-  readonly direction: "in" | "out" | "both";
-  readonly qos: 0 | 1 | 2;
-  readonly localPrefix?: string;
-  readonly remotePrefix?: string;
-};
+type Topic = MqttBridgeSpec["topics"][number];
 
 /** Reads the lines behind one `connection`. */
 export class BridgeReader {
@@ -35,7 +30,7 @@ export class BridgeReader {
     else reader?.call(this, line);
   }
 
-  end(): BridgeEntry {
+  end(): FileBridge {
     const { value: name } = this.#first;
     if (this.#addresses.length === 0) this.#says.fault(this.#first, `connection ${name} has no address`);
     if (this.#topics.length === 0) this.#says.fault(this.#first, `connection ${name} has no topic`);
@@ -83,8 +78,9 @@ export class BridgeReader {
     this.#fields[name] = value;
   }
 
-  merge(name: string, value: object): void {
-    this.set(name, { ...(this.#fields[name] as object | undefined), ...value });
+  /** One field of an object beside those that are set already. */
+  setIn(name: string, more: Readonly<Record<string, unknown>>): void {
+    this.#fields[name] = { ...(this.#fields[name] as Record<string, unknown> | undefined), ...more };
   }
 
   setTls(name: string, value: unknown): void {
@@ -92,9 +88,11 @@ export class BridgeReader {
   }
 
   version(line: ConfLine): void {
-    if (line.value === "mqttv311" || line.value === "mqttv50")
-      this.set("protocol", line.value === "mqttv50" ? "mqttv5" : "mqttv311");
-    else this.#says.fault(line, `bridge_protocol_version ${line.value}: mqttv311 and mqttv50 are spoken`);
+    const versions: Readonly<Record<string, string>> = { mqttv311: "mqttv311", mqttv50: "mqttv5" };
+    const version = versions[line.value];
+    if (version === undefined)
+      this.#says.fault(line, `bridge_protocol_version ${line.value}: mqttv311 and mqttv50 are spoken`);
+    else this.set("protocol", version);
   }
 
   restart(line: ConfLine): void {
@@ -165,10 +163,10 @@ const readers: Readonly<Record<string, Reader | string>> = {
   password: text("password"),
   cleansession: flag("cleanSession"),
   notifications(line) {
-    this.flag(line, (enabled) => this.merge("notifications", { enabled }));
+    this.flag(line, (enabled) => this.setIn("notifications", { enabled }));
   },
   notification_topic(line) {
-    this.merge("notifications", { topic: line.value });
+    this.setIn("notifications", { topic: line.value });
   },
   try_private: flag("bridgeBit"),
   keepalive_interval(line) {
@@ -177,7 +175,7 @@ const readers: Readonly<Record<string, Reader | string>> = {
   bridge_protocol_version: BridgeReader.prototype.version,
   restart_timeout: BridgeReader.prototype.restart,
   bridge_max_packet_size(line) {
-    this.number(line, (value) => this.merge("remote", { maxPacketBytes: value }));
+    this.number(line, (value) => this.set("remote", { maxPacketBytes: value }));
   },
   bridge_session_expiry_interval(line) {
     this.number(line, (value) => this.set("sessionExpirySeconds", value));
@@ -186,7 +184,7 @@ const readers: Readonly<Record<string, Reader | string>> = {
   bridge_certfile: tls("certFile"),
   bridge_keyfile: tls("keyFile"),
   bridge_alpn(line) {
-    this.setTls("alpn", line.value.split(/[\s,]+/));
+    this.setTls("alpn", [line.value]);
   },
   bridge_insecure(line) {
     this.flag(line, (value) => this.setTls("insecureSkipVerify", value));

@@ -323,7 +323,8 @@ test("a damaged run is set aside and reported, what is sound in it stays", async
   bytes[Buffer.from(bytes).indexOf("text")] = 0;
   await world.files.replace(path, bytes);
   await world.boot();
-  const { setAside } = world.broker.health();
+  const { setAside, faults } = world.broker.health();
+  assert.deepEqual(faults, []);
   assert.deepEqual(
     setAside.map((one) => one.replace(/\d+$/, "")),
     [`damaged-${name}-`],
@@ -337,6 +338,30 @@ test("a damaged run is set aside and reported, what is sound in it stays", async
   assert.equal(reader.messages.length, 299);
   await world.restart();
   assert.deepEqual(world.broker.health().setAside, []);
+});
+
+test("a run that is damaged while the broker runs is told of, served as far as it is sound, and set aside by a merge", async () => {
+  await using world = await World.start({ limits: small });
+  const sender = await world.client({ clientId: "sender" });
+  await fill(sender, 300, "text");
+  const runs = async (): Promise<readonly string[]> =>
+    (await world.files.list(folder)).filter((one) => one.endsWith(".run"));
+  const [name = ""] = await runs();
+  const bytes = (await world.files.read(`${folder}/${name}`)) ?? new Uint8Array();
+  bytes[Buffer.from(bytes).indexOf("text")] = 0; // on the disk itself
+  const reader = await world.client({ clientId: "reader" });
+  await reader.subscribed("/fill/#");
+  await until(() => reader.messages.length >= 299, "all but one", 20_000);
+  assert.match(world.broker.health().faults.join(), new RegExp(`damaged in ${folder}/${name}`));
+  assert.equal(world.broker.health().ready, true);
+  for (let round = 0; round < 10 && (await runs()).includes(name); round += 1)
+    await fill(sender, 300, `text ${round}`);
+  const names = await world.files.list(folder);
+  assert.ok(
+    names.some((one) => one.startsWith(`damaged-${name}`)),
+    names.join(),
+  );
+  assert.deepEqual(world.broker.health().faults, []);
 });
 
 test("retained messages of format 2, in the state file, are kept", async () => {

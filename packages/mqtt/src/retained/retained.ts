@@ -45,6 +45,15 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
   #added = 0;
   #isTight = false;
   #isMerging = false;
+  /** Runs that were found damaged since the start; a merge or the next start sets them aside. */
+  readonly #damaged: Set<string> = new Set();
+  readonly #noteDamage = (path: string): void => {
+    if (this.#damaged.has(path)) return;
+    this.#damaged.add(path);
+    this.#options.log.error("mqtt retained messages are damaged: what is sound in the file is served", {
+      path,
+    });
+  };
 
   private constructor(options: RetainedOptions) {
     this.#options = options;
@@ -195,12 +204,28 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
     try {
       const older = await this.#replace(runs, nowMs);
       // The oldest first: none may outlive a newer one that says that its topic was cleared.
-      for (const old of older) await old.retire();
+      for (const old of older) {
+        if (this.#damaged.has(old.path)) await this.#keepAside(old.path, nowMs);
+        await old.retire();
+      }
     } catch (error) {
       if (!this.#stop.signal.aborted) throw error;
     } finally {
       this.#isMerging = false;
     }
+  }
+
+  /** What is wrong, for a person; undefined when nothing is. */
+  get fault(): string | undefined {
+    if (this.#damaged.size === 0) return undefined;
+    const paths = [...this.#damaged].join(", ");
+    return `retained messages are damaged in ${paths}; what is sound is served, the rest must be published again`;
+  }
+
+  async #keepAside(path: string, nowMs: number): Promise<void> {
+    const { files, folder } = this.#options;
+    await files.rename({ from: path, to: `${folder}/damaged-${path.slice(folder.length + 1)}-${nowMs}` });
+    this.#damaged.delete(path);
   }
 
   /** Ends a merge that is under way: what it was to join stays as it is. */
@@ -257,7 +282,7 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
     const { files, folder } = this.#options;
     const number = this.#nextRun;
     this.#nextRun += 1;
-    return writeRun({ files, folder, number, entries });
+    return writeRun({ files, folder, number, entries, damaged: this.#noteDamage });
   }
 
   #isBelow(topic: string): boolean {
@@ -291,7 +316,8 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
       const path = `${folder}/${name}`;
       const file = await files.openAppend(path);
       const { index, damagedBytes } = await indexRun(file);
-      const run = new Run({ number, path, files, file, index, prints: await index.prints() });
+      const prints = await index.prints();
+      const run = new Run({ number, path, files, file, index, prints, damaged: this.#noteDamage });
       this.#runs.push(run);
       if (damagedBytes > 0) damaged.push({ run, damagedBytes, aside: `damaged-${name}-${nowMs}` });
     }
@@ -302,16 +328,19 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
   /** What is sound is written anew, then the damaged files get other names: a broker that dies in between does the same again. */
   async #setAside(damaged: readonly Damaged[]): Promise<readonly string[]> {
     const { files, folder, log } = this.#options;
-    for (const { run, aside, damagedBytes } of damaged)
+    for (const { run, aside, damagedBytes } of damaged) {
+      this.#damaged.add(run.path);
       log.error("mqtt retained messages are damaged: the file is set aside, what is sound in it is kept", {
         path: run.path,
         setAsideAs: aside,
         damagedBytes,
       });
+    }
     try {
       for (const old of await this.#replace(this.#runs, Number.NEGATIVE_INFINITY)) {
         const found = damaged.find(({ run }) => run === old);
         if (found !== undefined) await files.rename({ from: old.path, to: `${folder}/${found.aside}` });
+        this.#damaged.delete(old.path);
         await old.retire();
       }
       return damaged.map(({ aside }) => aside);

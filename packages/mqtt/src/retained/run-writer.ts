@@ -21,10 +21,13 @@ export type WritingRun = {
   readonly number: number;
   /** In the order of their keys. */
   readonly entries: AsyncIterable<Entry>;
+  /** Called with the run's path when it is found damaged later. */
+  readonly damaged: (path: string) => void;
 };
 
 /** Writes a run under another name and gives it its own when it would survive a power cut; undefined when it has nothing to hold. */
-export async function writeRun({ files, folder, number, entries }: WritingRun): Promise<Run | undefined> {
+export async function writeRun(writing: WritingRun): Promise<Run | undefined> {
+  const { files, folder, number, entries, damaged } = writing;
   const base = `${folder}/retained-${String(number).padStart(10, "0")}`;
   const unfinished = `${base}.new`;
   await files.remove(unfinished); // left by a try that failed
@@ -36,7 +39,7 @@ export async function writeRun({ files, folder, number, entries }: WritingRun): 
     const path = `${base}.run`;
     await files.rename({ from: unfinished, to: path });
     done = true;
-    return new Run({ number, path, files, file, index, prints: await index.prints() });
+    return new Run({ number, path, files, file, index, prints: await index.prints(), damaged });
   } finally {
     if (!done) {
       await file[Symbol.asyncDispose]();

@@ -47,6 +47,8 @@ type RunOptions = {
   readonly file: AppendFile;
   readonly index: RunIndex;
   readonly prints: Prints;
+  /** Something in it cannot be read any more. */
+  readonly damaged: (path: string) => void;
 };
 
 /**
@@ -117,7 +119,9 @@ export class Run {
     const length = (offsets[block + 1] ?? endBytes) - offset;
     this.#readers += 1;
     try {
-      return entriesOf(await this.#options.file.readAt({ offset, length }));
+      const { entries, isWhole } = entriesOf(await this.#options.file.readAt({ offset, length }));
+      if (!isWhole) this.#options.damaged(this.path);
+      return entries;
     } finally {
       this.#readers -= 1;
       if (this.#isRetired) await this.#close();
@@ -145,15 +149,17 @@ export class Run {
   }
 }
 
-function entriesOf(bytes: Uint8Array): readonly Entry[] {
+function entriesOf(bytes: Uint8Array): { readonly entries: readonly Entry[]; readonly isWhole: boolean } {
   const entries: Entry[] = [];
+  let isWhole = true;
   for (const scanned of scanRecords(bytes)) {
+    if (scanned.kind === "gap") isWhole = false;
     if (scanned.kind !== recordKinds.retained) continue;
     const message = readMessage(scanned.body);
     const record = bytes.subarray(scanned.offset, scanned.offset + scanned.bytes);
     entries.push({ key: orderKey(message.topic), message, record });
   }
-  return entries;
+  return { entries, isWhole };
 }
 
 /** Reads a whole file once, in parts: where its blocks are, and how much of it is damaged. */

@@ -9,6 +9,7 @@ import {
   REPLAY_ITEMS_AHEAD,
 } from "../limits.ts";
 import { Framer, type ClientTerms } from "./framing.ts";
+import { ReplayGate, type Replaying } from "./replay-gate.ts";
 import { plainGrants, type Grant } from "./grant.ts";
 import {
   lowerQos,
@@ -73,6 +74,7 @@ export class Outbox implements Outgoing {
   #lastId = 0;
   #closed = false;
   #waiters: (() => void)[] | undefined;
+  #gate: ReplayGate | undefined;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -117,8 +119,20 @@ export class Outbox implements Outgoing {
     return [...left, ...(this.#transients ?? [])];
   }
 
+  replayBegins(): Replaying {
+    if (this.#gate?.isIdle === true) this.#gate = undefined;
+    this.#gate ??= new ReplayGate(() => void (this.#closed || this.wake()));
+    return this.#gate.begin();
+  }
+
   /** QoS 0: the same frame for all; dropped when the client does not keep up. */
   sendOnce(message: Message, grant: Grant): void {
+    if (this.#gate?.isIdle !== false) this.#sendOnce(message, grant);
+    else this.#gate.pass(message.topic, () => this.#sendOnce(message, grant));
+  }
+
+  #sendOnce(message: Message, grant: Grant): void {
+    if (this.#closed) return;
     const { sink, sent, dropped } = this.#options;
     if (sink.bufferedBytes > OUTGOING_BYTES_MAX) {
       dropped();
@@ -137,7 +151,7 @@ export class Outbox implements Outgoing {
   /** A retained message for a new subscription. */
   sendRetained(message: Message, grant: Grant): void {
     if (this.#framer.isExpired(message)) return;
-    if (lowerQos(message.qos, grant.qos) > 0) this.queue({ message, grant });
+    if (lowerQos(message.qos, grant.qos) > 0) this.#queue({ message, grant });
     else this.#sendUnlimited(message, grant);
   }
 
@@ -154,6 +168,11 @@ export class Outbox implements Outgoing {
 
   /** QoS 1 and 2 that wait in memory only. */
   queue(transient: Transient): void {
+    if (this.#gate?.isIdle !== false) this.#queue(transient);
+    else this.#gate.pass(transient.message.topic, () => this.#queue(transient));
+  }
+
+  #queue(transient: Transient): void {
     if (this.#closed) return;
     const queue = (this.#transients ??= []);
     const { session, sink } = this.#options;
@@ -174,7 +193,8 @@ export class Outbox implements Outgoing {
   /** A stored message for this session has been committed. */
   committed(committed: Committed): void {
     this.#stored.arrived(committed.message.sequence);
-    this.wake();
+    if (this.#gate?.isIdle !== false) this.wake();
+    else this.#gate.pass(committed.message.topic, () => this.wake());
   }
 
   /** PUBACK, PUBREC or PUBCOMP: frees the window when it ends a delivery. */
@@ -212,6 +232,7 @@ export class Outbox implements Outgoing {
         this.#sendTransient(transient);
         continue;
       }
+      if (this.#gate?.holds === true) return;
       const committed = this.#stored.peek();
       if (committed === undefined) return;
       const id = storedPacketId(committed.message.sequence);

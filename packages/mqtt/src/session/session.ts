@@ -4,6 +4,7 @@ import type { Committed } from "../journal/message-log.ts";
 import type { CursorRecord, FilterRecord, Message, SessionRecord } from "../journal/records.ts";
 import type { Grant } from "./grant.ts";
 import { Spans } from "./spans.ts";
+import type { Replaying } from "./replay-gate.ts";
 
 /** A message on its way that nothing on disk waits for. */
 export type Transient = { readonly message: Message; readonly grant: Grant };
@@ -27,6 +28,8 @@ export interface Outgoing {
   readonly hasRoom: boolean;
   /** Calls once when there is room; never when the client has gone. */
   whenRoom(then: () => void): void;
+  /** Retained messages are on their way to a new subscription: live ones come behind them. */
+  replayBegins(): Replaying;
 }
 
 /** A subscription as a session has it. */

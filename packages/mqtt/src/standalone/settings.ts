@@ -1,5 +1,5 @@
-import type { MqttBridgeSpec } from "@cortado/kinds/mqtt";
 import { StatusError, type StatusCause } from "@cortado/std/status";
+import type { FileBridge } from "./file-bridge.ts";
 import { brokerLimits, type BrokerLimits } from "../limits.ts";
 
 export type ListenerTls = {
@@ -24,20 +24,6 @@ export type ListenerSettings = {
   readonly tls?: ListenerTls;
 };
 
-/** A bridge: the spec of an MqttBridge with its name, and files and a password where that has Secrets. */
-export type BridgeEntry = Omit<MqttBridgeSpec, "passwordSecret" | "tls" | "suspend"> & {
-  readonly name: string;
-  readonly password?: string;
-  readonly tls?: {
-    readonly caFile?: string;
-    readonly certFile?: string;
-    readonly keyFile?: string;
-    readonly serverName?: string;
-    readonly alpn?: string[];
-    readonly insecureSkipVerify?: boolean;
-  };
-};
-
 /** What a broker by itself is told by its file. */
 export type MqttSettings = {
   readonly folder: string;
@@ -51,7 +37,7 @@ export type MqttSettings = {
   /** Only clients whose id begins with it. */
   readonly clientIdPrefix?: string;
   readonly limits?: Partial<BrokerLimits>;
-  readonly bridges?: readonly BridgeEntry[];
+  readonly bridges?: readonly FileBridge[];
   /** Prometheus metrics and health, at /metrics and /healthz. */
   readonly metrics?: { readonly port: number; readonly address?: string };
   readonly logLevel?: "debug" | "info" | "warn" | "error";

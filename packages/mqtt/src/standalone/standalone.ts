@@ -1,12 +1,11 @@
-import type { MqttBridge } from "@cortado/kinds/mqtt";
 import { StatusError } from "@cortado/std/status";
 import type { BridgeSettings } from "../bridge/settings.ts";
-import { toSettings } from "../control/bridge-spec.ts";
 import { readAclFile } from "../mosquitto/acl-file.ts";
 import type { LineNote } from "../mosquitto/lines.ts";
 import { readPasswordFile } from "../mosquitto/password-file.ts";
 import type { FileAccessRules } from "./access.ts";
-import type { BridgeEntry, MqttSettings } from "./settings.ts";
+import { fileBridgeSettings, type FileBridge } from "./file-bridge.ts";
+import type { MqttSettings } from "./settings.ts";
 
 export { importMosquittoConf, type Imported } from "../mosquitto/conf.ts";
 export type { LineNote } from "../mosquitto/lines.ts";
@@ -39,43 +38,14 @@ export async function readBridges(
 }
 
 async function readBridge(
-  { name, password, tls, ...spec }: BridgeEntry,
+  bridge: FileBridge,
   { host, read }: { readonly host: string; readonly read: ReadFile },
 ): Promise<BridgeSettings> {
-  const files = { "ca.crt": tls?.caFile, "tls.crt": tls?.certFile, "tls.key": tls?.keyFile };
-  const data: Record<string, string> = {};
-  for (const [key, path] of Object.entries(files))
-    if (path !== undefined) data[key] = base64(await read(path));
-  if (password !== undefined) data["password"] = base64(password);
-  const { serverName, alpn, insecureSkipVerify } = tls ?? {};
-  // What is a Secret in the API is a file here.
-  const bridge: MqttBridge = {
-    apiVersion: "mqtt.cortado.dev/v1alpha1",
-    kind: "MqttBridge",
-    metadata: { name, namespace: "bridges" },
-    spec: {
-      ...spec,
-      ...(password === undefined ? {} : { passwordSecret: { name: "files" } }),
-      ...(tls === undefined
-        ? {}
-        : {
-            tls: {
-              secretName: "files",
-              ...(serverName === undefined ? {} : { serverName }),
-              ...(alpn === undefined ? {} : { alpn }),
-              ...(insecureSkipVerify === undefined ? {} : { insecureSkipVerify }),
-            },
-          }),
-    },
-  };
+  const bytes = async (path: string): Promise<Uint8Array> => Buffer.from(await read(path));
   try {
-    const secret = { apiVersion: "v1", kind: "Secret", metadata: { name: "files" }, data } as const;
-    return { ...toSettings(bridge, { store: host, secret: () => secret }), name };
+    return await fileBridgeSettings(bridge, { host, read: bytes });
   } catch (error) {
-    if (error instanceof StatusError)
-      throw new StatusError(error.reason, `bridge ${name}: ${error.message}`, { cause: error });
-    throw error;
+    if (!(error instanceof StatusError) || error.message.startsWith(`bridge ${bridge.name}:`)) throw error;
+    throw new StatusError(error.reason, `bridge ${bridge.name}: ${error.message}`, { cause: error });
   }
 }
-
-const base64 = (text: string): string => Buffer.from(text).toString("base64");

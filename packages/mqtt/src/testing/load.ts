@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { once } from "node:events";
-import { decodeFrame, encodePacket, FrameReader, type Packet } from "@cortado/wire/mqtt";
+import { decodeFrame, encodePacket, FrameReader, type Packet, type Will } from "@cortado/wire/mqtt";
 
 /** A client on a real socket, as plain as can be. */
 export async function dialBroker(
@@ -8,6 +8,7 @@ export async function dialBroker(
   clientId: string,
   cleanSession: boolean,
   onPacket: (packet: Packet) => void,
+  will?: Will,
 ): Promise<{ socket: Socket; send(packet: Packet): void }> {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   const reader = new FrameReader({ frameBytesMax: () => 1e7 });
@@ -32,7 +33,8 @@ export async function dialBroker(
     });
   });
   await once(socket, "connect");
-  send({ type: "connect", level: 4, clientId, cleanSession, keepAliveS: 0 });
+  const connecting = { type: "connect", level: 4, clientId, cleanSession, keepAliveS: 0 } as const;
+  send(will === undefined ? connecting : { ...connecting, will });
   await accepted;
   return { socket, send };
 }
@@ -81,8 +83,16 @@ export async function publishNumbers(
   return { acknowledged, stop: () => void client.socket.destroy() };
 }
 
-/** The number that is retained in each topic of `publishNumbers`. */
-export async function readKept(port: number): Promise<ReadonlyMap<string, number>> {
+/** A client that is there until the broker or it dies, and then a number is retained in `/wills/NAME`. */
+export async function leaveWill(port: number, name: string, number: number): Promise<void> {
+  const payload = Buffer.from(String(number));
+  const will = { topic: `/wills/${name}`, payload, qos: 1, retain: true } as const;
+  const { socket } = await dialBroker(port, `mortal-${name}`, true, () => {}, will);
+  socket.removeAllListeners("error").on("error", () => {});
+}
+
+/** The number that is retained in each topic. */
+export async function readKept(port: number, filter = "/kept/#"): Promise<ReadonlyMap<string, number>> {
   const kept = new Map<string, number>();
   let quiet = 0;
   const client = await dialBroker(port, "kept-reader", true, (packet) => {
@@ -90,7 +100,7 @@ export async function readKept(port: number): Promise<ReadonlyMap<string, number
     quiet = 0;
     kept.set(packet.topic, Number(Buffer.from(packet.payload).toString()));
   });
-  client.send({ type: "subscribe", id: 1, subscriptions: [{ filter: "/kept/#", qos: 0 }] });
+  client.send({ type: "subscribe", id: 1, subscriptions: [{ filter, qos: 0 }] });
   while (quiet < 5) {
     quiet += 1;
     await new Promise((resolve) => void setTimeout(resolve, 60));
