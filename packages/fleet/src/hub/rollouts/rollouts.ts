@@ -136,7 +136,7 @@ export class Rollouts {
       return done;
     }
     const look = new Look(this.#core.ports.clock);
-    const stores = await this.#stores(row, { record: row.record, bundle, look });
+    const stores = await this.#stores(row, bundle, look);
     row.isLooked = true;
     const { problem: wrong } = controlOf(bundle);
     const planned = this.#plan(row, bundle, { record: row.record, stores });
@@ -237,17 +237,10 @@ export class Rollouts {
   }
 
   /** The stores of the newest generation; those that it does not name lose the bundle. */
-  async #stores(
-    row: BundleRow,
-    {
-      record,
-      bundle,
-      look,
-    }: { readonly record: RolloutRecord; readonly bundle: Bundle; readonly look: Look },
-  ): Promise<readonly Known[]> {
+  async #stores(row: BundleRow, bundle: Bundle, look: Look): Promise<readonly Known[]> {
     const { cells, bundles: index, reach } = this.#core;
-    const opening = this.#open(row, record.generation).catch(() => undefined);
-    const generation = await look.waitFor(opening);
+    const newest = row.record?.generation ?? 0;
+    const generation = await look.waitFor(this.#open(row, newest).catch(() => undefined));
     const number = index.numberOf(row.key);
     const known: Known[] = [];
     row.clash = "";
@@ -261,7 +254,7 @@ export class Rollouts {
       const outcome: Outcome = generation?.known(store) ??
         (await look.waitFor(generation?.outcomeFor(store))) ?? {
           kind: "failed",
-          message: `generation ${record.generation} is not at this hub; apply its repository again`,
+          message: `generation ${newest} is not at this hub; apply its repository again`,
         };
       if (lookedAt(store, row.key)) store.connected?.tellDesired();
       const clash = outcome.kind === "none" ? undefined : clashingBundle(this.#core, store, row.key);
