@@ -34,7 +34,7 @@ const add = (more: readonly Section[]): void => {
 if (wants("lines")) add([benchLines(top)]);
 if (wants("store")) add([await benchStore()]);
 if (wants("stall")) add([await benchStall()]);
-if (wants("fleet")) add(await benchFleet({ stores: Number(values.stores) }));
+if (wants("fleet")) for await (const section of benchFleet({ stores: Number(values.stores) })) add([section]);
 if (wants("mqtt")) for await (const section of benchMqtt()) add([section]);
 const parts = (["idle", "demo"] as const).filter(wants);
 if (parts.length > 0 || wants("box512")) {

@@ -91,6 +91,8 @@ async function register(order: Extract<StoreOrder, { readonly do: "register" }>)
 const DIAL_FIRST_MS = 500;
 const DIAL_MAX_MS = 60_000;
 const WELCOME_MS_MAX = 30_000;
+/** After so long who is not in is counted as such. */
+const STORM_MS_MAX = 5 * 60_000;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -141,14 +143,15 @@ async function connect({
   if (overMs === 0) return await inParallel(away, atOnce, call);
   const startMs = performance.now();
   const latencies: number[] = [];
-  await inParallel([...away.entries()], away.length, async ([at, known]) => {
+  const coming = inParallel([...away.entries()], away.length, async ([at, known]) => {
     const waitMs = (at * overMs) / away.length - (performance.now() - startMs);
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
     const dialMs = performance.now();
     await call(known);
     latencies.push(performance.now() - dialMs);
   });
-  return latencies;
+  await Promise.race([coming, sleep(STORM_MS_MAX)]);
+  return [...latencies];
 }
 
 async function act(order: StoreOrder): Promise<readonly number[]> {

@@ -1,10 +1,10 @@
 import type { Client } from "@cortado/client";
 import { pods } from "@cortado/kinds/resources";
-import { fieldOf, textAt, treeAt, type Tree } from "@cortado/kinds/tree";
+import { fieldOf, listAt, textAt, treeAt, type Tree } from "@cortado/kinds/tree";
 import type { Clock } from "@cortado/std/clock";
 import { itemKey, type Placed } from "./apply/place.ts";
 import { EXPLAIN_MS, EXPLAIN_PODS_MAX } from "./limits.ts";
-import { podReadiness } from "./readiness/workloads.ts";
+import { isBeginning, podReadiness } from "./readiness/workloads.ts";
 
 export type PodReasonsOptions = {
   readonly client: Client;
@@ -79,18 +79,25 @@ export class PodReasons {
   }
 }
 
-// The newest pod is of the newest release, and that is the one that a person asks about.
+// The newest pod is of the newest release, and that is the one that a person asks about. While it only begins, what became of those
+// before it, of the same owner, says more: a pod that fails is replaced within the second.
 function troubleOf(items: readonly Tree[]): string {
   const troubled = items
     .filter((pod) => fieldOf(fieldOf(pod, "metadata"), "deletionTimestamp") === undefined)
     .map((pod) => ({ pod, readiness: podReadiness(pod) }))
     .filter(({ readiness }) => !readiness.ready)
     .toSorted((one, other) => (created(one.pod) < created(other.pod) ? 1 : -1));
-  const [first] = troubled;
-  if (first === undefined) return "";
+  const [newest] = troubled;
+  if (newest === undefined) return "";
+  const ofRelease = troubled.filter(({ pod }) => ownerOf(pod) === ownerOf(newest.pod));
+  const first = ofRelease.find(({ pod }) => !isBeginning(pod)) ?? newest;
   return `pod ${textAt(first.pod, "metadata", "name")}: ${first.readiness.message}`;
 }
 
 function created(pod: Tree): string {
   return textAt(pod, "metadata", "creationTimestamp");
+}
+
+function ownerOf(pod: Tree): string {
+  return textAt(listAt(pod, "metadata", "ownerReferences")[0], "uid");
 }

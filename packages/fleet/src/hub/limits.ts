@@ -4,10 +4,12 @@ export const OFFLINE_AFTER_MS = 30_000;
 export const HEARD_LOOK_MS = 1_000;
 /** An object's status is written at most once in this time. */
 export const STATUS_EVERY_MS = 1_000;
+/** Of a store it is written sooner while few wait for it: so many milliseconds for each that does, as its next report waits for that. */
+export const STATUS_SHARE_MS = 4;
 /** Changes of one moment are gathered for so long before the first write. */
 export const STATUS_GATHER_MS = 20;
 /** A rollout is looked at at most once in this time. */
-export const ROLLOUT_EVERY_MS = 500;
+export const ROLLOUT_EVERY_MS = 150;
 /** With many stores a look takes time: the next one waits so many times what looks at all bundles took, and no longer than this. */
 export const ROLLOUT_PACE = 8;
 export const ROLLOUT_PACE_MS_MAX = 5_000;

@@ -82,6 +82,22 @@ export function podReadiness(pod: Tree): Readiness {
 
 /** Why a pod is not up, as exactly as its status tells: the container that waits or ended, or where it stands. */
 export function podTrouble(pod: Tree): string {
+  const named = namedTrouble(pod);
+  if (named !== "") return named;
+  const phase = textAt(pod, "status", "phase");
+  const ready = conditionOf(pod, "Ready");
+  const why = textAt(pod, "status", "message") || textAt(ready, "message");
+  return `the pod is ${phase === "" ? "Pending" : phase}, not Ready${why === "" ? "" : `: ${why}`}`;
+}
+
+/** Whether nothing went wrong with a pod yet: it has only not come up so far. */
+export function isBeginning(pod: Tree): boolean {
+  const phase = textAt(pod, "status", "phase");
+  return (phase === "" || phase === "Pending") && namedTrouble(pod) === "";
+}
+
+/** What keeps a pod from being up, by name; empty: its status names nothing. */
+function namedTrouble(pod: Tree): string {
   const containers = [
     ...listAt(pod, "status", "initContainerStatuses"),
     ...listAt(pod, "status", "containerStatuses"),
@@ -101,11 +117,7 @@ export function podTrouble(pod: Tree): string {
       });
   }
   const scheduled = conditionOf(pod, "PodScheduled");
-  if (textAt(scheduled, "status") === "False") return conditionText(scheduled);
-  const phase = textAt(pod, "status", "phase");
-  const ready = conditionOf(pod, "Ready");
-  const why = textAt(pod, "status", "message") || textAt(ready, "message");
-  return `the pod is ${phase === "" ? "Pending" : phase}, not Ready${why === "" ? "" : `: ${why}`}`;
+  return textAt(scheduled, "status") === "False" ? conditionText(scheduled) : "";
 }
 
 type Trouble = { readonly reason: string; readonly message: string };

@@ -23,7 +23,7 @@ import { clashingBundle } from "../reach/told-bundle.ts";
 import { Copies, type CopyNames } from "../copies/copies.ts";
 import { controlOf } from "./control.ts";
 import { Needs } from "./needs.ts";
-import { Pace } from "./pace.ts";
+import { Look, Pace } from "./pace.ts";
 import { plannedStore } from "./planned-store.ts";
 import { copiesChanged, loadRow, wantedOf, type BundleRow, type Known } from "./row.ts";
 import { dropBeyond, dropCell } from "./drop.ts";
@@ -135,15 +135,15 @@ export class Rollouts {
       await this.#write(row, bundle, { plan: undefined, problem });
       return done;
     }
-    const startMs = this.#core.ports.clock.monotonicMs();
-    const stores = await this.#stores(row, row.record, bundle);
+    const look = new Look(this.#core.ports.clock);
+    const stores = await this.#stores(row, bundle, look);
     row.isLooked = true;
     const { problem: wrong } = controlOf(bundle);
     const planned = this.#plan(row, bundle, { record: row.record, stores });
     const why = problem ?? wrong ?? planned.problem ?? (row.clash === "" ? undefined : row.clash);
     const { plan } = planned;
     if (plan !== undefined) this.#take(row, plan, stores);
-    this.#pace.took(key, this.#core.ports.clock.monotonicMs() - startMs);
+    this.#pace.took(key, look);
     await this.#write(row, bundle, { plan, problem: why });
     const behind = stores.filter((store) => !this.#isSettled(row, store));
     for (const store of behind) await this.#release(row, store);
@@ -237,9 +237,10 @@ export class Rollouts {
   }
 
   /** The stores of the newest generation; those that it does not name lose the bundle. */
-  async #stores(row: BundleRow, record: RolloutRecord, bundle: Bundle): Promise<readonly Known[]> {
+  async #stores(row: BundleRow, bundle: Bundle, look: Look): Promise<readonly Known[]> {
     const { cells, bundles: index, reach } = this.#core;
-    const generation = await this.#open(row, record.generation).catch(() => undefined);
+    const newest = row.record?.generation ?? 0;
+    const generation = await look.waitFor(this.#open(row, newest).catch(() => undefined));
     const number = index.numberOf(row.key);
     const known: Known[] = [];
     row.clash = "";
@@ -251,9 +252,9 @@ export class Rollouts {
       const before = cells.find(store.index, number);
       // Most are known: waiting for each would cost a turn of the queue for each.
       const outcome: Outcome = generation?.known(store) ??
-        (await generation?.outcomeFor(store)) ?? {
+        (await look.waitFor(generation?.outcomeFor(store))) ?? {
           kind: "failed",
-          message: `generation ${record.generation} is not at this hub; apply its repository again`,
+          message: `generation ${newest} is not at this hub; apply its repository again`,
         };
       if (lookedAt(store, row.key)) store.connected?.tellDesired();
       const clash = outcome.kind === "none" ? undefined : clashingBundle(this.#core, store, row.key);

@@ -4,7 +4,7 @@ import { toTime } from "@cortado/std/clock";
 import { newMetrics } from "@cortado/std/metrics";
 import { hasReason } from "@cortado/std/status";
 import type { Core, WriteOptions } from "../core.ts";
-import { STATUS_EVERY_MS, STATUS_GATHER_MS, STORES_AT_ONCE } from "../limits.ts";
+import { STATUS_EVERY_MS, STATUS_GATHER_MS, STATUS_SHARE_MS, STORES_AT_ONCE } from "../limits.ts";
 import { deploymentNamespace, keptStatus, type ClusterStatus, type StoreRow } from "../state/stores.ts";
 import { shortSum } from "../state/short-sum.ts";
 import { writeOwnStatus } from "./own-status.ts";
@@ -12,7 +12,7 @@ import { sumUp, withCondition } from "./summary.ts";
 
 type Waiter = { readonly resolve: () => void; readonly reject: (error: unknown) => void };
 
-/** Writes what stores are: at most once a second each, and nothing when nothing changed. */
+/** Writes what stores are: at most once a second each when many are at it, and nothing when nothing changed. */
 export class StoreStatus {
   readonly #core: Core;
   readonly #loop: Loop;
@@ -39,9 +39,10 @@ export class StoreStatus {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#waiters.set(row.key, [...(this.#waiters.get(row.key) ?? []), { resolve, reject }]);
     const sinceMs = this.#core.ports.clock.monotonicMs() - row.writtenMs;
+    const everyMs = Math.min(STATUS_EVERY_MS, this.#waiters.size * STATUS_SHARE_MS);
     if (isUrgent) this.#loop.add(row.key);
     else if (isLazy) this.#loop.addAfter(row.key, STATUS_EVERY_MS);
-    else this.#loop.addAfter(row.key, Math.max(STATUS_GATHER_MS, STATUS_EVERY_MS - sinceMs));
+    else this.#loop.addAfter(row.key, Math.max(STATUS_GATHER_MS, everyMs - sinceMs));
     return promise;
   }
 
