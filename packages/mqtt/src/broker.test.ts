@@ -439,3 +439,21 @@ test("a connection over the limit is refused, and room that is freed is used", a
   await settle();
   await world.client({ clientId: "3" });
 });
+
+test("nothing is kept of connections that have ended, however they did", async () => {
+  const metrics = newMetrics();
+  await using world = await World.start({ metrics });
+  const ending = (): string | undefined => /^cortado_mqtt_clients_ending (\d+)$/m.exec(metrics.text())?.[1];
+  for (let at = 0; at < 5; at += 1) {
+    const gone = await world.client({ clientId: `gone-${at}` });
+    gone.connection.destroy();
+    const left = await world.client({ clientId: `left-${at}` });
+    left.send({ type: "disconnect" });
+    const rude = await world.client({ clientId: `rude-${at}` });
+    rude.connection.write(Uint8Array.of(0xf0, 0));
+    const stranger = await world.dial();
+    stranger.connection.destroy();
+    await until(() => left.closed && rude.closed, "closed");
+  }
+  await until(() => ending() === "0", `none, not ${ending()}`);
+});

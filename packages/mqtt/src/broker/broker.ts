@@ -305,6 +305,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
       peers: this.peers,
       tally: this.tally,
       heldClients: this.#incoming.heldClients,
+      endingClients: this.#leaving.size,
       load: this.#load.values,
       uptimeS: (this.#options.clock.monotonicMs() - this.#startMs) / 1_000,
     });

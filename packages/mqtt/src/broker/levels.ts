@@ -13,6 +13,7 @@ export type LevelsSource = {
   readonly tally: Tally;
   readonly damagedFiles: number;
   readonly heldClients: number;
+  readonly endingClients: number;
   readonly uptimeS: number;
   readonly load: Levels["load"];
 };
@@ -20,7 +21,7 @@ export type LevelsSource = {
 /** What the broker is now: looks at each client and session. */
 export function levelsOf(source: LevelsSource): Levels {
   const { registry, journal, publishing, peers, tally } = source;
-  const { damagedFiles, heldClients, uptimeS, load } = source;
+  const { damagedFiles, heldClients, endingClients, uptimeS, load } = source;
   let connected = 0;
   let inflight = 0;
   for (const { phase, session } of peers) {
@@ -47,6 +48,7 @@ export function levelsOf(source: LevelsSource): Levels {
     journalBytes: journal.bytes,
     journalWrittenBytes: journal.writtenBytes,
     heldClients,
+    endingClients,
     damagedFiles,
     heapBytes: heapUsed,
     uptimeS,

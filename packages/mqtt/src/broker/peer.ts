@@ -131,6 +131,8 @@ export class Peer implements ConnectionEvents, Sink {
     this.#held = undefined;
     this.will = undefined;
     this.#host.detached(this, { saidGoodbye: this.#saidGoodbye });
+    // Its socket is gone already: nobody will tell that once more.
+    this.#host.gone(this);
   }
 
   send(frame: Uint8Array): void {

@@ -68,6 +68,8 @@ export type Levels = {
   readonly journalBytes: number;
   readonly journalWrittenBytes: number;
   readonly heldClients: number;
+  /** Told their last, and their connections are not closed yet. */
+  readonly endingClients: number;
   readonly damagedFiles: number;
   /** Of the whole process. */
   readonly heapBytes: number;
@@ -220,6 +222,11 @@ const own: readonly OwnRow[] = [
     name: "broker_clients_held",
     help: "Clients whose publishes a full quota keeps back.",
     value: (_, levels) => levels.heldClients,
+  },
+  {
+    name: "cortado_mqtt_clients_ending",
+    help: "Clients that were told their last, and whose connections are not closed yet.",
+    value: (_, levels) => levels.endingClients,
   },
   {
     name: "broker_journal_bytes",
