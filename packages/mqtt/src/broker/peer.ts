@@ -120,19 +120,21 @@ export class Peer implements ConnectionEvents, Sink {
     this.session?.outbox?.wake();
   }
 
+  /** The socket is gone. */
   closed(): void {
     // It said these things before it went.
     if (this.#isQueued) this.#run();
-    if (this.#phase === "closed") {
-      this.#host.gone(this);
-      return;
-    }
+    this.#detach();
+    this.#host.gone(this);
+  }
+
+  /** It takes part no more, though its socket may be there a while. */
+  #detach(): void {
+    if (this.#phase === "closed") return;
     this.#phase = "closed";
     this.#held = undefined;
     this.will = undefined;
     this.#host.detached(this, { saidGoodbye: this.#saidGoodbye });
-    // Its socket is gone already: nobody will tell that once more.
-    this.#host.gone(this);
   }
 
   send(frame: Uint8Array): void {
@@ -180,7 +182,7 @@ export class Peer implements ConnectionEvents, Sink {
   leave(code: number, reason: string, more: Properties = {}): void {
     if (this.terms.level < 5) {
       this.connection.destroy();
-      this.closed();
+      this.#detach();
     } else if (this.#phase === "open") {
       this.reply({ type: "disconnect", code, properties: { reasonString: reason, ...more } });
       this.#end();
@@ -202,7 +204,10 @@ export class Peer implements ConnectionEvents, Sink {
   #end(): void {
     this.uncork();
     this.connection.end();
-    this.closed();
+    this.#detach();
+    // Its farewell is only heard by who reads on; what comes before it is nobody's any more.
+    this.#reader.drop();
+    this.connection.resume();
   }
 
   accepted(

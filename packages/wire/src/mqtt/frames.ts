@@ -30,6 +30,12 @@ export class FrameReader {
     this.#held += bytes.byteLength;
   }
 
+  /** Forgets what it holds: nobody will ask for it. */
+  drop(): void {
+    this.#chunks = [];
+    this.#held = 0;
+  }
+
   /** The next whole frame, a view of what was pushed; undefined when more must come. @throws StatusError when it is malformed */
   next(): Uint8Array | undefined {
     if (this.#held < this.#wanted) return undefined;
