@@ -21,7 +21,7 @@ const sets: readonly Set[] = [
   { name: "sim", suffixes: [".sim.test.ts"], together: false, minutesMax: 4, slow: false },
   { name: "demo", suffixes: [".demo.test.ts"], together: false, minutesMax: 8, slow: false },
   { name: "root", suffixes: [".root.test.ts"], together: false, minutesMax: 25, slow: true },
-  { name: "long", suffixes: [".long.test.ts"], together: false, minutesMax: 8, slow: true },
+  { name: "long", suffixes: [".long.test.ts"], together: false, minutesMax: 15, slow: true },
   { name: "browser", suffixes: [".browser.test.ts"], together: false, minutesMax: 5, slow: true },
   { name: "vm", suffixes: [".vm.test.ts"], together: false, minutesMax: 10, slow: true },
 ];
