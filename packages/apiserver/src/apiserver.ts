@@ -17,6 +17,7 @@ import {
 } from "./admission/pod-defaults.ts";
 import { definitionAdmission } from "./admission/definitions.ts";
 import { escalationCheck } from "./admission/escalation.ts";
+import { nodeRestriction } from "./admission/node-restriction.ts";
 import { namespaceLifecycle } from "./admission/namespace-lifecycle.ts";
 import { quotaAdmission } from "./admission/quota.ts";
 import { withoutEffectStep } from "./admission/without-effect.ts";
@@ -26,6 +27,7 @@ import type { ApiRequest, ApiResponse, User } from "./api.ts";
 import { impersonate } from "./authn/impersonation.ts";
 import { ServiceAccountTokens, type ServiceAccountKeys } from "./authn/service-account-tokens.ts";
 import { tokenReader } from "./authn/token-reader.ts";
+import { mayNode, nodeOf, withoutNodeGroup } from "./authz/node-authorizer.ts";
 import { RolePolicy } from "./authz/rbac.ts";
 import type { AccessQuestion, Authorizer } from "./authz/question.ts";
 import { bootstrap } from "./bootstrap/bootstrap.ts";
@@ -149,6 +151,7 @@ class GenericServer implements ApiServer {
         serviceAllocation(own, this.#addresses),
         definitionAdmission(own),
         escalationCheck(this.#policy),
+        nodeRestriction,
         quotaAdmission(own),
         withoutEffectStep,
       ],
@@ -226,7 +229,11 @@ class GenericServer implements ApiServer {
 
   async #authorize(question: AccessQuestion): ReturnType<Server["authorize"]> {
     const first = await this.#options.authorizer?.(question);
-    return first?.allowed === true ? first : this.#policy.decide(question);
+    if (first?.allowed === true) return first;
+    const node = nodeOf(question.user);
+    if (node !== undefined && (await mayNode({ node, question, server: this.#server })))
+      return { allowed: true, reason: "" };
+    return this.#policy.decide({ ...question, user: withoutNodeGroup(question.user) });
   }
 
   writeOwnStatus(own: OwnStatus): Promise<void> {
@@ -321,7 +328,8 @@ class GenericServer implements ApiServer {
   async #serve({ request, info, query }: Read): Promise<ApiResponse> {
     const authorize: Authorizer = (question) => this.#authorize(question);
     const user = await impersonate(request.user, request.headers ?? {}, authorize);
-    await allow(this.#server, questionOf(info, user));
+    const fieldSelector = query.get("fieldSelector") ?? "";
+    await allow(this.#server, { ...questionOf(info, user), fieldSelector });
     if (info.isResource)
       return serveResource({ server: this.#server, request, info, query, user, tools: this.#tools() });
     return servePath({

@@ -12,6 +12,8 @@ export type AccessQuestion = {
   readonly name: string;
   /** Set when it is about a path that is no resource. */
   readonly path?: string;
+  /** What a list or watch is narrowed to; "" or absent: nothing. */
+  readonly fieldSelector?: string;
 };
 
 export type Decision = { readonly allowed: boolean; readonly reason: string };

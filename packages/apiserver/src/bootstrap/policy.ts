@@ -231,7 +231,8 @@ const bindings: readonly BindingRow[] = [
   { name: "system:public-info-viewer", groups: ["system:authenticated", "system:unauthenticated"] },
   { name: "system:monitoring", groups: ["system:monitoring"] },
   { name: "system:service-account-issuer-discovery", groups: ["system:serviceaccounts"] },
-  { name: "system:node", groups: ["system:nodes"] },
+  // Upstream's too has no subjects: what a node may, the node authorizer says.
+  { name: "system:node" },
   { name: "system:kube-scheduler", users: ["system:kube-scheduler"] },
   { name: "system:kube-controller-manager", users: ["system:kube-controller-manager"] },
   { name: "system:node-proxier", users: ["system:kube-proxy"] },

@@ -1,7 +1,8 @@
 import { toTime } from "@cortado/std/clock";
 import { invalid, invalidObject } from "@cortado/kinds/field-errors";
 import { at, setField, textAt, treeAt, type Tree } from "@cortado/kinds/tree";
-import { conflict, notFound } from "../errors.ts";
+import { accountOf, nodeOf } from "../authz/node-authorizer.ts";
+import { conflict, forbiddenObject, notFound } from "../errors.ts";
 import type { BoundTo, ServiceAccountTokens } from "../authn/service-account-tokens.ts";
 import type { Call } from "../server.ts";
 import { readObject } from "../storage/records.ts";
@@ -28,6 +29,7 @@ export async function requestToken(call: Call, tokens: ServiceAccountTokens): Pr
   if (seconds < secondsMin) refuse("may not specify a duration less than 10 minutes");
   if (seconds > secondsMax) refuse("may not specify a duration larger than 2^32 seconds");
   const bound = await readBound(call, treeAt(spec, "boundObjectRef"));
+  checkNode(call, bound);
   const audiences = asTexts(spec["audiences"]);
   const signed = await tokens.sign({
     namespace: call.info.namespace,
@@ -57,11 +59,24 @@ export async function requestToken(call: Call, tokens: ServiceAccountTokens): Pr
   return { kind: "object", code: 201, object: review, of: { ...call.kind, table: undefined } };
 }
 
+/** A node asks for tokens of its own pods, each as the account that its pod has. */
+function checkNode({ user, info }: Call, bound: Bound | undefined): void {
+  const node = nodeOf(user);
+  if (node === undefined) return;
+  if (bound?.boundTo.kind === "pod" && bound.node?.name === node && bound.account === info.name) return;
+  throw forbiddenObject(
+    { group: "", plural: "serviceaccounts", name: info.name },
+    `node ${JSON.stringify(node)} may have tokens only for pods that are bound to it, and of their account`,
+  );
+}
+
 const boundPlurals: Readonly<Record<string, string>> = { Pod: "pods", Secret: "secrets", Node: "nodes" };
 
 type Bound = {
   readonly boundTo: BoundTo;
   readonly node: { readonly name: string; readonly uid: string } | undefined;
+  /** Of a pod: whom it runs as. */
+  readonly account: string | undefined;
 };
 
 async function readBound(call: Call, ref: Tree): Promise<Bound | undefined> {
@@ -99,6 +114,7 @@ async function readBound(call: Call, ref: Tree): Promise<Bound | undefined> {
       : await readObject(call.server.store, nodes, { namespace: "", name: nodeName });
   return {
     boundTo: { kind: kind.toLowerCase(), name, uid },
+    account: kind === "Pod" ? accountOf(found) : undefined,
     node: node === undefined ? undefined : { name: nodeName, uid: String(at(node, "metadata", "uid") ?? "") },
   };
 }

@@ -2,15 +2,15 @@ import { every, type Clock } from "@cortado/std/clock";
 import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
-import { DAY_MS, RENEW_LOOK_MS, RENEW_SHARE } from "../limits.ts";
+import { DAY_MS, RENEW_LOOK_MS } from "../limits.ts";
 import { certifyClient } from "./client-certificate.ts";
 import {
   isCurrent,
+  isDue,
   issueAuthority,
   issueLeaf,
   newKeyPem,
   publicPem,
-  validity,
   type KeyPair,
   type LeafRequest,
 } from "./issue.ts";
@@ -175,9 +175,4 @@ class Folder {
     await files.replace(`${folder}/${name}.crt`, bytes.encode(pair.cert));
     return pair;
   }
-}
-
-function isDue(cert: string, nowMs: number): boolean {
-  const { fromMs, toMs } = validity(cert);
-  return toMs - nowMs < (toMs - fromMs) * RENEW_SHARE;
 }

@@ -7,7 +7,7 @@ import {
   X509Certificate,
 } from "node:crypto";
 import type { Random } from "@cortado/std/random";
-import { BACKDATE_MS, CA_LIFE_MS, LEAF_LIFE_MS } from "../limits.ts";
+import { BACKDATE_MS, CA_LIFE_MS, LEAF_LIFE_MS, RENEW_SHARE } from "../limits.ts";
 
 /** PEM of a certificate and of its private key (PKCS #8, ECDSA P-256). */
 export type KeyPair = { readonly cert: string; readonly key: string };
@@ -144,6 +144,12 @@ function serial(random: Random): string {
 export function validity(cert: string): { readonly fromMs: number; readonly toMs: number } {
   const read = new X509Certificate(cert);
   return { fromMs: Date.parse(read.validFrom), toMs: Date.parse(read.validTo) };
+}
+
+/** Is so little of its life left that it should be renewed? */
+export function isDue(cert: string, nowMs: number): boolean {
+  const { fromMs, toMs } = validity(cert);
+  return toMs - nowMs < (toMs - fromMs) * RENEW_SHARE;
 }
 
 /** Does the certificate name all of these, and was it signed by this authority? */
