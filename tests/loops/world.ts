@@ -58,6 +58,8 @@ export class LoopWorld implements AsyncDisposable {
         loopMetrics,
         clusterCa: () => "the authority",
         localPath,
+        clusterCidr: "10.42.0.0/16",
+        ownShare: "10.42.0.0/24",
       }),
     );
     world.#stack.use(startScheduler({ client, clock, random, log, loopMetrics }));

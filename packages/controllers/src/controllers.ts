@@ -14,6 +14,7 @@ import { startGarbageLoop } from "./garbage/garbage.ts";
 import { startJobLoop } from "./job/job.ts";
 import { startLocalPathLoop, type LocalPathOptions } from "./local-path/local-path.ts";
 import { startNamespaceLoop } from "./namespace/namespace.ts";
+import { startNodeAddressesLoop } from "./node-addresses/node-addresses.ts";
 import { startNodeLifeLoop } from "./node-life/node-life.ts";
 import { startReplicaSetLoop } from "./replica-set/replica-set.ts";
 import { startServiceAccountLoop } from "./service-account/service-account.ts";
@@ -28,6 +29,10 @@ export type ControllersOptions = {
   /** PEM of the authority that pods verify the API server with; asked each time, as it may be renewed. */
   readonly clusterCa: () => string;
   readonly localPath: LocalPathOptions;
+  /** Addresses of all pods, of which each node gets a share. */
+  readonly clusterCidr: string;
+  /** The share of this server's own node, which nobody else gets. */
+  readonly ownShare?: string;
 };
 
 /** Starts all loops over one set of caches; disposing stops them and waits for the rounds that run. */
@@ -59,6 +64,7 @@ export function startControllers(options: ControllersOptions): AsyncDisposable {
     startEndpointSliceLoop(context),
     startLocalPathLoop(context, options.localPath),
     startNodeLifeLoop(context),
+    startNodeAddressesLoop(context, options),
     startGarbageLoop(context),
   ];
   return {

@@ -6,8 +6,8 @@ export const REVISIONS_KEPT = 10;
 export const NODE_GRACE_MS = 50_000;
 /** How often node leases are looked at (kube-controller-manager, --node-monitor-period). */
 export const NODE_LOOK_MS = 5_000;
-/** Pods of a node that is gone are ended after this long without one (taint-based eviction, tolerationSeconds 300). */
-export const NODE_EVICT_MS = 300_000;
+/** How long until a node without addresses for its pods is looked at again. */
+export const NODE_ADDRESSES_WAIT_MS = 30_000;
 /** Finished pods kept for their logs (kube-controller-manager, --terminated-pod-gc-threshold, is 12,500; a store's disk is small). */
 export const FINISHED_PODS_KEPT = 100;
 /** Addresses in one EndpointSlice (kube-controller-manager, --max-endpoints-per-slice). */

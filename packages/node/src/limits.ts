@@ -52,6 +52,9 @@ export const READINESS_EARLY_FIRST_MS = 250;
 /** Node lease: valid this long, renewed at a quarter of it (kubelet, nodeLeaseDurationSeconds 40). */
 export const NODE_LEASE_S = 40;
 export const NODE_LEASE_RENEW_MS: number = (NODE_LEASE_S * 1_000) / 4;
+/** First and longest wait before a server that does not answer is asked again to take the node. */
+export const REGISTER_FIRST_MS = 250;
+export const REGISTER_MAX_MS = 5_000;
 /** Node status: looked at this often, written on change, and at least this often (kubelet, nodeStatusUpdateFrequency and ReportFrequency). */
 export const NODE_STATUS_LOOK_MS = 10_000;
 export const NODE_STATUS_WRITE_MS = 300_000;
@@ -86,6 +89,9 @@ export const POD_PIDS_MAX = 4_096;
 export const TOKEN_REFRESH_SHARE = 0.8;
 /** Volumes made of API objects are looked at this often, beside being told (kubelet, syncFrequency 1 min). */
 export const VOLUME_REFRESH_MS = 60_000;
+
+/** ConfigMaps and Secrets of which a node that asks for each one keeps the last answer; over it the oldest is forgotten. */
+export const SOURCES_KEPT_MAX = 1_000;
 
 /** Distinct events kept for counting; over it the oldest is forgotten and a repetition becomes a new event. */
 export const EVENTS_KEPT_MAX = 1_000;

@@ -18,27 +18,28 @@ import type { ClusterDns } from "./pods/sandbox-config.ts";
 import { PodStarter } from "./pods/starter.ts";
 import { Probers } from "./probes/probers.ts";
 import type { Machine } from "./node-status/machine.ts";
+import type { OwnNode } from "./node-status/own-node.ts";
 import { Registration } from "./node-status/registration.ts";
 import type { Runtime } from "./runtime/runtime.ts";
-import { startSources } from "./sources.ts";
+import { askedSources, startSources } from "./sources.ts";
 import { newStats, type NodeStats } from "./stats/stats.ts";
 import { newStreams, type NodeStreams } from "./streams/streams.ts";
 import { Volumes, type Mounter } from "./volumes/volumes.ts";
 import { VOLUME_REFRESH_MS } from "./limits.ts";
 
 export { readMachine, type Machine } from "./node-status/machine.ts";
+export { ownNode, type OwnNode } from "./node-status/own-node.ts";
 export { kubeletVersion } from "./node-status/node-status.ts";
 export type { ClusterDns } from "./pods/sandbox-config.ts";
 export type { Mounter } from "./volumes/volumes.ts";
 
-export type NodeOptions = {
-  readonly nodeName: string;
+export type NodeOptions = OwnNode & {
   /** Durable: pods' own folders and logs below it. */
   readonly dataFolder: string;
   /** Lost at a boot, best a tmpfs: files of Secrets and tokens. */
   readonly runFolder: string;
-  readonly podCidr: string;
-  readonly labels?: Readonly<Record<string, string>>;
+  /** The API lets this node read only what its pods use, so each ConfigMap and Secret is asked for by its name. */
+  readonly readsOnlyOwn?: boolean;
   readonly dns: ClusterDns;
   /** Parent of all pods' cgroups, without slashes at its ends: "kubepods". */
   readonly cgroupPrefix: string;
@@ -117,7 +118,7 @@ function build(options: NodeOptions, ports: Signalled) {
   const { runtime, machine } = ports;
   const core = buildPods(options, ports);
   const { rounds, collector, starter, events, poke } = core;
-  const { nodeName, podCidr, labels = {}, dataFolder, apiPort } = options;
+  const { nodeName, podCidr, labels, first, dataFolder, apiPort } = options;
   const records = () => rounds.records;
   const stats = newStats({ ...ports, nodeName, records });
   const eviction = startEviction({
@@ -131,7 +132,7 @@ function build(options: NodeOptions, ports: Signalled) {
     nodeName,
   });
   const registration = new Registration(
-    { nodeName, podCidr, labels, dataFolder, apiPort },
+    { nodeName, podCidr, dataFolder, apiPort, ...(labels === undefined ? {} : { labels }), ...(first === undefined ? {} : { first }) },
     { ...ports, runtime, machine, pressure: eviction.pressure },
   );
   const housekeeper = new Housekeeper({ ...ports, ...core, logsFolder: logsFolder(options) });
@@ -145,7 +146,10 @@ function buildPods(options: NodeOptions, ports: Signalled) {
   const events = new EventRecorder({ ...ports, nodeName });
   const later: { pods?: Pods } = {};
   const poke = (uid: string): void => later.pods?.poke(uid);
-  const sources = startSources({ ...ports, changed: (kind, key) => later.pods?.sourceChanged(kind, key) });
+  const sources =
+    options.readsOnlyOwn === true
+      ? askedSources(ports)
+      : startSources({ ...ports, changed: (kind, key) => later.pods?.sourceChanged(kind, key) });
   // A simulated node touches nothing of the machine.
   const cgroupRoot = runtime.simulated ? "/nonexistent" : (options.cgroupRoot ?? "/sys/fs/cgroup");
   const cgroups = openCgroups({ root: cgroupRoot, prefix: options.cgroupPrefix, log });

@@ -20,6 +20,7 @@ import {
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import { hasReason } from "@cortado/std/status";
+import { SOURCES_KEPT_MAX } from "./limits.ts";
 
 export type TokenAsk = {
   readonly namespace: string;
@@ -66,10 +67,47 @@ export function startSources(options: SourcesOptions): Sources & { readonly sync
       cached({ client, cache: mapCache, type: configMaps, where: { namespace, name }, signal }),
     secret: (namespace, name) =>
       cached({ client, cache: secretCache, type: secrets, where: { namespace, name }, signal }),
+    services: (namespace) => [...serviceCache.list()].filter((one) => visible(one, namespace)),
+    ...askedAlways(options),
+  };
+}
+
+/**
+ * Sources of a node that may read only what its pods use: each ConfigMap and Secret is asked for by its name, whenever its volume is
+ * looked at. While no server answers, the last answer serves, so that a container that ends meanwhile is started again.
+ */
+export function askedSources(options: Omit<SourcesOptions, "changed">): Sources & { readonly synced: Promise<unknown> } {
+  const { client, signal } = options;
+  const serviceCache = startInformer(client, services, options);
+  const answers = new Map<string, Stored<ConfigMap> | Stored<Secret> | undefined>();
+  const ask = async <Kind extends ConfigMap | Secret>(type: ResourceType<Kind>, namespace: string, name: string) => {
+    const key = `${type.kind}/${namespace}/${name}`;
+    try {
+      const answer = await absentIsUndefined(client.get(type, { namespace, name, signal }));
+      answers.delete(key);
+      answers.set(key, answer);
+      const [oldest] = answers.keys();
+      if (answers.size > SOURCES_KEPT_MAX && oldest !== undefined) answers.delete(oldest);
+      return answer;
+    } catch (error) {
+      if (!hasReason(error, "ServiceUnavailable") || !answers.has(key)) throw error;
+      return answers.get(key) as Stored<Kind> | undefined;
+    }
+  };
+  return {
+    synced: serviceCache.synced,
+    configMap: (namespace, name) => ask(configMaps, namespace, name),
+    secret: (namespace, name) => ask(secrets, namespace, name),
+    services: (namespace) => [...serviceCache.list()].filter((one) => visible(one, namespace)),
+    ...askedAlways(options),
+  };
+}
+
+function askedAlways({ client, signal }: Pick<SourcesOptions, "client" | "signal">): Pick<Sources, "claim" | "volume" | "token"> {
+  return {
     claim: (namespace, name) =>
       absentIsUndefined(client.get(persistentVolumeClaims, { namespace, name, signal })),
     volume: (name) => absentIsUndefined(client.get(persistentVolumes, { name, signal })),
-    services: (namespace) => [...serviceCache.list()].filter((one) => visible(one, namespace)),
     token: (ask) => requestToken(client, ask, signal),
   };
 }

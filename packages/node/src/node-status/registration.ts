@@ -3,16 +3,22 @@ import type { Node } from "@cortado/kinds";
 import { leases, nodes } from "@cortado/kinds/resources";
 import { toMicroTime, type Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
-import { hasReason } from "@cortado/std/status";
-import { NODE_LEASE_RENEW_MS, NODE_LEASE_S, NODE_STATUS_LOOK_MS, NODE_STATUS_WRITE_MS } from "../limits.ts";
+import { backoffMs } from "@cortado/std/backoff";
+import { hasReason, messageOf } from "@cortado/std/status";
+import {
+  NODE_LEASE_RENEW_MS,
+  NODE_LEASE_S,
+  NODE_STATUS_LOOK_MS,
+  NODE_STATUS_WRITE_MS,
+  REGISTER_FIRST_MS,
+  REGISTER_MAX_MS,
+} from "../limits.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Machine } from "./machine.ts";
 import { nodeStatus, statusDiffers, type Pressure } from "./node-status.ts";
+import { ownNode, type OwnNode } from "./own-node.ts";
 
-export type RegistrationOptions = {
-  readonly nodeName: string;
-  readonly podCidr: string;
-  readonly labels: Readonly<Record<string, string>>;
+export type RegistrationOptions = OwnNode & {
   readonly dataFolder: string;
   readonly apiPort: number | undefined;
 };
@@ -27,9 +33,6 @@ export type RegistrationPorts = {
   readonly pressure: () => Pressure;
 };
 
-const diskTaint = { key: "node.kubernetes.io/disk-pressure", effect: "NoSchedule" } as const;
-const memoryTaint = { key: "node.kubernetes.io/memory-pressure", effect: "NoSchedule" } as const;
-
 /** Keeps the node's object and its lease true. */
 export class Registration {
   readonly #options: RegistrationOptions;
@@ -43,11 +46,21 @@ export class Registration {
     this.#ports = ports;
   }
 
-  /** Makes or takes over the node's object and writes its status once. */
+  /** Makes or takes over the node's object and writes its status once; a server that does not answer is asked again and again. */
   async register(): Promise<void> {
-    this.#node = await this.#getOrCreate();
-    await this.#renewLease();
-    await this.look();
+    const { clock, signal, log } = this.#ports;
+    for (let failures = 0; ; failures += 1) {
+      try {
+        this.#node = await ownNode(this.#options, this.#ports);
+        await this.#renewLease();
+        await this.look();
+        return;
+      } catch (error) {
+        if (!hasReason(error, "ServiceUnavailable", "TooManyRequests") || signal.aborted) throw error;
+        log.warn("node not registered yet", { problem: messageOf(error) });
+        await clock.sleep(backoffMs(failures, { firstMs: REGISTER_FIRST_MS, maxMs: REGISTER_MAX_MS }), { signal });
+      }
+    }
   }
 
   /** Renews and looks until the signal aborts. */
@@ -95,58 +108,9 @@ export class Registration {
         signal,
       });
       this.#writtenMs = Math.max(1, clock.monotonicMs());
-      await this.#writeTaints(pressure());
     } catch (error) {
       if (!hasReason(error, "NotFound")) throw error;
-      this.#node = await this.#getOrCreate(); // somebody deleted it; a node that runs is there
-    }
-  }
-
-  async #writeTaints(pressure: Pressure): Promise<void> {
-    const now = this.#node?.spec?.taints ?? [];
-    const others = now.filter((taint) => taint.key !== diskTaint.key && taint.key !== memoryTaint.key);
-    const want = [
-      ...others,
-      ...(pressure.disk ? [diskTaint] : []),
-      ...(pressure.memory ? [memoryTaint] : []),
-    ];
-    if (want.length === now.length && want.every((taint) => now.some((one) => one.key === taint.key))) return;
-    const { client, signal } = this.#ports;
-    this.#node = await client.patch(nodes, {
-      name: this.#options.nodeName,
-      type: "merge",
-      body: { spec: { taints: want } },
-      signal,
-    });
-  }
-
-  async #getOrCreate(): Promise<Stored<Node>> {
-    const { client, signal, machine } = this.#ports;
-    const { nodeName, podCidr } = this.#options;
-    const labels = {
-      "kubernetes.io/hostname": nodeName,
-      "kubernetes.io/arch": machine.architecture,
-      "kubernetes.io/os": "linux",
-      "beta.kubernetes.io/arch": machine.architecture,
-      "beta.kubernetes.io/os": "linux",
-      ...this.#options.labels,
-    };
-    try {
-      const there = await client.get(nodes, { name: nodeName, signal });
-      const missing = Object.entries(labels).filter(([key, value]) => there.metadata.labels?.[key] !== value);
-      if (missing.length === 0 && there.spec?.podCIDR !== undefined) return there;
-      const body = {
-        metadata: { labels: Object.fromEntries(missing) },
-        ...(there.spec?.podCIDR === undefined ? { spec: { podCIDR: podCidr, podCIDRs: [podCidr] } } : {}),
-      };
-      return await client.patch(nodes, { name: nodeName, type: "merge", body, signal });
-    } catch (error) {
-      if (!hasReason(error, "NotFound")) throw error;
-      return client.create(
-        nodes,
-        { metadata: { name: nodeName, labels }, spec: { podCIDR: podCidr, podCIDRs: [podCidr] } },
-        { signal },
-      );
+      this.#node = await ownNode(this.#options, this.#ports); // somebody deleted it; a node that runs is there
     }
   }
 

@@ -1,6 +1,6 @@
 import type { KeyToPath, Volume } from "@cortado/kinds";
 import type { Clock } from "@cortado/std/clock";
-import { StatusError } from "@cortado/std/status";
+import { hasReason, StatusError } from "@cortado/std/status";
 import { TOKEN_REFRESH_SHARE } from "../limits.ts";
 import { fieldValue, resourceValue, type Place } from "../pods/downward.ts";
 import { specOf, type StoredPod } from "../pods/pod.ts";
@@ -176,7 +176,10 @@ const HOUR_S = 3_600;
 export class TokenKeeper {
   readonly #sources: Sources;
   readonly #clock: Clock;
-  readonly #tokens = new Map<string, { readonly token: Token; readonly refreshMs: number }>();
+  readonly #tokens = new Map<
+    string,
+    { readonly token: Token; readonly refreshMs: number; readonly endsMs: number }
+  >();
 
   constructor(ports: { readonly sources: Sources; readonly clock: Clock }) {
     this.#sources = ports.sources;
@@ -190,7 +193,22 @@ export class TokenKeeper {
     const key = `${pod.metadata.uid}/${source.audience ?? ""}/${source.expirationSeconds ?? ""}`;
     const known = this.#tokens.get(key);
     // By the monotonic clock: a jump of the wall clock must not make every token anew, nor keep one for years.
-    if (known !== undefined && this.#clock.monotonicMs() < known.refreshMs) return known.token.token;
+    const nowMs = this.#clock.monotonicMs();
+    if (known !== undefined && nowMs < known.refreshMs) return known.token.token;
+    try {
+      return await this.#renew(key, pod, source);
+    } catch (error) {
+      // While no server answers, one in the last fifth of its life still serves.
+      if (known !== undefined && nowMs < known.endsMs && hasReason(error, "ServiceUnavailable")) return known.token.token;
+      throw error;
+    }
+  }
+
+  async #renew(
+    key: string,
+    pod: StoredPod,
+    source: { readonly audience?: string; readonly expirationSeconds?: number },
+  ): Promise<string> {
     const seconds = source.expirationSeconds ?? HOUR_S;
     const token = await this.#sources.token({
       namespace: pod.metadata.namespace ?? "",
@@ -203,7 +221,8 @@ export class TokenKeeper {
       seconds * 1_000,
       Math.max(0, token.expiresMs - this.#clock.nowMs()) || seconds * 1_000,
     );
-    this.#tokens.set(key, { token, refreshMs: this.#clock.monotonicMs() + lifeMs * TOKEN_REFRESH_SHARE });
+    const nowMs = this.#clock.monotonicMs();
+    this.#tokens.set(key, { token, refreshMs: nowMs + lifeMs * TOKEN_REFRESH_SHARE, endsMs: nowMs + lifeMs });
     return token.token;
   }
 

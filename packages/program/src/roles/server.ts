@@ -25,7 +25,7 @@ import { startEdge } from "./edge.ts";
 import { startPart } from "./lifetime.ts";
 import type { Parts } from "./parts.ts";
 import { watchProcess } from "./process-metrics.ts";
-import { serverStreams, startPods, usageSource } from "./pods.ts";
+import { podSubnet, serverStreams, startPods, usageSource } from "./pods.ts";
 import { startStoreAgent } from "./store-agent.ts";
 import { startTraffic } from "./traffic.ts";
 
@@ -96,7 +96,12 @@ export function startLoops(
     name: "controllers",
     log,
     start: () =>
-      startControllers({ client, clock, random, log, loopMetrics, clusterCa: () => clusterCa, localPath }),
+      startControllers({
+        ...{ client, clock, random, log, loopMetrics, localPath },
+        clusterCa: () => clusterCa,
+        clusterCidr: config.clusterCidr,
+        ownShare: podSubnet(config),
+      }),
   });
   const scheduler = clientOf(server, "system:kube-scheduler", "system:masters");
   void startPart(stack, {
