@@ -38,6 +38,13 @@ function fakeRoles(): {
       { name: "tls-san", help: "Further names", isList: true },
     ],
     runServer: note("server"),
+    agentSettings: [
+      { name: "server", help: "The server to join", isList: false },
+      { name: "node-label", help: "Labels", isList: true },
+    ],
+    refusedAgentFlags: { docker: "it has its own containerd" },
+    idleAgentFlags: ["debug"],
+    runAgent: note("agent"),
     runHub: note("hub"),
     runMqtt: note("mqtt"),
     importMosquitto(file) {
@@ -84,6 +91,7 @@ test("help teaches, and changes only on purpose", async () => {
   for (const words of [
     ["--help"],
     ["server", "--help"],
+    ["agent", "--help"],
     ["hub", "--help"],
     ["mqtt", "--help"],
     ["mqtt", "import", "--help"],
@@ -116,6 +124,11 @@ for (const { words, role, given } of [
     words: ["server", "--data-dir", "/d", "--tls-san", "a", "--tls-san", "b"],
     role: "server",
     given: { settings: { "data-dir": "/d", "tls-san": ["a", "b"] } },
+  },
+  {
+    words: ["agent", "--server", "https://s:6443", "--node-label", "a=b", "--node-label", "c=d", "--debug"],
+    role: "agent",
+    given: { settings: { server: "https://s:6443", "node-label": ["a=b", "c=d"] } },
   },
   { words: ["server", "-c", "/f"], role: "server", given: { config: "/f", settings: {} } },
   {
@@ -239,9 +252,9 @@ for (const { words, code, says } of [
     says: /^cortado: --label x is not of the form key=value/,
   },
   {
-    words: ["agent", "--server", "https://store:6443"],
+    words: ["agent", "--server", "https://store:6443", "--docker"],
     code: 1,
-    says: /^cortado: a further node that joins a store's server comes in a later release/,
+    says: /--docker of K3s is not offered: it has its own containerd/,
   },
   {
     words: ["mqtt", "import", "bad.conf", "--output", "m.yaml"],

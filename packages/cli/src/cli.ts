@@ -1,6 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { StatusError } from "@cortado/std/status";
-import { agentCommand } from "./agent.ts";
+import { agentCommand, type AgentRoles } from "./agent.ts";
 import { demoCommand, type DemoRoles } from "./demo.ts";
 import { fleetCommand, type FleetRoles } from "./fleet/fleet.ts";
 import { hubCommand, type HubRoles } from "./hub.ts";
@@ -11,6 +11,7 @@ import { tokenCommand, type TokenRoles } from "./token.ts";
 import { versionCommand } from "./version.ts";
 
 export type CliRoles = ServerRoles &
+  AgentRoles &
   DemoRoles &
   FleetRoles &
   HubRoles &
@@ -51,7 +52,7 @@ function newCli(roles: CliRoles): Command {
   );
   for (const command of [
     serverCommand(roles),
-    agentCommand(),
+    agentCommand(roles),
     demoCommand(roles),
     hubCommand(roles),
     mqttCommand(roles),

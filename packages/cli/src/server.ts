@@ -1,48 +1,17 @@
 import { Command } from "commander";
-
-export type ServerSetting = {
-  readonly name: string;
-  readonly help: string;
-  readonly isList: boolean;
-  readonly fallback?: string;
-};
+import { addSettings, givenSettings, type CommandSetting, type SettingsWords } from "./settings.ts";
 
 export type ServerRoles = {
-  readonly serverSettings: readonly ServerSetting[];
+  readonly serverSettings: readonly CommandSetting[];
   /** Runs a store until it is told to stop. */
-  readonly runServer: (words: {
-    readonly config?: string;
-    readonly settings: Readonly<Record<string, unknown>>;
-  }) => Promise<void>;
+  readonly runServer: (words: SettingsWords) => Promise<void>;
 };
 
 /** `cortado server`: all of a store in one process. */
 export function serverCommand(roles: ServerRoles): Command {
-  const command = new Command("server")
-    .description("Runs a store: API server, node, broker, functions and the rest, in one process.")
-    .option("-c, --config <file>", "Settings as name: value, by the names below", undefined);
-  for (const { name, help, isList, fallback } of roles.serverSettings) {
-    const text = fallback === undefined ? help : `${help} (default: ${fallback})`;
-    if (isList)
-      command.option(`--${name} <value>`, text, (value: string, all: string[] = []) => [...all, value]);
-    else command.option(`--${name} <value>`, text);
-  }
-  command.addHelpText(
-    "after",
-    "\nSettings may also stand in /etc/cortado/config.yaml; the command line goes before the file.\n",
+  const command = new Command("server").description(
+    "Runs a store: API server, node, broker, functions and the rest, in one process.",
   );
-  return command.action(async () => {
-    const given = command.opts<Record<string, unknown>>();
-    const settings = Object.fromEntries(
-      roles.serverSettings
-        .map(({ name }) => [name, given[camel(name)]] as const)
-        .filter(([, value]) => value !== undefined),
-    );
-    const config = given["config"] as string | undefined;
-    await roles.runServer({ ...(config === undefined ? {} : { config }), settings });
-  });
-}
-
-function camel(name: string): string {
-  return name.replaceAll(/-([a-z])/g, (_match, letter: string) => letter.toUpperCase());
+  addSettings(command, roles.serverSettings);
+  return command.action(() => roles.runServer(givenSettings(command, roles.serverSettings)));
 }

@@ -43,3 +43,5 @@ export const CERTIFICATES_REFRESH_MS = 60_000;
 
 assert(DNS_UDP_BYTES < DNS_UDP_BYTES_MAX, "EDNS makes answers longer");
 assert(INGRESS_CONNECT_MS < INGRESS_SILENT_MS, "connecting is quicker than answering");
+/** Largest packet of a line that does not say (Ethernet). */
+export const LINE_MTU = 1_500;

@@ -10,21 +10,23 @@ import { isOurs } from "./ingress/routes.ts";
 import { startAddresses } from "./load-balancer/load-balancer.ts";
 import type { NetworkTools } from "./nft.ts";
 import { startObjects } from "./objects.ts";
+import { startOverlay } from "./overlay/overlay.ts";
+import type { OverlayBackend } from "./overlay/plan.ts";
 import { startPolicies } from "./policies/policies.ts";
 import { startServices } from "./services/services.ts";
 import type { Address } from "@cortado/std/net";
 
 export type { IngressListener, CertificatePair } from "./ingress/ingress.ts";
+export { prepareNode, type NodeNetwork } from "./node/prepare.ts";
 export { systemTools, type NetworkTools } from "./nft.ts";
 
 export type NetworkOptions = {
   readonly nodeName: string;
   readonly nodeIps: () => readonly string[];
   readonly podCidr: string;
-  readonly serviceCidr: string;
+  /** Addresses of all nodes' pods. */
+  readonly clusterCidr: string;
   readonly bridge: string;
-  /** The bridge's own address with its length: "10.42.0.1/24". */
-  readonly gateway: string;
   /** Names of our nft tables begin so; two boxes of one namespace would need two. */
   readonly tablePrefix: string;
   /** Undefined: no rules are written, as for a simulated node. */
@@ -36,9 +38,15 @@ export type NetworkOptions = {
     readonly domain: string;
     readonly upstreams: () => readonly Upstream[];
   };
-  readonly ingress?: {
-    readonly listeners: readonly IngressListener[];
-    readonly classNames: readonly string[];
+  /** How pods of other nodes are reached; undefined: they are not. */
+  readonly overlay?: { readonly backend: OverlayBackend };
+  /** This node says in the API where services and ingresses are reached; one of a cluster does. */
+  readonly publishes?: {
+    readonly ingress?: {
+      readonly listeners: readonly IngressListener[];
+      readonly classNames: readonly string[];
+      readonly fallbackCertificate: () => CertificatePair;
+    };
   };
   readonly simulated: boolean;
   /** Take the rules away at the end; otherwise they stay in force while we restart. */
@@ -52,7 +60,6 @@ export type NetworkPorts = {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly loopMetrics: LoopMetrics;
-  readonly fallbackCertificate: () => CertificatePair;
 };
 
 export interface RunningNetwork extends AsyncDisposable {
@@ -89,28 +96,29 @@ export async function startNetwork(options: NetworkOptions, ports: NetworkPorts)
     options.dns === undefined
       ? undefined
       : starting.use(await startDns(options.dns, { ...ports, objects, requests }));
-  const classNames = options.ingress?.classNames ?? [];
-  const ingress =
-    options.ingress === undefined
+  const ingress = options.publishes?.ingress;
+  const running =
+    ingress === undefined
       ? undefined
       : starting.use(
           await startIngress(
-            { ...options.ingress, simulated: options.simulated },
-            { ...ports, objects, signal },
+            { ...ingress, simulated: options.simulated },
+            { ...ports, ...ingress, objects, signal },
           ),
         );
-  startAddresses(
-    {
-      nodeIps: options.nodeIps,
-      isOurs: (one) => options.ingress !== undefined && isOurs(one, { classNames }),
-    },
-    common,
-  );
+  if (options.publishes !== undefined)
+    startAddresses(
+      { nodeIps: options.nodeIps, isOurs: (one) => ingress !== undefined && isOurs(one, ingress) },
+      common,
+    );
+  const [nodeIp] = options.nodeIps();
+  if (options.rules && options.overlay !== undefined && nodeIp !== undefined)
+    startOverlay({ ...options, ...options.overlay, nodeIp }, common);
   starting.defer(() => stop.abort());
   const lifetime = starting.move();
   return {
     dnsPort: dns?.port,
-    ingressAddresses: ingress?.addresses ?? [],
+    ingressAddresses: running?.addresses ?? [],
     [Symbol.asyncDispose]: () => lifetime.disposeAsync(),
   };
 }

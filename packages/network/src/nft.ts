@@ -7,15 +7,18 @@ import { NFT_RUN_MS } from "./limits.ts";
 export interface NetworkTools {
   /** Applies an nft script as one transaction. @throws StatusError with nft's words */
   nft(script: string): Promise<void>;
-  /** Runs `ip` with these words. @throws StatusError with its words */
-  ip(words: readonly string[]): Promise<void>;
+  /** Runs `ip` with these words and answers what it says. @throws StatusError with its words */
+  ip(words: readonly string[]): Promise<string>;
+  /** The same with `bridge`, which is of the same package. */
+  bridge(words: readonly string[]): Promise<string>;
 }
 
 /** `nft` and `ip` of the machine, in this process's own network namespace. */
 export function systemTools(ports: { readonly clock: Clock }): NetworkTools {
   return {
-    nft: (script) => run({ command: "nft", args: ["-f", "-"], input: script, ...ports }),
+    nft: async (script) => void (await run({ command: "nft", args: ["-f", "-"], input: script, ...ports })),
     ip: (words) => run({ command: "ip", args: words, input: "", ...ports }),
+    bridge: (words) => run({ command: "bridge", args: words, input: "", ...ports }),
   };
 }
 
@@ -28,11 +31,13 @@ type Run = {
 
 const ERROR_BYTES_MAX = 2_000;
 
-function run({ command, args, input, clock }: Run): Promise<void> {
+function run({ command, args, input, clock }: Run): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, [...args], { stdio: ["pipe", "ignore", "pipe"] });
+    const child = spawn(command, [...args], { stdio: ["pipe", "pipe", "pipe"] });
     const alarm = clock.after(NFT_RUN_MS, () => child.kill("SIGKILL"));
     let errors = "";
+    const said: Buffer[] = [];
+    child.stdout.on("data", (bytes: Buffer) => void said.push(bytes));
     child.stderr.on(
       "data",
       (bytes: Buffer) => (errors = (errors + bytes.toString("utf8")).slice(0, ERROR_BYTES_MAX)),
@@ -48,7 +53,7 @@ function run({ command, args, input, clock }: Run): Promise<void> {
     });
     child.on("close", (code) => {
       alarm[Symbol.dispose]();
-      if (code === 0) resolve();
+      if (code === 0) resolve(Buffer.concat(said).toString("utf8"));
       else
         reject(
           new StatusError(

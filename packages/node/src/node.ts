@@ -50,6 +50,8 @@ export type NodeOptions = OwnNode & {
   readonly pinnedImages: () => ReadonlySet<string>;
   /** Shown as the node's port for its API. */
   readonly apiPort?: number;
+  /** Pods that it takes at most; absent: the kubelet's 110. */
+  readonly podsMax?: number;
 };
 
 export type NodePorts = {
@@ -118,7 +120,7 @@ function build(options: NodeOptions, ports: Signalled) {
   const { runtime, machine } = ports;
   const core = buildPods(options, ports);
   const { rounds, collector, starter, events, poke } = core;
-  const { nodeName, podCidr, labels, first, dataFolder, apiPort } = options;
+  const { nodeName, podCidr, labels, first, dataFolder, apiPort, podsMax } = options;
   const records = () => rounds.records;
   const stats = newStats({ ...ports, nodeName, records });
   const eviction = startEviction({
@@ -132,7 +134,7 @@ function build(options: NodeOptions, ports: Signalled) {
     nodeName,
   });
   const registration = new Registration(
-    { nodeName, podCidr, dataFolder, apiPort, ...(labels === undefined ? {} : { labels }), ...(first === undefined ? {} : { first }) },
+    { nodeName, podCidr, dataFolder, apiPort, podsMax, ...(labels === undefined ? {} : { labels }), ...(first === undefined ? {} : { first }) },
     { ...ports, runtime, machine, pressure: eviction.pressure },
   );
   const housekeeper = new Housekeeper({ ...ports, ...core, logsFolder: logsFolder(options) });

@@ -1,14 +1,22 @@
-import { createHash } from "node:crypto";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { CliRoles } from "@cortado/cli";
+import type { CommandSetting } from "@cortado/cli/settings";
 import { askDemo } from "@cortado/demo/control";
 import { jsonLog } from "@cortado/std/log";
 import { systemClock } from "@cortado/std/node/clock";
 import { StatusError } from "@cortado/std/status";
+import {
+  agentSettingNames,
+  agentSettings,
+  idleAgentFlags,
+  refusedAgentFlags,
+} from "./config/agent-config.ts";
 import { serverSettings, settingNames } from "./config/server-config.ts";
+import type { Setting } from "./config/settings.ts";
+import { readAgentConfig, startAgentNode } from "./roles/agent.ts";
 import { startFleetAgent } from "./roles/fleet-agent.ts";
 import { fleetRoles } from "./roles/fleet.ts";
 import { runDemoHere, socketsRoot } from "./roles/demo.ts";
@@ -22,20 +30,28 @@ export const roles: CliRoles = {
   version: `cortado ${version}`,
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
-  serverSettings: settingNames.map((name) => {
-    const { help, kind, fallback } = serverSettings[name];
-    return {
-      name,
-      help,
-      isList: kind === "list" || kind === "pairs",
-      ...(fallback === undefined ? {} : { fallback }),
-    };
-  }),
+  serverSettings: commandSettings(settingNames, serverSettings),
+  agentSettings: commandSettings(agentSettingNames, agentSettings),
+  refusedAgentFlags,
+  idleAgentFlags,
   async runServer(words) {
     const config = readServerConfig(words as Parameters<typeof readServerConfig>[0]);
     await using server = await startServer(config);
     void server;
     await stopSignal();
+  },
+  async runAgent(words) {
+    const config = readAgentConfig(words);
+    const stop = new AbortController();
+    const stopped = stopSignal();
+    void stopped.then(() => stop.abort(new Error("the agent was told to stop")));
+    try {
+      await using agent = await startAgentNode(config, stop.signal);
+      void agent;
+      await stopped;
+    } catch (error) {
+      if (!stop.signal.aborted) throw error; // it was told to stop while it was joining
+    }
   },
   async runHub(words) {
     await using hub = await startHubServer(words);
@@ -58,9 +74,7 @@ export const roles: CliRoles = {
   ...fleetRoles,
   demoFolder: resolve(".cortado"),
   async readToken(dataDir) {
-    const secret = await readOrExplain(join(dataDir, "server", "token"), dataDir);
-    const authority = await readOrExplain(join(dataDir, "server", "tls", "server-ca.crt"), dataDir);
-    return `K10${createHash("sha256").update(authority).digest("hex")}::server:${secret.trim()}`;
+    return (await readOrExplain(join(dataDir, "server", "token"), dataDir)).trim();
   },
   async runFleetAgent(words) {
     const write = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -70,6 +84,17 @@ export const roles: CliRoles = {
   },
   runKubectl: ({ kubeconfig, words }) => runKubectl(kubeconfig ?? ownKubeconfig(), words),
 };
+
+function commandSettings<Name extends string>(
+  names: readonly Name[],
+  settings: Readonly<Record<Name, Setting>>,
+): readonly CommandSetting[] {
+  return names.map((name) => {
+    const { help, kind, fallback } = settings[name];
+    const isList = kind === "list" || kind === "pairs";
+    return { name, help, isList, ...(fallback === undefined ? {} : { fallback }) };
+  });
+}
 
 /** Resolves when the process is told to end. */
 function stopSignal(): Promise<void> {

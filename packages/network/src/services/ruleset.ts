@@ -109,13 +109,15 @@ export type TableOptions = {
   readonly table: string;
   readonly bridge: string;
   readonly podCidr: string;
+  /** Addresses of all nodes' pods. */
+  readonly clusterCidr: string;
   /** True where bridged packets are not seen by these hooks: then pods of one bridge reach each other's services only disguised. */
   readonly disguise: boolean;
 };
 
 /** A script that makes the whole table anew in one transaction. */
 export function wholeTable(rules: Ruleset, options: TableOptions): string {
-  const { table, bridge, podCidr, disguise } = options;
+  const { table } = options;
   const lines = [
     `table ip ${table} {}`,
     `delete table ip ${table}`,
@@ -129,7 +131,7 @@ export function wholeTable(rules: Ruleset, options: TableOptions): string {
     // A reset comes at once; the kernel sends no more than one ICMP refusal a second to the same host.
     "  chain refuse { meta l4proto tcp reject with tcp reset; reject; }",
     ...elementsNames.flatMap((name) => elementsBlock(name, rules.elements.get(name) ?? new Map())),
-    ...hooks({ bridge, podCidr, disguise }),
+    ...hooks(options),
     "}",
   ];
   return `${lines.join("\n")}\n`;
@@ -152,7 +154,8 @@ function elementsBlock(name: ElementsName, elements: ReadonlyMap<string, string>
   return [`  ${types[name]}${rows.length === 0 ? "" : ` elements = { ${rows.join(", ")} };`} }`];
 }
 
-function hooks({ bridge, podCidr, disguise }: Omit<TableOptions, "table">): readonly string[] {
+function hooks({ bridge, podCidr, clusterCidr, disguise }: Omit<TableOptions, "table">): readonly string[] {
+  const leaves = `ct status dnat oifname != { "lo", "${bridge}" }`;
   const ask = [
     "    ip daddr . meta l4proto . th dport vmap @services;",
     "    fib daddr type local meta l4proto . th dport vmap @nodeports;",
@@ -178,6 +181,9 @@ function hooks({ bridge, podCidr, disguise }: Omit<TableOptions, "table">): read
       "    ct status dnat ip saddr . ip daddr @hairpins masquerade;",
       ...(disguise ? [`    ct status dnat ip saddr ${podCidr} ip daddr ${podCidr} masquerade;`] : []),
       `    ct status dnat fib saddr type local oifname "${bridge}" masquerade;`,
+      // What this node has led elsewhere comes back by it, unless two pods speak: they see each other's own addresses.
+      `    ${leaves} ip daddr != ${clusterCidr} masquerade;`,
+      `    ${leaves} ip saddr != ${clusterCidr} masquerade;`,
     ]),
     ...chain("no-forward", "filter hook forward priority filter", none),
     ...chain("no-input", "filter hook input priority filter", none),

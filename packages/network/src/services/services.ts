@@ -1,4 +1,3 @@
-import { writeFile } from "node:fs/promises";
 import { startLoop, done, type LoopMetrics } from "@cortado/client/loop";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
@@ -11,10 +10,7 @@ import { serviceRules, tableChange, wholeTable, type Ruleset, type TableOptions 
 export type ServicesOptions = TableOptions & {
   readonly nodeName: string;
   readonly nodeIps: () => readonly string[];
-  readonly serviceCidr: string;
-  /** The bridge's own address, as "10.42.0.1/24". */
-  readonly gateway: string;
-  /** Put on the loopback: what this process answers itself. */
+  /** What this process answers itself. */
   readonly reservedIps: readonly string[];
 };
 
@@ -33,7 +29,6 @@ export async function startServices(
   ports: ServicesPorts,
 ): Promise<{ readonly remove: () => Promise<void> }> {
   const { tools, objects, log } = ports;
-  await prepareNode(options, ports);
   let written: Ruleset | undefined;
   const write = async (): Promise<void> => {
     const { nodeName, reservedIps } = options;
@@ -70,25 +65,4 @@ export async function startServices(
       await tools.nft(`table ip ${options.table} {}\ndelete table ip ${options.table}\n`);
     },
   };
-}
-
-// The bridge is made before CNI needs it, so that services have a route from the first moment; CNI takes it as it is.
-async function prepareNode(options: ServicesOptions, { tools, log }: ServicesPorts): Promise<void> {
-  const steps: readonly (readonly string[])[] = [
-    ["link", "add", options.bridge, "type", "bridge"],
-    ["addr", "replace", options.gateway, "dev", options.bridge],
-    ["link", "set", options.bridge, "up"],
-    ["route", "replace", options.serviceCidr, "dev", options.bridge],
-    ...options.reservedIps.map((ip) => ["addr", "replace", `${ip}/32`, "dev", "lo"]),
-  ];
-  for (const step of steps) {
-    await tools.ip(step).catch((error: unknown) => {
-      if (!/File exists/.test(String(error)))
-        log.warn("network of the node not prepared", { step: step.join(" "), error });
-    });
-  }
-  // Lets a service be answered by something on the node's loopback, and a node port be asked for there; the rules guard the loopback itself.
-  await writeFile(`/proc/sys/net/ipv4/conf/${options.bridge}/route_localnet`, "1").catch((error: unknown) =>
-    log.warn("services on the loopback do not work", { error }),
-  );
 }

@@ -14,6 +14,7 @@ import { newMetrics } from "@cortado/std/metrics";
 import { systemClock } from "@cortado/std/node/clock";
 import { silentLog } from "@cortado/std/testing/silent-log";
 import { startDns } from "../dns/dns-server.ts";
+import { prepareNode } from "../node/prepare.ts";
 import { systemTools } from "../nft.ts";
 import { startPolicies } from "../policies/policies.ts";
 import { startServices } from "../services/services.ts";
@@ -61,18 +62,23 @@ async function until(what: string, reached: () => boolean): Promise<void> {
 }
 
 before(async () => {
-  sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
+  await prepareNode(
+    {
+      ...{ table: "nt-pods", bridge: "cni0", gateway: "10.42.0.1/24", podCidr: "10.42.0.0/24" },
+      ...{ clusterCidr: "10.42.0.0/16", serviceCidr: "10.43.0.0/16", reservedIps: ["10.43.0.10"] },
+    },
+    ports,
+  );
   objects.set({ namespaces: [namespace("shop")], pods });
   const services = await startServices(
     {
       table: "nt-services",
       bridge: "cni0",
       podCidr: "10.42.0.0/24",
+      clusterCidr: "10.42.0.0/16",
       disguise: false,
       nodeName: "node",
       nodeIps: () => ["192.0.2.7"],
-      serviceCidr: "10.43.0.0/16",
-      gateway: "10.42.0.1/24",
       reservedIps: ["10.43.0.10"],
     },
     ports,

@@ -97,7 +97,10 @@ ${runtime}]
 `;
 }
 
-/** The pods' network: a bridge with addresses by host-local, NAT to the outside, host ports, and hairpin so that a pod reaches itself. */
+/**
+ * The pods' network: a bridge with addresses by host-local, host ports, and hairpin so that a pod reaches itself. The way to the outside
+ * is not CNI's: it would hide a pod from those of other nodes behind its node's address.
+ */
 export function cniConfig(options: ContainerdOptions): string {
   const config = {
     cniVersion: "0.4.0",
@@ -107,7 +110,6 @@ export function cniConfig(options: ContainerdOptions): string {
         type: "bridge",
         bridge: options.bridge,
         isGateway: true,
-        ipMasq: true,
         hairpinMode: true,
         ipam: {
           type: "host-local",

@@ -21,6 +21,7 @@ export type NodeStatusInput = {
   readonly written: NodeStatus | undefined;
   readonly nowMs: number;
   readonly apiPort: number | undefined;
+  readonly podsMax?: number | undefined;
 };
 
 /** The whole status of the node. Pure. */
@@ -30,7 +31,7 @@ export function nodeStatus(input: NodeStatusInput): NodeStatus {
     cpu: String(machine.cpus),
     memory: `${Math.floor(machine.memoryBytes / 1_024)}Ki`,
     "ephemeral-storage": `${Math.floor(input.diskBytes / 1_024)}Ki`,
-    pods: String(PODS_MAX),
+    pods: String(input.podsMax ?? PODS_MAX),
   };
   return {
     addresses: [

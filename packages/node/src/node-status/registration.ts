@@ -21,6 +21,7 @@ import { ownNode, type OwnNode } from "./own-node.ts";
 export type RegistrationOptions = OwnNode & {
   readonly dataFolder: string;
   readonly apiPort: number | undefined;
+  readonly podsMax?: number | undefined;
 };
 
 export type RegistrationPorts = {
@@ -74,7 +75,7 @@ export class Registration {
   /** Writes the status if it changed, or if it is old. */
   async look(): Promise<void> {
     const { client, runtime, machine, clock, signal, pressure } = this.#ports;
-    const { nodeName, dataFolder, apiPort } = this.#options;
+    const { nodeName, dataFolder, apiPort, podsMax } = this.#options;
     const [health, images, disk] = await Promise.all([
       runtime.health({ signal }).catch((error: unknown) => ({
         ready: false,
@@ -96,6 +97,7 @@ export class Registration {
       written,
       nowMs: clock.nowMs(),
       apiPort,
+      podsMax,
     });
     const old = clock.monotonicMs() - this.#writtenMs >= NODE_STATUS_WRITE_MS;
     if (!statusDiffers(written, status) && !old && this.#writtenMs > 0) return;

@@ -1,6 +1,16 @@
-import { readFileSync } from "node:fs";
-import { load } from "js-yaml";
+import { flannelBackends, type FlannelBackend } from "@cortado/cluster/join/protocol";
 import { StatusError } from "@cortado/std/status";
+import {
+  toLevel,
+  toList,
+  toNodeName,
+  toNumber,
+  toPairs,
+  toRuntime,
+  type LogLevel,
+  type Setting,
+  type Values,
+} from "./settings.ts";
 
 /** What a store is told; names are K3s's where K3s has them, ours where it does not. */
 export type ServerConfig = {
@@ -39,11 +49,15 @@ export type ServerConfig = {
   readonly telemetryPort: number;
   readonly ingressPort: number;
   readonly ingressTlsPort: number;
-  readonly logLevel: "debug" | "info" | "warn" | "error";
+  readonly logLevel: LogLevel;
+  /** What machines join with, and what agents alone may: the secret, or a token in its secure form; undefined: one is made. */
+  readonly token: string | undefined;
+  readonly tokenFile: string | undefined;
+  readonly agentToken: string | undefined;
+  readonly agentTokenFile: string | undefined;
+  /** How this node and those that join reach each other's pods. */
+  readonly flannelBackend: FlannelBackend;
 };
-
-type Kind = "text" | "number" | "list" | "pairs" | "flag";
-export type Setting = { readonly kind: Kind; readonly help: string; readonly fallback?: string };
 
 export const settingNames = [
   "data-dir",
@@ -77,6 +91,11 @@ export const settingNames = [
   "hub",
   "hub-token",
   "telemetry-budget",
+  "token",
+  "token-file",
+  "agent-token",
+  "agent-token-file",
+  "flannel-backend",
 ] as const;
 export type SettingName = (typeof settingNames)[number];
 
@@ -141,38 +160,23 @@ export const serverSettings: Readonly<Record<SettingName, Setting>> = {
     kind: "pairs",
     help: "CLASS=BYTES a second that go to the hub: order, alert, machine, event, metric, log, total; 0: none",
   },
+  token: { kind: "text", help: "Secret that further nodes join with; one is made if absent" },
+  "token-file": { kind: "text", help: "File with that secret" },
+  "agent-token": { kind: "text", help: "Another secret for agents; the same if absent" },
+  "agent-token-file": { kind: "text", help: "File with that other secret" },
+  "flannel-backend": {
+    kind: "text",
+    help: "How pods of several nodes reach each other: vxlan, host-gw or none",
+    fallback: "vxlan",
+  },
 };
 
-type Values = Partial<Record<SettingName, unknown>>;
-
-/** Reads /etc/cortado/config.yaml; an absent file is an empty one. @throws StatusError naming the key that is not known */
-export function readConfigFile(path: string, options: { readonly mustExist: boolean }): Values {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (cause) {
-    if (!options.mustExist) return {};
-    throw new StatusError("NotFound", `${path} cannot be read; name another file with --config`, { cause });
-  }
-  let parsed: unknown;
-  try {
-    parsed = load(text) ?? {};
-  } catch (cause) {
-    throw new StatusError("BadRequest", `${path}: ${(cause as Error).message.split("\n")[0]}`, { cause });
-  }
-  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed))
-    throw new StatusError("BadRequest", `${path}: settings are written as "name: value"`);
-  for (const name of Object.keys(parsed))
-    if (!Object.hasOwn(serverSettings, name))
-      throw new StatusError(
-        "BadRequest",
-        `${path}: ${name} is not a setting of cortado server; see cortado server --help`,
-      );
-  return parsed as Values;
-}
-
 /** Puts settings together: the command line goes before the file, the file before what is built in. */
-export function toServerConfig(file: Values, line: Values, hostName: string): ServerConfig {
+export function toServerConfig(
+  file: Values<SettingName>,
+  line: Values<SettingName>,
+  hostName: string,
+): ServerConfig {
   const value = (name: SettingName): unknown => {
     const { fallback } = serverSettings[name];
     return line[name] ?? file[name] ?? fallback;
@@ -181,12 +185,7 @@ export function toServerConfig(file: Values, line: Values, hostName: string): Se
   const optional = (name: SettingName): string | undefined =>
     value(name) === undefined ? undefined : text(name);
   const number = (name: SettingName): number => toNumber(name, value(name));
-  const runtime = text("runtime");
-  if (runtime !== "containerd" && runtime !== "simulated")
-    throw new StatusError(
-      "BadRequest",
-      `runtime: ${JSON.stringify(runtime)} is not known; use containerd or simulated`,
-    );
+  const runtime = toRuntime(text("runtime"));
   return {
     dataDir: text("data-dir"),
     nodeName: toNodeName(optional("node-name") ?? hostName),
@@ -224,31 +223,23 @@ export function toServerConfig(file: Values, line: Values, hostName: string): Se
     ingressPort: number("ingress-port"),
     ingressTlsPort: number("ingress-tls-port"),
     logLevel: toLevel(text("log-level")),
+    token: optional("token"),
+    tokenFile: optional("token-file"),
+    agentToken: optional("agent-token"),
+    agentTokenFile: optional("agent-token-file"),
+    flannelBackend: toBackend(text("flannel-backend")),
   };
 }
 
-function toNumber(name: string, value: unknown): number {
-  const number = Number(value);
-  if (value === undefined || value === "" || !Number.isInteger(number) || number < 0)
-    throw new StatusError("BadRequest", `${name}: ${JSON.stringify(value)} is not a whole number`);
-  return number;
+function toBackend(text: string): FlannelBackend {
+  const found = flannelBackends.find((one) => one === text);
+  if (found !== undefined) return found;
+  throw new StatusError(
+    "BadRequest",
+    `flannel-backend: ${JSON.stringify(text)} is not offered; use ${flannelBackends.join(", ")}`,
+  );
 }
 
-function toList(value: unknown): readonly string[] {
-  if (value === undefined) return [];
-  const items = Array.isArray(value) ? value : [value];
-  return items.flatMap((item) => String(item).split(",")).filter((item) => item !== "");
-}
-
-function toPairs(name: SettingName, value: unknown): Readonly<Record<string, string>> {
-  const pairs: Record<string, string> = {};
-  for (const item of toList(value)) {
-    const at = item.indexOf("=");
-    if (at < 1) throw new StatusError("BadRequest", `${name}: ${JSON.stringify(item)} is not KEY=VALUE`);
-    pairs[item.slice(0, at)] = item.slice(at + 1);
-  }
-  return pairs;
-}
 
 const parts = [
   "ingress",
@@ -268,21 +259,4 @@ function toDisabled(value: unknown): readonly string[] {
       throw new StatusError("BadRequest", `disable: there is no part ${part}; there are ${parts.join(", ")}`);
   // K3s's name for its ingress.
   return toList(value).map((part) => (part === "traefik" ? "ingress" : part));
-}
-
-function toNodeName(name: string): string {
-  const lower = name.toLowerCase();
-  if (/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(lower)) return lower;
-  throw new StatusError(
-    "BadRequest",
-    `node-name: ${JSON.stringify(name)} is not a DNS name; use letters, digits and dashes`,
-  );
-}
-
-function toLevel(text: string): ServerConfig["logLevel"] {
-  if (text === "debug" || text === "info" || text === "warn" || text === "error") return text;
-  throw new StatusError(
-    "BadRequest",
-    `log-level: ${JSON.stringify(text)} is not known; use debug, info, warn or error`,
-  );
 }

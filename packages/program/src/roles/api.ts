@@ -2,7 +2,7 @@ import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { createApiServer, type ApiServer } from "@cortado/apiserver";
-import type { HealthCheck, View } from "@cortado/apiserver/ports";
+import type { HealthCheck, TokenReader, View } from "@cortado/apiserver/ports";
 import type { PasswordReader } from "@cortado/apiserver/front/identity";
 import type { FrontRoute } from "@cortado/apiserver/front/routes";
 import type { CustomResourceDefinition } from "@cortado/kinds";
@@ -16,7 +16,7 @@ import type { Metrics } from "@cortado/std/metrics";
 import type { Random } from "@cortado/std/random";
 import { openSqliteStore } from "@cortado/store/sqlite";
 import type { ServerConfig } from "../config/server-config.ts";
-import { ownSecret } from "../own-secret.ts";
+import { openJoinTokens, type JoinTokens } from "../join-tokens.ts";
 import { relaySocket } from "../relay.ts";
 import { startPart } from "./lifetime.ts";
 
@@ -39,6 +39,8 @@ export type ApiExtras = {
   /** Served beside the API; may be added to while it runs. */
   readonly routes?: readonly FrontRoute[];
   readonly readPassword?: PasswordReader;
+  /** Asked for bearer tokens that are no service account's. */
+  readonly readToken?: TokenReader;
   /** A Unix socket that speaks plain HTTP/1.1, for this machine only. */
   readonly plainSocket?: string;
   /** Writes the kubeconfig in place of the API; called at each renewal of its certificates. */
@@ -48,6 +50,8 @@ export type ApiExtras = {
 export type Api = {
   readonly server: ApiServer;
   readonly certificates: Certificates;
+  /** What machines join with. */
+  readonly tokens: JoinTokens;
   /** Where it is served. */
   readonly port: number;
 };
@@ -98,6 +102,7 @@ export async function startApi(
         },
         reservedAddresses: [config.clusterDns],
         healthChecks: [extras.partsCheck],
+        ...(extras.readToken === undefined ? {} : { readToken: extras.readToken }),
         definitions: extras.definitions ?? [],
         views: extras.views ?? [],
         serviceAccountKeys: {
@@ -107,14 +112,14 @@ export async function startApi(
         },
       }),
   });
-  await ownSecret(join(folder, "token"), ports); // for `cortado token`
+  const tokens = await openJoinTokens(config, certificates.serverCa, ports);
   const port = await openDoors(config, { server, certificates, extras }, ports, stack);
-  return { server, certificates, port };
+  return { server, certificates, tokens, port };
 }
 
 async function openDoors(
   config: ServerConfig,
-  api: Omit<Api, "port"> & { readonly extras: ApiExtras },
+  api: Pick<Api, "server" | "certificates"> & { readonly extras: ApiExtras },
   ports: Ports,
   stack: AsyncDisposableStack,
 ): Promise<number> {

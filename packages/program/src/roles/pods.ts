@@ -1,6 +1,4 @@
-import { execFile } from "node:child_process";
 import { mkdir, readFile } from "node:fs/promises";
-import { STATUS_CODES } from "node:http";
 import { join } from "node:path";
 import type {
   NodeStreams as ServerStreams,
@@ -10,17 +8,37 @@ import type {
 } from "@cortado/apiserver/ports";
 import type { Client } from "@cortado/client";
 import type { LoopMetrics } from "@cortado/client/loop";
-import { readMachine, startNode, type RunningNode } from "@cortado/node";
+import { readMachine, startNode, type Machine, type NodeOptions, type RunningNode } from "@cortado/node";
 import { ctrImport, importImages, settleFolder } from "@cortado/node/images";
 import { keepContainerd } from "@cortado/node/containerd";
 import { mountCommand } from "@cortado/node/mounter";
 import type { Runtime } from "@cortado/node/runtime";
 import { openCriRuntime } from "@cortado/node/runtime/cri";
 import { newSimulatedRuntime } from "@cortado/node/runtime/simulated";
-import { StatusError, toStatusError } from "@cortado/std/status";
+import { StatusError } from "@cortado/std/status";
 import type { ServerConfig } from "../config/server-config.ts";
 import type { Ports } from "./api.ts";
 import { startPart } from "./lifetime.ts";
+import { refuseUpgrade } from "./upgrade-refusal.ts";
+
+/** What a node is told, whether it lives in a server or in an agent. */
+export type NodeConfig = Pick<
+  ServerConfig,
+  | "dataDir"
+  | "nodeName"
+  | "nodeIp"
+  | "memoryLimitBytes"
+  | "runtime"
+  | "pauseImage"
+  | "resolvConf"
+  | "clusterDns"
+  | "clusterDomain"
+  | "cgroupRoot"
+> & {
+  /** Addresses of its pods. */
+  readonly podCidr: string;
+  readonly registration: Pick<NodeOptions, "podCidr" | "labels" | "first" | "apiPort" | "podsMax" | "readsOnlyOwn">;
+};
 
 export type NodePart = { readonly node: RunningNode; readonly runtime: Runtime; readonly address: string };
 
@@ -31,7 +49,7 @@ const runFolder = "/run/cortado";
 
 /** Starts the runtime and the node agent on it. What it starts stays when this process ends: containers outlive us. */
 export async function startPods(
-  config: ServerConfig,
+  config: NodeConfig,
   ports: Ports & { readonly client: Client; readonly loopMetrics: LoopMetrics; readonly signal: AbortSignal },
   stack: AsyncDisposableStack,
 ): Promise<NodePart> {
@@ -43,18 +61,13 @@ export async function startPods(
     start: () => openRuntime(config, ports, pinned),
   });
   await mkdir(join(config.dataDir, "agent"), { recursive: true, mode: 0o711 });
-  const machine = await readMachine({
-    bridge: podBridge,
-    ...(config.nodeIp === undefined ? {} : { nodeIp: config.nodeIp }),
-    ...(config.memoryLimitBytes === undefined ? {} : { memoryLimitBytes: config.memoryLimitBytes }),
-  });
+  const machine = await machineOf(config);
   const options = {
+    ...config.registration,
     nodeName: config.nodeName,
     dataFolder: join(config.dataDir, "agent"),
     runFolder:
       config.runtime === "simulated" ? join(config.dataDir, "agent", "run") : join(runFolder, "pods"),
-    podCidr: podSubnet(config),
-    labels: { "node-role.kubernetes.io/control-plane": "true", ...config.nodeLabels },
     dns: {
       servers: [config.clusterDns],
       domain: config.clusterDomain,
@@ -62,7 +75,6 @@ export async function startPods(
     },
     cgroupPrefix: config.cgroupRoot,
     pinnedImages: () => pinned.images,
-    apiPort: config.httpsListenPort,
     importing,
   };
   const node = await startPart(stack, {
@@ -73,15 +85,25 @@ export async function startPods(
   return { node, runtime, address: machine.addresses()[0] ?? "127.0.0.1" };
 }
 
-/** The first /24 of the cluster's pods: this node's share. */
-export function podSubnet(config: ServerConfig): string {
+/** The machine, as its settings let it be seen. */
+export function machineOf(config: Pick<NodeConfig, "nodeIp" | "memoryLimitBytes">): Promise<Machine> {
+  const { nodeIp, memoryLimitBytes } = config;
+  return readMachine({
+    bridge: podBridge,
+    ...(nodeIp === undefined ? {} : { nodeIp }),
+    ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
+  });
+}
+
+/** The first /24 of the cluster's pods: the share of a server's own node. */
+export function podSubnet(config: Pick<ServerConfig, "clusterCidr">): string {
   return `${config.clusterCidr.split("/")[0]?.split(".").slice(0, 3).join(".")}.0/24`;
 }
 
 type OpenedRuntime = AsyncDisposable & { readonly runtime: Runtime; readonly importing: Promise<unknown> };
 
 async function openRuntime(
-  config: ServerConfig,
+  config: NodeConfig,
   ports: Ports & { readonly signal: AbortSignal },
   pinned: { images: ReadonlySet<string> },
 ): Promise<OpenedRuntime> {
@@ -90,7 +112,7 @@ async function openRuntime(
     const runtime = newSimulatedRuntime({
       clock,
       random,
-      podNetwork: podSubnet(config).split(".").slice(0, 3).join("."),
+      podNetwork: config.podCidr.split(".").slice(0, 3).join("."),
     });
     return {
       runtime,
@@ -98,13 +120,12 @@ async function openRuntime(
       [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose](),
     };
   }
-  await loadKernelModules();
   const { socketPath } = await keepContainerd(
     {
       dataFolder: join(config.dataDir, "agent", "containerd"),
       runFolder: join(runFolder, "containerd"),
       pauseImage: config.pauseImage,
-      podSubnet: podSubnet(config),
+      podSubnet: config.podCidr,
       bridge: podBridge,
     },
     { clock, log, signal },
@@ -130,16 +151,6 @@ async function openRuntime(
   return { runtime, importing, [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose]() };
 }
 
-/**
- * Packets between pods of one bridge pass service rules and policies only with br_netfilter, and images are stacked by overlay. A
- * kernel that has them built in, or no modprobe, needs nothing; what is really missing is told by whoever needs it.
- */
-function loadKernelModules(): Promise<void> {
-  return new Promise(
-    (resolve) => void execFile("modprobe", ["-a", "br_netfilter", "overlay"], () => resolve()),
-  );
-}
-
 /** Hands what the API server was asked about pods to the node. */
 export function serverStreams(node: RunningNode): ServerStreams {
   const { streams } = node;
@@ -147,17 +158,7 @@ export function serverStreams(node: RunningNode): ServerStreams {
     log: (target) => streams.log({ ...podOf(target), ...logOptions(target), signal: target.signal }),
     upgrade(target, { request, socket, head }) {
       const upgrade = { request, socket, head: Buffer.from(head) };
-      reach(target, upgrade, node).catch((error: unknown) => {
-        // kubectl reads the text from the body; what the status line says it does not show.
-        const status = toStatusError(error);
-        const body = JSON.stringify(status.toStatus());
-        const head = [
-          `HTTP/1.1 ${status.code} ${STATUS_CODES[status.code] ?? "Error"}`,
-          "content-type: application/json",
-          `content-length: ${Buffer.byteLength(body)}`,
-        ];
-        socket.end(`${head.join("\r\n")}\r\nconnection: close\r\n\r\n${body}`);
-      });
+      reach(target, upgrade, node).catch((error: unknown) => refuseUpgrade(socket, error));
     },
     proxy: (target) =>
       Promise.reject(

@@ -11,23 +11,26 @@ import { systemClock } from "@cortado/std/node/clock";
 import { systemFiles } from "@cortado/std/node/files";
 import { systemRandom } from "@cortado/std/node/random";
 import {
+  serverSettings,
   toServerConfig,
-  readConfigFile,
   type ServerConfig,
   type SettingName,
 } from "../config/server-config.ts";
+import { readSettingsFile } from "../config/settings.ts";
 import { followManifests } from "../manifests.ts";
 import { applyFirstObjects } from "../first-objects.ts";
 import { writeText } from "../standard-output.ts";
 import { startApi, type Ports } from "./api.ts";
 import { clientOf } from "./clients.ts";
 import { startEdge } from "./edge.ts";
+import { clusterSettings, JoinDoors } from "./join.ts";
+import { nodeStreams, nodeUsage } from "./node-streams.ts";
 import { startPart } from "./lifetime.ts";
 import type { Parts } from "./parts.ts";
 import { watchProcess } from "./process-metrics.ts";
-import { podSubnet, serverStreams, startPods, usageSource } from "./pods.ts";
+import { podSubnet, serverStreams, startPods, usageSource, type NodeConfig } from "./pods.ts";
 import { startStoreAgent } from "./store-agent.ts";
-import { startTraffic } from "./traffic.ts";
+import { prepareTraffic, startTraffic } from "./traffic.ts";
 
 export type ServerWords = {
   readonly config?: string;
@@ -36,7 +39,12 @@ export type ServerWords = {
 
 /** Reads the settings of a store from its file and command line. @throws StatusError naming what is wrong */
 export function readServerConfig({ config, settings }: ServerWords): ServerConfig {
-  const file = readConfigFile(config ?? "/etc/cortado/config.yaml", { mustExist: config !== undefined });
+  const file = readSettingsFile({
+    path: config ?? "/etc/cortado/config.yaml",
+    mustExist: config !== undefined,
+    settings: serverSettings,
+    command: "cortado server",
+  });
   return toServerConfig(file, settings, hostname());
 }
 
@@ -56,21 +64,29 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
     of: ["ready"],
     check: () => (isUp ? undefined : "parts are starting"),
   };
-  const { server, certificates, port: apiPort } = await startApi(config, ports, stack, { partsCheck });
+  const doors = new JoinDoors();
+  const { routes, readPassword, readToken } = doors;
+  const api = await startApi(config, ports, stack, { partsCheck, routes, readPassword, readToken });
+  const { server, certificates, port: apiPort } = api;
   stack.defer(() => stop.abort(new Error("the server stops")));
   const parts: Parts = { config, ports, server, loopMetrics: newLoopMetrics(metrics), signal: stop.signal };
   startLoops(parts, certificates.serverCa, stack);
   const admin = clientOf(server, "system:admin", "system:masters");
   await applyFirstObjects(admin, stop.signal);
+  const tunnels = stack.use(doors.open({ ...api, config, ports, client: admin, signal: stop.signal }));
   const telemetry = await startEdge({ ...parts, client: admin }, stack);
   const node = clientOf(server, `system:node:${config.nodeName}`, "system:nodes", "system:masters");
+  const nodeConfig = ownNodeConfig(config);
+  await prepareTraffic({ config: nodeConfig, settings: clusterSettings(config) }, ports);
   const { node: running, address } = await startPods(
-    config,
+    nodeConfig,
     { ...ports, client: node, loopMetrics: parts.loopMetrics, signal: stop.signal },
     stack,
   );
-  server.setStreams(serverStreams(running));
-  server.setUsage(usageSource(running, stop.signal));
+  const own = { name: config.nodeName, streams: serverStreams(running), usage: usageSource(running, stop.signal) };
+  const reach = { own, tunnels, client: admin, log, signal: stop.signal };
+  server.setStreams(nodeStreams(reach));
+  server.setUsage(nodeUsage(reach));
   await startTraffic({ ...parts, client: admin, address, certificates, apiPort }, stack);
   const folder = join(config.dataDir, "server", "manifests");
   await mkdir(folder, { recursive: true });
@@ -79,6 +95,12 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   isUp = true;
   log.info("store is up", { node: config.nodeName, address });
   return stack.move();
+}
+
+function ownNodeConfig(config: ServerConfig): NodeConfig {
+  const podCidr = podSubnet(config);
+  const labels = { "node-role.kubernetes.io/control-plane": "true", ...config.nodeLabels };
+  return { ...config, podCidr, registration: { podCidr, labels, apiPort: config.httpsListenPort } };
 }
 
 export function startLoops(

@@ -1,12 +1,97 @@
+import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Certificates } from "@cortado/cluster/certificates";
+import type { ClusterSettings } from "@cortado/cluster/join/protocol";
 import type { Client } from "@cortado/client";
-import { startNetwork, systemTools, type IngressListener } from "@cortado/network";
+import type { LoopMetrics } from "@cortado/client/loop";
+import { prepareNode, startNetwork, systemTools, type IngressListener, type NetworkOptions } from "@cortado/network";
 import { publishLocalServices } from "../local-services.ts";
+import type { Ports } from "./api.ts";
+import { clusterSettings } from "./join.ts";
 import { startPart } from "./lifetime.ts";
-import { podBridge, podSubnet } from "./pods.ts";
+import { podBridge, podSubnet, type NodeConfig } from "./pods.ts";
 import type { Parts } from "./parts.ts";
+
+type Place = {
+  readonly config: Pick<NodeConfig, "nodeName" | "runtime" | "resolvConf" | "podCidr">;
+  readonly settings: ClusterSettings;
+  readonly address: string;
+};
+
+/** What carries packets on every node alike: services, policies, DNS, and the way to the pods of other nodes. */
+async function networkOptions({ config, settings, address }: Place): Promise<NetworkOptions> {
+  const { podCidr } = config;
+  const { clusterCidr, clusterDns, clusterDomain, flannelBackend, disable } = settings;
+  const real = config.runtime === "containerd";
+  const upstreams = upstreamsOf(await readFile(config.resolvConf, "utf8").catch(() => ""));
+  const dns = { host: clusterDns, port: 53, domain: clusterDomain, upstreams: () => upstreams };
+  return {
+    nodeName: config.nodeName,
+    nodeIps: () => [address],
+    podCidr,
+    clusterCidr,
+    bridge: podBridge,
+    tablePrefix: "cortado",
+    rules: real,
+    ...(real && !disable.includes("coredns") ? { dns } : {}),
+    ...(real && flannelBackend !== "none" ? { overlay: { backend: flannelBackend } } : {}),
+    simulated: !real,
+    // Rules stay in force while we restart: pods go on serving each other.
+    removeRules: false,
+  };
+}
+
+/** Makes the node's own network, before its first pod starts. */
+export async function prepareTraffic(
+  { config, settings }: Omit<Place, "address">,
+  ports: Ports,
+): Promise<void> {
+  if (config.runtime === "simulated") return;
+  const { podCidr } = config;
+  const { clusterCidr, serviceCidr, clusterDns, disable } = settings;
+  await loadKernelModules();
+  await prepareNode(
+    {
+      ...{ podCidr, clusterCidr, serviceCidr },
+      bridge: podBridge,
+      gateway: `${podCidr.split(".").slice(0, 3).join(".")}.1/24`,
+      reservedIps: disable.includes("coredns") ? [] : [clusterDns],
+      table: "cortado-pods",
+    },
+    { ...ports, tools: systemTools(ports) },
+  );
+}
+
+/**
+ * Packets between pods of one bridge pass service rules and policies only with br_netfilter, and images are stacked by overlay. A
+ * kernel that has them built in, or no modprobe, needs nothing; what is really missing is told by whoever needs it.
+ */
+function loadKernelModules(): Promise<void> {
+  return new Promise(
+    (resolve) => void execFile("modprobe", ["-a", "br_netfilter", "overlay"], () => resolve()),
+  );
+}
+
+/** Starts what carries packets on an agent's node. */
+export async function startWorkerTraffic(
+  parts: Omit<Place, "config"> & {
+    readonly nodeConfig: NodeConfig;
+    readonly ports: Ports;
+    readonly client: Client;
+    readonly loopMetrics: LoopMetrics;
+    readonly signal: AbortSignal;
+    readonly stack: AsyncDisposableStack;
+  },
+): Promise<void> {
+  const { ports, client, loopMetrics, stack } = parts;
+  const options = await networkOptions({ ...parts, config: parts.nodeConfig });
+  await startPart(stack, {
+    name: "network",
+    log: ports.log,
+    start: () => startNetwork(options, { ...ports, client, loopMetrics, tools: systemTools(ports) }),
+  });
+}
 
 /** Starts what carries packets: services, policies, DNS and ingress. On the simulated runtime there are none to carry. */
 export async function startTraffic(
@@ -19,47 +104,19 @@ export async function startTraffic(
   stack: AsyncDisposableStack,
 ): Promise<void> {
   const { client, address, config, ports, loopMetrics, signal, certificates } = parts;
-  const real = config.runtime === "containerd";
-  const isOn = (part: string): boolean => real && !config.disable.includes(part);
-  const subnet = podSubnet(config);
-  const upstreams = upstreamsOf(await readFile(config.resolvConf, "utf8").catch(() => ""));
-  const options = {
-    nodeName: config.nodeName,
-    nodeIps: () => [address],
-    podCidr: subnet,
-    serviceCidr: config.serviceCidr,
-    bridge: podBridge,
-    gateway: `${subnet.split(".").slice(0, 3).join(".")}.1/24`,
-    tablePrefix: "cortado",
-    rules: real,
-    ...(isOn("coredns")
-      ? {
-          dns: {
-            host: config.clusterDns,
-            port: 53,
-            domain: config.clusterDomain,
-            upstreams: () => upstreams,
-          },
-        }
-      : {}),
-    ...(isOn("ingress")
-      ? { ingress: { listeners: ingressListeners(parts), classNames: ["cortado", "traefik"] } }
-      : {}),
-    simulated: !real,
-    // Rules stay in force while we restart: pods go on serving each other.
-    removeRules: false,
+  const settings = clusterSettings(config);
+  const place = { config: { ...config, podCidr: podSubnet(config) }, settings, address };
+  const hasIngress = config.runtime === "containerd" && !config.disable.includes("ingress");
+  const ingress = {
+    listeners: ingressListeners(parts),
+    classNames: ["cortado", "traefik"],
+    fallbackCertificate: () => certificates.ingress,
   };
+  const options = { ...(await networkOptions(place)), publishes: hasIngress ? { ingress } : {} };
   await startPart(stack, {
     name: "network",
     log: ports.log,
-    start: () =>
-      startNetwork(options, {
-        ...ports,
-        client,
-        loopMetrics,
-        tools: systemTools(ports),
-        fallbackCertificate: () => certificates.ingress,
-      }),
+    start: () => startNetwork(options, { ...ports, client, loopMetrics, tools: systemTools(ports) }),
   });
   const services = [
     { name: "mqtt", namespace: "cortado-system", ports: [{ name: "mqtt", port: config.mqttPort }] },
