@@ -119,11 +119,32 @@ export class WorkerProcesses implements AsyncDisposable {
 
   async untilReady(node: string): Promise<void> {
     const path = '-o=jsonpath={.status.conditions[?(@.type=="Ready")].status}';
-    await until(`node ${node} Ready`, async () => (await this.ask("get", "node", node, path)).out === "True", 20_000);
+    await until(
+      `node ${node} Ready`,
+      async () => (await this.ask("get", "node", node, path)).out === "True",
+      20_000,
+    );
+  }
+
+  async untilRunning(pod: string): Promise<void> {
+    const words = ["get", "pod", pod, "-o=jsonpath={.status.phase}"];
+    await until(`pod ${pod} to run`, async () => (await this.ask(...words)).out === "Running", 20_000);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const name of this.#running.keys()) await this.end(name, "SIGKILL");
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** A pod for one node. */
+export function podOn(name: string, node: string, more: object = {}): object {
+  return {
+    ...{ apiVersion: "v1", kind: "Pod", metadata: { name, labels: { app: name } } },
+    spec: {
+      nodeSelector: { "kubernetes.io/hostname": node },
+      containers: [{ name: "c", image: "i" }],
+      ...more,
+    },
+  };
 }

@@ -6,25 +6,26 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { run, type Ran } from "../clients/clients.ts";
 import { until } from "./demo-world.ts";
-import { WorkerProcesses } from "./worker-processes.ts";
+import { podOn, WorkerProcesses } from "./worker-processes.ts";
 
 // A server and its agents as processes of their own, with simulated pods, seen by stock kubectl.
 let all: WorkerProcesses;
 before(async () => {
   all = await WorkerProcesses.start();
-  const more = ["--node-label", "aisle=2", "--node-taint", "cold=very:PreferNoSchedule", "--kubelet-arg", "max-pods=9"];
+  const more = [
+    "--node-label",
+    "aisle=2",
+    "--node-taint",
+    "cold=very:PreferNoSchedule",
+    "--kubelet-arg",
+    "max-pods=9",
+  ];
   all.startAgent("till", ...more);
   await all.untilReady("till");
 });
 after(() => all[Symbol.asyncDispose]());
 
-const podOn = (name: string, node: string, more: object = {}): object => ({
-  ...{ apiVersion: "v1", kind: "Pod", metadata: { name, labels: { app: name } } },
-  spec: { nodeSelector: { "kubernetes.io/hostname": node }, containers: [{ name: "c", image: "i" }], ...more },
-});
 const phaseOf = (name: string): Promise<Ran> => all.ask("get", "pod", name, "-o=jsonpath={.status.phase}");
-const untilRunning = (name: string): Promise<unknown> =>
-  until(`pod ${name} to run`, async () => (await phaseOf(name)).out === "Running", 20_000);
 
 test("the node is there as it was told to be, with addresses of its own for pods", async () => {
   const wide = await all.told("get", "nodes", "-o", "wide");
@@ -39,7 +40,10 @@ test("the node is there as it was told to be, with addresses of its own for pods
     ["cold=very:PreferNoSchedule"],
     "it is ready, and has no other taint",
   );
-  assert.equal(JSON.parse(await all.told("get", "node", "counter", "-o", "json")).spec.podCIDR, "10.42.0.0/24");
+  assert.equal(
+    JSON.parse(await all.told("get", "node", "counter", "-o", "json")).spec.podCIDR,
+    "10.42.0.0/24",
+  );
 });
 
 test("pods run on it, with what they mount, and are reached through its tunnel", async () => {
@@ -51,30 +55,45 @@ test("pods run on it, with what they mount, and are reached through its tunnel",
       volumes: [{ name: "v", configMap: { name: "words" } }],
     }),
   );
-  await untilRunning("baker");
+  await all.untilRunning("baker");
   assert.match(await all.told("get", "pod", "baker", "-o", "wide"), /\s10\.42\.1\.\d+\s+till\s/);
   assert.match(await all.told("logs", "baker"), /simulated/);
   const exec = await all.ask("exec", "baker", "--", "echo", "good", "morning");
   assert.match(`${exec.out}${exec.err}`, /simulated|good morning/);
-  const top = await until("both nodes' use", async () => {
-    const { code, out } = await all.ask("top", "nodes");
-    return code === 0 && /^counter\s/m.test(out) && /^till\s/m.test(out) ? out : undefined;
-  }, 20_000);
+  const top = await until(
+    "both nodes' use",
+    async () => {
+      const { code, out } = await all.ask("top", "nodes");
+      return code === 0 && /^counter\s/m.test(out) && /^till\s/m.test(out) ? out : undefined;
+    },
+    20_000,
+  );
   assert.match(top, /^till\s+\d+m\s/m);
   assert.match(await all.told("top", "pods"), /^baker\s/m);
   assert.match(await all.told("describe", "pod", "baker"), /Scheduled.*to till[^]*Started.*kubelet/);
 });
 
 test("a pod of a missing ConfigMap says so, and starts when it is there", async () => {
-  await all.apply(podOn("waiter", "till", { volumes: [{ name: "v", configMap: { name: "later" } }], containers: [
-    { name: "c", image: "i", envFrom: [{ configMapRef: { name: "later" } }] },
-  ] }));
-  await until("the event", async () => /configmap \\?"later\\?" not found/.test(await all.told("get", "events")), 20_000);
+  await all.apply(
+    podOn("waiter", "till", {
+      volumes: [{ name: "v", configMap: { name: "later" } }],
+      containers: [{ name: "c", image: "i", envFrom: [{ configMapRef: { name: "later" } }] }],
+    }),
+  );
+  await until(
+    "the event",
+    async () => /configmap \\?"later\\?" not found/.test(await all.told("get", "events")),
+    20_000,
+  );
   await all.apply({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "later" }, data: {} });
   await until("the pod", async () => (await phaseOf("waiter")).out === "Running", 60_000);
 });
 
-const refused = async (words: readonly string[], says: RegExp, env: Record<string, string> = {}): Promise<void> => {
+const refused = async (
+  words: readonly string[],
+  says: RegExp,
+  env: Record<string, string> = {},
+): Promise<void> => {
   const { code, err, out } = await all.runAgent(words, env);
   assert.equal(code, 1, `${out}${err}`);
   assert.match(err, says);
@@ -87,13 +106,25 @@ const withToken = (token: string, name = "stranger"): readonly string[] =>
 test("a wrong hash, a wrong password and a wrong server are refused, each with what to do", async () => {
   const secret = secretOf(all.token);
   const other = all.token.replace(/^K10.{8}/, "K1000000000");
-  await refused(withToken(other), /authority of https:\S+ has the hash [0-9a-f]{64}, and the token is for 00000000.*nothing secret was sent/);
-  await refused(withToken(`${all.token.slice(0, -secret.length)}wrong`), /does not take this token; print the right one there with cortado token/);
+  await refused(
+    withToken(other),
+    /authority of https:\S+ has the hash [0-9a-f]{64}, and the token is for 00000000.*nothing secret was sent/,
+  );
+  await refused(
+    withToken(`${all.token.slice(0, -secret.length)}wrong`),
+    /does not take this token; print the right one there with cortado token/,
+  );
   await refused(withToken("wrong"), /does not take this token/);
   await refused(withToken("abcdef.0123456789abcdef"), /does not take this token/);
   await refused(withToken("K10abc::server:x"), /after K10 come the 64 hex digits/);
-  await refused(all.agentWords("stranger", "--server", "http://127.0.0.1:1", "--token", "x"), /is no URL of the form https:/);
-  await refused(all.agentWords("stranger", "--server", all.url), /an agent joins with the server's token; print it there with cortado token/);
+  await refused(
+    all.agentWords("stranger", "--server", "http://127.0.0.1:1", "--token", "x"),
+    /is no URL of the form https:/,
+  );
+  await refused(
+    all.agentWords("stranger", "--server", all.url),
+    /an agent joins with the server's token; print it there with cortado token/,
+  );
   await refused(all.agentWords("stranger", "--token", "x"), /--server https:\/\/HOST:6443 or K3S_URL/);
   assert.equal((await all.ask("get", "node", "stranger")).code, 1);
 });
@@ -120,8 +151,21 @@ test("a server that is none says so, and sees nothing of the token", async () =>
 test("a second machine of the same name is refused, and one that takes the server's own name", async () => {
   const folder = mkdtempSync(join(tmpdir(), "cortado-twin-"));
   try {
-    const words = ["agent", "--data-dir", folder, "--runtime", "simulated", "--server", all.url, "--token", all.token];
-    await refused([...words, "--node-name", "till"], /a machine with another password joined as node till before; join with another --node-name, or.*kubectl delete node till/);
+    const words = [
+      "agent",
+      "--data-dir",
+      folder,
+      "--runtime",
+      "simulated",
+      "--server",
+      all.url,
+      "--token",
+      all.token,
+    ];
+    await refused(
+      [...words, "--node-name", "till"],
+      /a machine with another password joined as node till before; join with another --node-name, or.*kubectl delete node till/,
+    );
     await refused([...words, "--node-name", "counter"], /counter is the server's own node/);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -135,21 +179,36 @@ test("the environment and a file of K3s are understood, the short token too; K3s
   await all.untilReady("short");
   assert.match(all.log("short"), /the token is short: it does not say which server is meant/);
   await all.end("short", "SIGTERM");
-  await refused(all.agentWords("stranger", "--docker"), /--docker of K3s is not offered: the agent runs a containerd of its own/);
+  await refused(
+    all.agentWords("stranger", "--docker"),
+    /--docker of K3s is not offered: the agent runs a containerd of its own/,
+  );
   const env = { K3S_URL: all.url, K3S_TOKEN: "wrong" };
-  await refused(all.agentWords("stranger", "--disable-apiserver-lb"), /--disable-apiserver-lb of K3s changes nothing here[^]*does not take this token/, env);
+  await refused(
+    all.agentWords("stranger", "--disable-apiserver-lb"),
+    /--disable-apiserver-lb of K3s changes nothing here[^]*does not take this token/,
+    env,
+  );
 });
 
 test("a bootstrap token lets in until it has ended", async () => {
   const token = (id: string, expiration: string): object => ({
     ...{ apiVersion: "v1", kind: "Secret", type: "bootstrap.kubernetes.io/token" },
     metadata: { name: `bootstrap-token-${id}`, namespace: "kube-system" },
-    stringData: { "token-id": id, "token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true", expiration },
+    stringData: {
+      "token-id": id,
+      "token-secret": "0123456789abcdef",
+      "usage-bootstrap-authentication": "true",
+      expiration,
+    },
   });
   await all.apply(token("aaaaaa", "2020-01-01T00:00:00Z"), token("bbbbbb", "2999-01-01T00:00:00Z"));
   await refused(withToken("aaaaaa.0123456789abcdef"), /does not take this token/);
   const hash = all.token.slice(0, all.token.indexOf("::") + 2);
-  all.spawn("guest", all.agentWords("guest", "--server", all.url, "--token", `${hash}bbbbbb.0123456789abcdef`));
+  all.spawn(
+    "guest",
+    all.agentWords("guest", "--server", all.url, "--token", `${hash}bbbbbb.0123456789abcdef`),
+  );
   await all.untilReady("guest");
   await all.end("guest", "SIGTERM");
   await all.told("delete", "node", "guest", "short");
@@ -167,7 +226,12 @@ test("with the certificate of a node nobody reads what another's pods have", asy
       ...["--certificate-authority", join(all.folder, "server", "server", "tls", "server-ca.crt")],
       ...["--client-certificate", cert, "--client-key", key, ...words],
     ]);
-  await all.apply({ apiVersion: "v1", kind: "Secret", metadata: { name: "till-of-others" }, stringData: { a: "b" } });
+  await all.apply({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name: "till-of-others" },
+    stringData: { a: "b" },
+  });
   assert.equal((await rogue("auth", "whoami")).code, 0);
   assert.equal((await rogue("get", "secret", "keys")).code, 0, "a pod of its own uses it");
   for (const words of [
@@ -192,53 +256,44 @@ test("the server away: the agent stays, and all is well when it is back; an agen
   await all.end("server", "SIGKILL");
   await all.end("till", "SIGKILL");
   all.startAgent("till");
-  await until("the agent to start without its server", () => all.log("till").includes("starting with what it said before"), 20_000);
+  await until(
+    "the agent to start without its server",
+    () => all.log("till").includes("starting with what it said before"),
+    20_000,
+  );
   await all.startServer();
   await all.untilReady("till");
   await all.apply(podOn("returned", "till"));
-  await untilRunning("returned");
+  await all.untilRunning("returned");
   const words = ["logs", "returned"];
   await until("its tunnel", async () => (await all.ask(...words)).code === 0, 20_000);
 });
 
 test("drain and uncordon are stock kubectl's", async () => {
-  await all.told("drain", "till", "--force", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s");
+  await all.told(
+    "drain",
+    "till",
+    "--force",
+    "--ignore-daemonsets",
+    "--delete-emptydir-data",
+    "--timeout=60s",
+  );
   assert.match(await all.told("get", "nodes"), /^till\s+Ready,SchedulingDisabled/m);
   assert.equal((await phaseOf("returned")).code, 1);
   await all.told("uncordon", "till");
 });
 
-test("a node that is silent is NotReady and unreachable, its pods elsewhere are not; the node comes back by itself", async () => {
-  await all.apply(podOn("steady", "till", { tolerations: [{ operator: "Exists" }] }), podOn("meek", "till", { tolerations: [
-    { key: "node.kubernetes.io/unreachable", operator: "Exists", effect: "NoExecute", tolerationSeconds: 2 },
-  ] }));
-  await untilRunning("steady");
-  await untilRunning("meek");
-  await all.end("till", "SIGKILL");
-  const refusal = await until("the tunnel's end", async () => {
-    const { code, err } = await all.ask("logs", "steady");
-    return code === 0 ? undefined : err;
-  }, 10_000);
-  assert.match(refusal, /node till is not connected to this server; its agent connects again by itself/);
-  await until("NotReady", async () => /^till\s+NotReady/m.test(await all.told("get", "nodes")), 90_000);
-  const { spec } = JSON.parse(await all.told("get", "node", "till", "-o", "json"));
-  assert.deepEqual(
-    spec.taints.map(({ key, effect }: Record<string, string>) => `${key}:${effect}`).toSorted(),
-    ["cold:PreferNoSchedule", "node.kubernetes.io/unreachable:NoExecute", "node.kubernetes.io/unreachable:NoSchedule"],
-  );
-  await until("the meek pod to be ended", async () => (await all.told("get", "pod", "meek", "-o=jsonpath={.metadata.deletionTimestamp}")) !== "", 20_000);
-  assert.equal(await all.told("get", "pod", "steady", "-o=jsonpath={.metadata.deletionTimestamp}"), "");
-  all.startAgent("till");
-  await all.untilReady("till");
-  await until("the meek pod to be gone", async () => (await phaseOf("meek")).code === 1, 60_000);
-  await until("no taints of the server's", async () => !(await all.told("get", "node", "till", "-o=jsonpath={.spec.taints}")).includes("unreachable"), 20_000);
-});
-
 test("a deleted node takes its pods and its password along; another machine may then have the name", async () => {
+  await all.apply(podOn("last", "till"));
+  await all.untilRunning("last");
   await all.end("till", "SIGKILL");
   await all.told("delete", "node", "till");
-  await until("its pods to go", async () => (await phaseOf("steady")).code === 1, 20_000);
-  await until("its password to go", async () => (await all.ask("get", "secret", "till.node-password.k3s", "-n", "kube-system")).code === 1, 20_000);
+  await until("its pods to go", async () => (await phaseOf("last")).code === 1, 20_000);
+  await until(
+    "its password to go",
+    async () => (await all.ask("get", "secret", "till.node-password.k3s", "-n", "kube-system")).code === 1,
+    20_000,
+  );
   rmSync(join(all.folder, "till"), { recursive: true, force: true });
   all.startAgent("till");
   await all.untilReady("till");

@@ -9,12 +9,16 @@ const namespace = "default";
 
 async function podOn(world: LoopWorld, name: string, tolerations: readonly object[]): Promise<void> {
   const spec = { nodeName: "node-0", containers: [{ name: "c", image: "i" }], tolerations };
-  await world.client.create<Pod>(types.pods, { metadata: { name, namespace }, spec } as never, { signal: world.signal });
+  await world.client.create<Pod>(types.pods, { metadata: { name, namespace }, spec } as never, {
+    signal: world.signal,
+  });
 }
 
 /** undefined: gone or ending. */
 async function livingPod(world: LoopWorld, name: string): Promise<Pod | undefined> {
-  const pod = await world.client.get(types.pods, { name, namespace, signal: world.signal }).catch(() => undefined);
+  const pod = await world.client
+    .get(types.pods, { name, namespace, signal: world.signal })
+    .catch(() => undefined);
   return pod?.metadata.deletionTimestamp === undefined ? pod : undefined;
 }
 
@@ -34,20 +38,31 @@ test("each node gets addresses for its pods, none the server's own, and those of
   );
   await world.client.delete(types.nodes, { name: second?.metadata.name ?? "", signal: world.signal });
   await world.addNode("late");
-  await world.until("the late one's", async () => (await shares()).length === 3 && (await shares()).includes("10.42.2.0/24"));
+  await world.until(
+    "the late one's",
+    async () => (await shares()).length === 3 && (await shares()).includes("10.42.2.0/24"),
+  );
 });
 
 test("a NoExecute taint ends the pods that do not bear it, and those that bear it for a time, when that is over", async () => {
   await using world = await LoopWorld.start({ nodes: 1 });
   await podOn(world, "meek", []);
-  await podOn(world, "patient", [{ key: "repair", operator: "Exists", effect: "NoExecute", tolerationSeconds: 60 }]);
+  await podOn(world, "patient", [
+    { key: "repair", operator: "Exists", effect: "NoExecute", tolerationSeconds: 60 },
+  ]);
   await podOn(world, "stubborn", [{ operator: "Exists" }]);
-  await change(world, "node-0", { spec: { taints: [{ key: "repair", value: "roof", effect: "NoExecute" }] } });
+  await change(world, "node-0", {
+    spec: { taints: [{ key: "repair", value: "roof", effect: "NoExecute" }] },
+  });
   await world.until("the meek to go", async () => (await livingPod(world, "meek")) === undefined, 2_000);
   assert.notEqual(await livingPod(world, "patient"), undefined);
   await world.clock.advance(50_000);
   assert.notEqual(await livingPod(world, "patient"), undefined);
-  await world.until("the patient to go", async () => (await livingPod(world, "patient")) === undefined, 15_000);
+  await world.until(
+    "the patient to go",
+    async () => (await livingPod(world, "patient")) === undefined,
+    15_000,
+  );
   await world.clock.advance(600_000);
   assert.notEqual(await livingPod(world, "stubborn"), undefined);
 });
@@ -76,11 +91,21 @@ test("a node under pressure is tainted, and no more when it is over; taints of o
     change(
       world,
       "node-0",
-      { status: { conditions: [{ type: "Ready", status: "True" }, { type: "DiskPressure", status }] } },
+      {
+        status: {
+          conditions: [
+            { type: "Ready", status: "True" },
+            { type: "DiskPressure", status },
+          ],
+        },
+      },
       "status",
     );
   await say("True");
-  await world.until("the taint", async () => (await keys()) === "mine:NoSchedule,node.kubernetes.io/disk-pressure:NoSchedule");
+  await world.until(
+    "the taint",
+    async () => (await keys()) === "mine:NoSchedule,node.kubernetes.io/disk-pressure:NoSchedule",
+  );
   await say("False");
   await world.until("its end", async () => (await keys()) === "mine:NoSchedule");
 });

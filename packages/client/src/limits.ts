@@ -9,3 +9,5 @@ export const RELIST_FIRST_MS = 200;
 export const RELIST_MAX_MS = 30_000;
 /** How long a loop waits for its own write to come back by the watch (kubernetes/apiserver, blockTimeout). */
 export const SEEN_MAX_MS = 3_000;
+/** How long a connection may be silent before the other end is asked whether it is there; ten questions in as many seconds go unanswered, and it is over. */
+export const KEEP_ALIVE_MS = 10_000;

@@ -11,6 +11,7 @@ import { startEviction } from "./eviction/eviction.ts";
 import { Housekeeper } from "./housekeeping.ts";
 import { ImageCollector } from "./images/collector.ts";
 import { ImagePuller } from "./images/puller.ts";
+import { environmentSources } from "./pods/env.ts";
 import { probeFailed, pullEvents } from "./pods/pod-events.ts";
 import { Pods } from "./pods/pods.ts";
 import { PodRounds } from "./pods/rounds.ts";
@@ -52,6 +53,8 @@ export type NodeOptions = OwnNode & {
   readonly apiPort?: number;
   /** Pods that it takes at most; absent: the kubelet's 110. */
   readonly podsMax?: number;
+  /** Addresses that its pods have, where others give them out. */
+  readonly usedCidr?: string;
 };
 
 export type NodePorts = {
@@ -88,6 +91,7 @@ export async function startNode(options: NodeOptions, ports: NodePorts): Promise
   for (const folder of folders) await mkdir(folder, { recursive: true, mode: 0o711 });
   await Promise.all([registration.register(), built.sourcesSynced]);
   await pods.start();
+  if (options.readsOnlyOwn === true) void warmSources(built);
   const work = [registration.run(), housekeeper.run(), ...background.map((start) => start())];
   const refresh = every(ports.clock, VOLUME_REFRESH_MS, () => pods.refreshVolumes());
   starting.defer(async () => {
@@ -105,6 +109,30 @@ export async function startNode(options: NodeOptions, ports: NodePorts): Promise
   };
 }
 
+/**
+ * A node that has started anew asks at once for what its pods are made of, and not only when one has to be started again: the server
+ * may be away by then.
+ */
+async function warmSources({
+  pods,
+  sources,
+}: Pick<ReturnType<typeof build>, "pods" | "sources">): Promise<void> {
+  pods.refreshVolumes();
+  for (const { pod } of pods.records.values()) {
+    if (pod === undefined) continue;
+    const { namespace = "" } = pod.metadata;
+    const asked = environmentSources(pod).map((source) => {
+      const [kind, name = ""] = source.split("/");
+      return kind === "Secret" ? sources.secret(namespace, name) : sources.configMap(namespace, name);
+    });
+    const claims = (pod.spec?.volumes ?? []).map(async ({ persistentVolumeClaim: claim }) => {
+      const found = claim && (await sources.claim(namespace, claim.claimName));
+      if (found?.spec?.volumeName !== undefined) await sources.volume(found.spec.volumeName);
+    });
+    await Promise.allSettled([...asked, ...claims]); // who needs one says what is wrong
+  }
+}
+
 function podsFolder(options: NodeOptions): string {
   return join(options.dataFolder, "pods");
 }
@@ -120,7 +148,7 @@ function build(options: NodeOptions, ports: Signalled) {
   const { runtime, machine } = ports;
   const core = buildPods(options, ports);
   const { rounds, collector, starter, events, poke } = core;
-  const { nodeName, podCidr, labels, first, dataFolder, apiPort, podsMax } = options;
+  const { nodeName, podCidr, labels, first, dataFolder, apiPort, podsMax, usedCidr } = options;
   const records = () => rounds.records;
   const stats = newStats({ ...ports, nodeName, records });
   const eviction = startEviction({
@@ -134,7 +162,16 @@ function build(options: NodeOptions, ports: Signalled) {
     nodeName,
   });
   const registration = new Registration(
-    { nodeName, podCidr, dataFolder, apiPort, podsMax, ...(labels === undefined ? {} : { labels }), ...(first === undefined ? {} : { first }) },
+    {
+      nodeName,
+      podCidr,
+      dataFolder,
+      apiPort,
+      podsMax,
+      usedCidr,
+      ...(labels === undefined ? {} : { labels }),
+      ...(first === undefined ? {} : { first }),
+    },
     { ...ports, runtime, machine, pressure: eviction.pressure },
   );
   const housekeeper = new Housekeeper({ ...ports, ...core, logsFolder: logsFolder(options) });
@@ -178,5 +215,16 @@ function buildPods(options: NodeOptions, ports: Signalled) {
   const rounds = new PodRounds({ ...common, starter });
   const pods = new Pods({ ...ports, rounds, nodeName, metrics: ports.loopMetrics });
   later.pods = pods;
-  return { pods, rounds, starter, collector, volumes, cgroups, events, poke, sourcesSynced: sources.synced };
+  return {
+    pods,
+    rounds,
+    starter,
+    collector,
+    volumes,
+    cgroups,
+    events,
+    poke,
+    sources,
+    sourcesSynced: sources.synced,
+  };
 }

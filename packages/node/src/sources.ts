@@ -1,4 +1,4 @@
-import type { Client, Stored } from "@cortado/client";
+import type { Client, Stored, Where } from "@cortado/client";
 import { keyOf, startInformer, type Informer } from "@cortado/client/informer";
 import type {
   ConfigMap,
@@ -67,23 +67,30 @@ export function startSources(options: SourcesOptions): Sources & { readonly sync
       cached({ client, cache: mapCache, type: configMaps, where: { namespace, name }, signal }),
     secret: (namespace, name) =>
       cached({ client, cache: secretCache, type: secrets, where: { namespace, name }, signal }),
+    claim: (namespace, name) =>
+      absentIsUndefined(client.get(persistentVolumeClaims, { namespace, name, signal })),
+    volume: (name) => absentIsUndefined(client.get(persistentVolumes, { name, signal })),
     services: (namespace) => [...serviceCache.list()].filter((one) => visible(one, namespace)),
-    ...askedAlways(options),
+    token: (ask) => requestToken(client, ask, signal),
   };
 }
 
 /**
- * Sources of a node that may read only what its pods use: each ConfigMap and Secret is asked for by its name, whenever its volume is
- * looked at. While no server answers, the last answer serves, so that a container that ends meanwhile is started again.
+ * Sources of a node that may read only what its pods use: each object is asked for by its name, whenever its volume is looked at. While no server answers, the last answer serves, so that a container that ends meanwhile is started again.
  */
-export function askedSources(options: Omit<SourcesOptions, "changed">): Sources & { readonly synced: Promise<unknown> } {
+export function askedSources(
+  options: Omit<SourcesOptions, "changed">,
+): Sources & { readonly synced: Promise<unknown> } {
   const { client, signal } = options;
   const serviceCache = startInformer(client, services, options);
-  const answers = new Map<string, Stored<ConfigMap> | Stored<Secret> | undefined>();
-  const ask = async <Kind extends ConfigMap | Secret>(type: ResourceType<Kind>, namespace: string, name: string) => {
-    const key = `${type.kind}/${namespace}/${name}`;
+  const answers = new Map<string, unknown>();
+  const ask = async <Kind extends KubeObject>(
+    type: ResourceType<Kind>,
+    where: Where,
+  ): Promise<Stored<Kind> | undefined> => {
+    const key = `${type.kind}/${where.namespace ?? ""}/${where.name}`;
     try {
-      const answer = await absentIsUndefined(client.get(type, { namespace, name, signal }));
+      const answer = await absentIsUndefined(client.get(type, { ...where, signal }));
       answers.delete(key);
       answers.set(key, answer);
       const [oldest] = answers.keys();
@@ -96,18 +103,11 @@ export function askedSources(options: Omit<SourcesOptions, "changed">): Sources 
   };
   return {
     synced: serviceCache.synced,
-    configMap: (namespace, name) => ask(configMaps, namespace, name),
-    secret: (namespace, name) => ask(secrets, namespace, name),
+    configMap: (namespace, name) => ask(configMaps, { namespace, name }),
+    secret: (namespace, name) => ask(secrets, { namespace, name }),
+    claim: (namespace, name) => ask(persistentVolumeClaims, { namespace, name }),
+    volume: (name) => ask(persistentVolumes, { name }),
     services: (namespace) => [...serviceCache.list()].filter((one) => visible(one, namespace)),
-    ...askedAlways(options),
-  };
-}
-
-function askedAlways({ client, signal }: Pick<SourcesOptions, "client" | "signal">): Pick<Sources, "claim" | "volume" | "token"> {
-  return {
-    claim: (namespace, name) =>
-      absentIsUndefined(client.get(persistentVolumeClaims, { namespace, name, signal })),
-    volume: (name) => absentIsUndefined(client.get(persistentVolumes, { name, signal })),
     token: (ask) => requestToken(client, ask, signal),
   };
 }

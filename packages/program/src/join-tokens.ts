@@ -32,11 +32,13 @@ export async function openJoinTokens(
   const given = await givenSecret({ name: "token", text: config.token, path: config.tokenFile });
   const kept = await read("token");
   const server =
-    given ?? (kept === undefined ? Buffer.from(random.bytes(24)).toString("base64url") : passwordOf(kept, "token"));
+    given ??
+    (kept === undefined ? Buffer.from(random.bytes(24)).toString("base64url") : passwordOf(kept, "token"));
   await write("token", `${secureToken(authority, { user: "server", password: server })}\n`);
   const agentWord = { name: "agent-token", text: config.agentToken, path: config.agentTokenFile };
   const agent = (await givenSecret(agentWord)) ?? server;
-  if (agent !== server) await write("agent-token", `${secureToken(authority, { user: "node", password: agent })}\n`);
+  if (agent !== server)
+    await write("agent-token", `${secureToken(authority, { user: "node", password: agent })}\n`);
   await rm(join(folder, "node-token"), { force: true });
   await symlink(agent === server ? "token" : "agent-token", join(folder, "node-token"));
   return { server, agent };
@@ -59,7 +61,10 @@ async function givenSecret(given: {
 function passwordOf(text: string, name: string): string {
   const { credential } = parseToken(text);
   if (credential.kind === "password") return credential.password;
-  throw new StatusError("Invalid", `${name}: a server's secret may not have the form of a bootstrap token, ID.SECRET`);
+  throw new StatusError(
+    "Invalid",
+    `${name}: a server's secret may not have the form of a bootstrap token, ID.SECRET`,
+  );
 }
 
 /** Is it one of the secrets? */

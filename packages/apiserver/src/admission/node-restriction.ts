@@ -30,13 +30,25 @@ function checkNode(admission: Admission, node: string): void {
     .filter((key) => before[key] !== after[key])
     .filter((key) => !isOwnLabel(key));
   if (changed.length > 0)
-    refuse(admission, `node ${JSON.stringify(node)} may not set the labels ${changed.toSorted().join(", ")} of itself`);
-  if (!sameTree(fieldOf(treeAt(object, "metadata"), "ownerReferences"), fieldOf(treeAt(current, "metadata"), "ownerReferences")))
+    refuse(
+      admission,
+      `node ${JSON.stringify(node)} may not set the labels ${changed.toSorted().join(", ")} of itself`,
+    );
+  if (
+    !sameTree(
+      fieldOf(treeAt(object, "metadata"), "ownerReferences"),
+      fieldOf(treeAt(current, "metadata"), "ownerReferences"),
+    )
+  )
     refuse(admission, `node ${JSON.stringify(node)} may not change its owners`);
   // At its creation it may say with which taints it begins; its addresses for pods the server gives out.
   const { taints: _taints, ...created } = treeAt(object, "spec");
-  const isChanged = current === undefined ? Object.keys(created).length > 0 : !sameTree(treeAt(object, "spec"), treeAt(current, "spec"));
-  if (isChanged) refuse(admission, `node ${JSON.stringify(node)} may not write the spec of itself; others do`);
+  const isChanged =
+    current === undefined
+      ? Object.keys(created).length > 0
+      : !sameTree(treeAt(object, "spec"), treeAt(current, "spec"));
+  if (isChanged)
+    refuse(admission, `node ${JSON.stringify(node)} may not write the spec of itself; others do`);
 }
 
 /** Labels under Kubernetes' own names that a node may give itself; all that are nobody's it may too. */

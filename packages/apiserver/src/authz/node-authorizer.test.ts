@@ -35,7 +35,9 @@ const pod = (name: string, nodeName: string, of: string) => ({
 before(async () => {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const pem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
-  world = await startApiWorld({ serviceAccountKeys: { privateKeys: [pem], issuer: "https://i", audiences: ["a"] } });
+  world = await startApiWorld({
+    serviceAccountKeys: { privateKeys: [pem], issuer: "https://i", audiences: ["a"] },
+  });
   const make = async (path: string, body: unknown): Promise<void> => {
     const { status, object } = await world.send("POST", path, { body });
     assert.equal(status, 201, JSON.stringify(object));
@@ -46,8 +48,10 @@ before(async () => {
     await make(`${core}/serviceaccounts`, { metadata: { name } });
     await make(lease, { metadata: { name }, spec: {} });
     await make(`${core}/pods`, pod(`pod-${name}`, name, name));
-    for (const use of ["pull", "env", "volume"]) await make(`${core}/secrets`, { metadata: { name: `${name}-${use}` } });
-    for (const use of ["words", "projected"]) await make(`${core}/configmaps`, { metadata: { name: `${name}-${use}` } });
+    for (const use of ["pull", "env", "volume"])
+      await make(`${core}/secrets`, { metadata: { name: `${name}-${use}` } });
+    for (const use of ["words", "projected"])
+      await make(`${core}/configmaps`, { metadata: { name: `${name}-${use}` } });
     const spec = { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } };
     await make(`${core}/persistentvolumeclaims`, { metadata: { name: `${name}-claim` }, spec });
     await make("/api/v1/persistentvolumes", {
@@ -61,7 +65,9 @@ before(async () => {
 });
 after(() => world[Symbol.asyncDispose]());
 
-const token = (podName: string): unknown => ({ spec: { boundObjectRef: { kind: "Pod", apiVersion: "v1", name: podName } } });
+const token = (podName: string): unknown => ({
+  spec: { boundObjectRef: { kind: "Pod", apiVersion: "v1", name: podName } },
+});
 const merge = { "content-type": "application/merge-patch+json" };
 const patch = (body: unknown): Sent => ({ body, headers: merge });
 const selected = (fieldSelector: string): Sent => ({ query: { fieldSelector } });
@@ -82,7 +88,11 @@ const allowed: readonly Row[] = [
   ["GET", "/api/v1/persistentvolumes/volume-one", {}],
   ["POST", `${core}/serviceaccounts/one/token`, { body: token("pod-one") }],
   ["GET", "/api/v1/services", {}],
-  ["POST", `${core}/events`, { body: { metadata: { name: "e" }, involvedObject: { namespace: "shop" }, reason: "R" } }],
+  [
+    "POST",
+    `${core}/events`,
+    { body: { metadata: { name: "e" }, involvedObject: { namespace: "shop" }, reason: "R" } },
+  ],
   ["DELETE", `${core}/pods/pod-one`, { query: { dryRun: "All" } }],
 ];
 for (const [method, path, sent] of allowed)
@@ -137,7 +147,9 @@ test("a binding that an earlier start made for the group of nodes grants a node 
     roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "system:node" },
     subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "Group", name: "system:nodes" }],
   };
-  const { status } = await world.send("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", { body: binding });
+  const { status } = await world.send("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {
+    body: binding,
+  });
   assert.equal(status, 201);
   assert.equal((await world.send("GET", `${core}/secrets/two-env`, { user: one })).status, 403);
 });
@@ -148,7 +160,10 @@ test("a node makes its own Node, with taints and no addresses for pods", async (
     world.send("POST", "/api/v1/nodes", { body, user: three });
   const metadata = { name: "three", labels: { "kubernetes.io/hostname": "three", edge: "1" } };
   assert.equal((await make({ metadata, spec: { podCIDR: "10.42.0.0/24" } })).status, 403);
-  assert.equal((await make({ metadata, spec: { taints: [{ key: "a", effect: "NoSchedule" }] } })).status, 201);
+  assert.equal(
+    (await make({ metadata, spec: { taints: [{ key: "a", effect: "NoSchedule" }] } })).status,
+    201,
+  );
 });
 
 test("who shows a node's name without the group of nodes is no node", async () => {

@@ -112,11 +112,13 @@ function usesSecret(pod: Tree, name: string): boolean {
   return (
     isPull ||
     volumeSources(pod).some(
-      (source) => textAt(source, "secret", "secretName") === name || textAt(source, "secret", "name") === name,
+      (source) =>
+        textAt(source, "secret", "secretName") === name || textAt(source, "secret", "name") === name,
     ) ||
     environmentOf(pod).some(
       (one) =>
-        textAt(one, "valueFrom", "secretKeyRef", "name") === name || textAt(one, "secretRef", "name") === name,
+        textAt(one, "valueFrom", "secretKeyRef", "name") === name ||
+        textAt(one, "secretRef", "name") === name,
     )
   );
 }
@@ -144,7 +146,10 @@ function usesClaim(pod: Tree, name: string): boolean {
 
 /** Volumes, and the parts of projected ones. */
 function volumeSources(pod: Tree): readonly unknown[] {
-  return listAt(pod, "spec", "volumes").flatMap((volume) => [volume, ...listAt(volume, "projected", "sources")]);
+  return listAt(pod, "spec", "volumes").flatMap((volume) => [
+    volume,
+    ...listAt(volume, "projected", "sources"),
+  ]);
 }
 
 function environmentOf(pod: Tree): readonly unknown[] {

@@ -1,6 +1,7 @@
 import { request as requestHttps, Agent, type RequestOptions } from "node:https";
 import type { IncomingMessage } from "node:http";
 import { StatusError } from "@cortado/std/status";
+import { KEEP_ALIVE_MS } from "../limits.ts";
 import type { Transport, TransportRequest, TransportResponse, WatchEvent } from "../transport.ts";
 
 export type HttpTransportOptions = {
@@ -42,6 +43,8 @@ export function httpTransport(options: HttpTransportOptions): Transport & Dispos
     };
     return new Promise((resolve, reject) => {
       const outgoing = requestHttps(url, init, resolve);
+      // A server that has lost its power says nothing more: without this a watch would wait for it for ever.
+      outgoing.once("socket", (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS));
       outgoing.on("error", (cause) => reject(unreachable(options.server, cause)));
       outgoing.end(body);
     });

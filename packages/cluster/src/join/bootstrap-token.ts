@@ -11,7 +11,11 @@ import { JOINERS_GROUP } from "./protocol.ts";
  */
 export async function readBootstrapToken(
   token: string,
-  { client, nowMs, signal }: { readonly client: Client; readonly nowMs: number; readonly signal: AbortSignal },
+  {
+    client,
+    nowMs,
+    signal,
+  }: { readonly client: Client; readonly nowMs: number; readonly signal: AbortSignal },
 ): Promise<JoinUser | undefined> {
   const [, id, given] = /^([a-z0-9]{6})\.([a-z0-9]{16})$/.exec(token) ?? [];
   if (id === undefined || given === undefined) return undefined;

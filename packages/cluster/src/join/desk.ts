@@ -52,7 +52,10 @@ export class JoinDesk {
         `this server has nothing at ${request.method} ${request.path}; its agents open no port, so that they need no more than ${Object.keys(this.#doors).join(", ")}`,
       );
     if (!user.groups.includes(JOINERS_GROUP) && nodeOf(user) === undefined)
-      throw new StatusError("Unauthorized", "joining needs the token of this server, or a node's certificate");
+      throw new StatusError(
+        "Unauthorized",
+        "joining needs the token of this server, or a node's certificate",
+      );
     return await door({ request, user });
   }
 
@@ -73,7 +76,8 @@ export class JoinDesk {
       ? { commonName: "system:kube-proxy", organizations: [] }
       : { commonName: `${NODE_USER_PREFIX}${name}`, organizations: [NODES_GROUP] };
     const body = await this.#sign({ ...subject, publicKey });
-    if (!isProxy) this.#ports.log.info("a node was given a certificate", { node: name, remote: request.remote });
+    if (!isProxy)
+      this.#ports.log.info("a node was given a certificate", { node: name, remote: request.remote });
     return { status: 200, headers: { "content-type": "application/x-pem-file" }, body };
   }
 
@@ -95,7 +99,10 @@ export class JoinDesk {
     if (name === ownNode)
       throw new StatusError("Forbidden", `${name} is the server's own node; join with another --node-name`);
     if (password.length < PASSWORD_LENGTH_MIN)
-      throw new StatusError("Invalid", `header ${NODE_PASSWORD_HEADER} has no password of at least ${PASSWORD_LENGTH_MIN} letters`);
+      throw new StatusError(
+        "Invalid",
+        `header ${NODE_PASSWORD_HEADER} has no password of at least ${PASSWORD_LENGTH_MIN} letters`,
+      );
     const signal = new AbortController().signal;
     const where = { name: passwordSecretOf(name), namespace: "kube-system" };
     for (;;) {

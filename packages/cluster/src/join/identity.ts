@@ -77,7 +77,9 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     for (const listener of listeners) listener();
   };
   const look = (): void =>
-    void renew().catch((error: unknown) => options.log.error("the node's certificates could not be renewed", { error }));
+    void renew().catch((error: unknown) =>
+      options.log.error("the node's certificates could not be renewed", { error }),
+    );
   const looking = every(options.clock, RENEW_LOOK_MS, look);
   look(); // one that was off for months may be near its end
   return {
@@ -100,15 +102,26 @@ type Joined = Pick<Identity, "authority" | "settings" | "kubelet" | "proxy">;
 
 async function join(options: IdentityOptions, folder: IdentityFolder, password: string): Promise<Joined> {
   const { server, token, signal, log } = options;
-  const authority = await askServer(server, { method: "GET", path: AUTHORITY_PATH, authority: undefined, signal });
+  const authority = await askServer(server, {
+    method: "GET",
+    path: AUTHORITY_PATH,
+    authority: undefined,
+    signal,
+  });
   if (!authority.includes("-----BEGIN CERTIFICATE-----"))
-    throw new StatusError("BadGateway", `${server.origin} is not the server of a cluster: ${AUTHORITY_PATH} answers no certificate`);
+    throw new StatusError(
+      "BadGateway",
+      `${server.origin} is not the server of a cluster: ${AUTHORITY_PATH} answers no certificate`,
+    );
   const hash = authorityHashOf(authority);
   if (token.authorityHash === undefined)
-    log.warn("the token is short: it does not say which server is meant, and this one is believed; the secure form (cortado token) does", {
-      server: server.origin,
-      authority: hash,
-    });
+    log.warn(
+      "the token is short: it does not say which server is meant, and this one is believed; the secure form (cortado token) does",
+      {
+        server: server.origin,
+        authority: hash,
+      },
+    );
   else if (token.authorityHash !== hash)
     throw new StatusError(
       "Forbidden",
@@ -126,43 +139,72 @@ async function join(options: IdentityOptions, folder: IdentityFolder, password: 
 
 async function certify(
   { server, nodeName, signal }: IdentityOptions,
-  { authority, credential, password }: { readonly authority: string; readonly credential: Credential; readonly password: string },
+  {
+    authority,
+    credential,
+    password,
+  }: { readonly authority: string; readonly credential: Credential; readonly password: string },
 ): Promise<Pick<Identity, "kubelet" | "proxy">> {
   const headers = { [NODE_NAME_HEADER]: nodeName, [NODE_PASSWORD_HEADER]: password };
   const pair = async (path: string): Promise<KeyPair> => {
     const key = newKeyPem();
-    const cert = await askServer(server, { method: "POST", path, authority, credential, headers, body: publicPem(key), signal });
+    const cert = await askServer(server, {
+      method: "POST",
+      path,
+      authority,
+      credential,
+      headers,
+      body: publicPem(key),
+      signal,
+    });
     return { cert, key };
   };
   return { kubelet: await pair(KUBELET_CERTIFICATE_PATH), proxy: await pair(PROXY_CERTIFICATE_PATH) };
 }
 
 /** The server may have been told something else meanwhile; who does not reach it starts with what it knows. */
-async function newerSettings(options: IdentityOptions, folder: IdentityFolder, known: Joined): Promise<ClusterSettings> {
+async function newerSettings(
+  options: IdentityOptions,
+  folder: IdentityFolder,
+  known: Joined,
+): Promise<ClusterSettings> {
   const late = new AbortController();
   using _limit = options.clock.after(SETTINGS_WAIT_MS, () => late.abort());
   const signal = AbortSignal.any([options.signal, late.signal]);
   const { authority, kubelet: credential } = known;
   try {
-    const text = await askServer(options.server, { method: "GET", path: SETTINGS_PATH, authority, credential, signal });
+    const text = await askServer(options.server, {
+      method: "GET",
+      path: SETTINGS_PATH,
+      authority,
+      credential,
+      signal,
+    });
     const settings = JSON.parse(text) as ClusterSettings;
     await folder.write({ ...known, settings });
     return settings;
   } catch (error) {
     if (!hasReason(error, "ServiceUnavailable")) throw error;
-    options.log.warn("the server does not answer; starting with what it said before", { problem: messageOf(error) });
+    options.log.warn("the server does not answer; starting with what it said before", {
+      problem: messageOf(error),
+    });
     return known.settings;
   }
 }
 
-async function untilAnswered<Value>({ clock, log, signal }: IdentityOptions, work: () => Promise<Value>): Promise<Value> {
+async function untilAnswered<Value>(
+  { clock, log, signal }: IdentityOptions,
+  work: () => Promise<Value>,
+): Promise<Value> {
   for (let failures = 0; ; failures += 1) {
     try {
       return await work();
     } catch (error) {
       if (!hasReason(error, "ServiceUnavailable", "TooManyRequests") || signal.aborted) throw error;
       log.warn("not joined yet; trying again", { problem: messageOf(error) });
-      await clock.sleep(backoffMs(failures, { firstMs: JOIN_RETRY_FIRST_MS, maxMs: JOIN_RETRY_MAX_MS }), { signal });
+      await clock.sleep(backoffMs(failures, { firstMs: JOIN_RETRY_FIRST_MS, maxMs: JOIN_RETRY_MAX_MS }), {
+        signal,
+      });
     }
   }
 }
@@ -193,7 +235,8 @@ class IdentityFolder {
       await this.#readPair("client-kubelet"),
       await this.#readPair("client-kube-proxy"),
     ];
-    if (settings === undefined || authority === undefined || kubelet === undefined || proxy === undefined) return undefined;
+    if (settings === undefined || authority === undefined || kubelet === undefined || proxy === undefined)
+      return undefined;
     const kept = JSON.parse(settings) as Kept;
     const isOurs = kept.server === server.origin && kept.nodeName === nodeName;
     const isNamed = token.authorityHash === undefined || token.authorityHash === authorityHashOf(authority);

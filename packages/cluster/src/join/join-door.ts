@@ -64,7 +64,10 @@ export type UpgradeAsk = Pick<JoinAsk, "path" | "signal"> & {
 };
 
 /** Asks a server to let a connection be something else than HTTP. @throws StatusError as `askServer` does */
-export function upgradeAtServer(server: URL, { path, signal, authority, credential, protocol }: UpgradeAsk): Promise<Duplex> {
+export function upgradeAtServer(
+  server: URL,
+  { path, signal, authority, credential, protocol }: UpgradeAsk,
+): Promise<Duplex> {
   const outgoing = request(new URL(path, server), {
     ...tlsOf(authority, credential),
     agent: false,
@@ -92,7 +95,10 @@ export function upgradeAtServer(server: URL, { path, signal, authority, credenti
   }).finally(() => signal.removeEventListener("abort", stop));
 }
 
-function tlsOf(authority: string | undefined, credential: Credential | undefined): RequestOptions & { ca?: string } {
+function tlsOf(
+  authority: string | undefined,
+  credential: Credential | undefined,
+): RequestOptions & { ca?: string } {
   const shown = credential !== undefined && "cert" in credential ? credential : undefined;
   return {
     ...(authority === undefined ? { rejectUnauthorized: false } : { ca: authority }),
@@ -114,7 +120,10 @@ async function readText(answer: IncomingMessage, server: URL): Promise<string> {
     for await (const piece of answer as AsyncIterable<Buffer>) {
       bytes += piece.byteLength;
       if (bytes > JOIN_ANSWER_BYTES_MAX)
-        throw new StatusError("BadGateway", `${server.href} answers more than ${JOIN_ANSWER_BYTES_MAX} bytes; is it the server of a cluster?`);
+        throw new StatusError(
+          "BadGateway",
+          `${server.href} answers more than ${JOIN_ANSWER_BYTES_MAX} bytes; is it the server of a cluster?`,
+        );
       pieces.push(piece);
     }
   } catch (cause) {
@@ -129,7 +138,10 @@ function refusalOf(
 ): StatusError {
   const status = statusIn(text);
   if (status === undefined && code >= 500)
-    return new StatusError("ServiceUnavailable", `what is before the server at ${server.origin} answers ${code}`);
+    return new StatusError(
+      "ServiceUnavailable",
+      `what is before the server at ${server.origin} answers ${code}`,
+    );
   if (status === undefined)
     return new StatusError(
       "BadGateway",
@@ -171,5 +183,9 @@ function unreachable(server: URL, cause: unknown): StatusError {
       `${server.origin} is not the server that this machine joined, or not the one of the token: ${messageOf(cause)}; to join another, use its token and remove DATA/agent`,
       { cause },
     );
-  return new StatusError("ServiceUnavailable", `the server at ${server.origin} does not answer: ${messageOf(cause)}`, { cause });
+  return new StatusError(
+    "ServiceUnavailable",
+    `the server at ${server.origin} does not answer: ${messageOf(cause)}`,
+    { cause },
+  );
 }

@@ -28,7 +28,9 @@ export function parseToken(text: string): JoinToken {
   }
   const [, hash, rest = ""] = secureForm.exec(trimmed) ?? [];
   if (hash === undefined)
-    throw invalid("after K10 come the 64 hex digits of the authority's hash, two colons, a user and a password");
+    throw invalid(
+      "after K10 come the 64 hex digits of the authority's hash, two colons, a user and a password",
+    );
   const colon = rest.indexOf(":");
   const credential = bootstrapForm.test(rest)
     ? credentialOf(rest, "")
@@ -52,7 +54,10 @@ function invalid(why: string): StatusError {
 }
 
 /** The secure form of a server's secret. */
-export function secureToken(authority: string, { user, password }: { user: string; password: string }): string {
+export function secureToken(
+  authority: string,
+  { user, password }: { user: string; password: string },
+): string {
   return `K10${authorityHashOf(authority)}::${user}:${password}`;
 }
 

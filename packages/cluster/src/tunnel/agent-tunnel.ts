@@ -3,7 +3,13 @@ import { backoffMs } from "@cortado/std/backoff";
 import { every, type Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import { messageOf } from "@cortado/std/status";
-import { JOIN_RETRY_FIRST_MS, JOIN_RETRY_MAX_MS, TUNNEL_BEAT_MS, TUNNEL_LINE_BYTES_MAX, TUNNEL_SILENT_MS } from "../limits.ts";
+import {
+  JOIN_RETRY_FIRST_MS,
+  JOIN_RETRY_MAX_MS,
+  TUNNEL_BEAT_MS,
+  TUNNEL_LINE_BYTES_MAX,
+  TUNNEL_SILENT_MS,
+} from "../limits.ts";
 import { lineReader, STREAM_QUERY } from "./protocol.ts";
 
 export type AgentTunnelOptions = {
@@ -19,7 +25,7 @@ export type AgentTunnelOptions = {
 /** The agent's end: keeps a control connection until the signal aborts, and opens the streams that the server asks for. */
 export async function keepTunnel(options: AgentTunnelOptions): Promise<void> {
   const { dial, clock, log, signal } = options;
-  for (let failures = 0; !signal.aborted; ) {
+  for (let failures = 0; !signal.aborted;) {
     try {
       const socket = await dial({ query: "", signal });
       log.info("the tunnel to the server is open");
@@ -27,7 +33,8 @@ export async function keepTunnel(options: AgentTunnelOptions): Promise<void> {
       await untilClosed(socket, options);
       if (!signal.aborted) log.warn("the tunnel to the server broke; opening it again");
     } catch (error) {
-      if (!signal.aborted && failures === 0) log.warn("the tunnel to the server cannot be opened; trying again", { problem: messageOf(error) });
+      if (!signal.aborted && failures === 0)
+        log.warn("the tunnel to the server cannot be opened; trying again", { problem: messageOf(error) });
     }
     const waitMs = backoffMs(failures, { firstMs: JOIN_RETRY_FIRST_MS, maxMs: JOIN_RETRY_MAX_MS });
     failures += 1;

@@ -45,7 +45,8 @@ export class Tunnels implements Disposable {
     if (id === null) this.#acceptControl(node, upgrading);
     else {
       const taken = this.#nodes.get(node)?.awaited.get(id);
-      if (taken === undefined) throw new StatusError("NotFound", `no stream ${id} of node ${node} is waited for`);
+      if (taken === undefined)
+        throw new StatusError("NotFound", `no stream ${id} of node ${node} is waited for`);
       agree(socket, head);
       taken(socket);
     }
@@ -58,11 +59,18 @@ export class Tunnels implements Disposable {
   async open(node: string, { signal }: { readonly signal: AbortSignal }): Promise<Duplex> {
     const control = this.#nodes.get(node);
     if (control === undefined)
-      throw new StatusError("ServiceUnavailable", `node ${node} is not connected to this server; its agent connects again by itself when it runs and has a line`);
+      throw new StatusError(
+        "ServiceUnavailable",
+        `node ${node} is not connected to this server; its agent connects again by itself when it runs and has a line`,
+      );
     if (control.streams >= TUNNEL_STREAMS_MAX)
-      throw new StatusError("TooManyRequests", `${TUNNEL_STREAMS_MAX} streams into node ${node} are open; try again later`, {
-        details: { retryAfterSeconds: 1 },
-      });
+      throw new StatusError(
+        "TooManyRequests",
+        `${TUNNEL_STREAMS_MAX} streams into node ${node} are open; try again later`,
+        {
+          details: { retryAfterSeconds: 1 },
+        },
+      );
     control.streams += 1;
     try {
       const stream = await this.#ask(node, control, signal);
@@ -84,7 +92,11 @@ export class Tunnels implements Disposable {
     const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
     const fail = (why: string) => (): void =>
       reject(new StatusError("ServiceUnavailable", `node ${node} opened no stream: ${why}`));
-    const [late, lost, given] = [fail("its agent did not answer in time"), fail("its agent is gone"), fail("the caller has gone away")];
+    const [late, lost, given] = [
+      fail("its agent did not answer in time"),
+      fail("its agent is gone"),
+      fail("the caller has gone away"),
+    ];
     const limit = clock.after(TUNNEL_OPEN_MS, late);
     control.socket.once("close", lost);
     signal.addEventListener("abort", given, { once: true });
@@ -127,6 +139,8 @@ export class Tunnels implements Disposable {
 
 function agree(socket: Duplex, head: Uint8Array): void {
   if ("setNoDelay" in socket && typeof socket.setNoDelay === "function") socket.setNoDelay(true);
-  socket.write(`HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: ${TUNNEL_PROTOCOL}\r\n\r\n`);
+  socket.write(
+    `HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: ${TUNNEL_PROTOCOL}\r\n\r\n`,
+  );
   if (head.byteLength > 0) socket.unshift(head);
 }

@@ -25,7 +25,14 @@ export function startNodeAddressesLoop(
       const share = freeShare(clusterCidr, taken);
       if (share === undefined) {
         const message = `all addresses of ${clusterCidr} are given out; delete a node, or start the server with a larger --cluster-cidr`;
-        recorder({ object: node, apiVersion: "v1", kind: "Node", type: "Warning", reason: "CIDRNotAvailable", message });
+        recorder({
+          object: node,
+          apiVersion: "v1",
+          kind: "Node",
+          type: "Warning",
+          reason: "CIDRNotAvailable",
+          message,
+        });
         return again(NODE_ADDRESSES_WAIT_MS);
       }
       const { resourceVersion } = node.metadata;

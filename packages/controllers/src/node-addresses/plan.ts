@@ -17,7 +17,10 @@ export function freeShare(clusterCidr: string, taken: ReadonlySet<string>): stri
 
 function toNumber(address: string): number {
   const parts = address.split(".").map(Number);
-  assert(parts.length === 4 && parts.every((part) => part >= 0 && part <= 255), `${address} is an IPv4 address`);
+  assert(
+    parts.length === 4 && parts.every((part) => part >= 0 && part <= 255),
+    `${address} is an IPv4 address`,
+  );
   return parts.reduce((whole, part) => whole * 256 + part, 0);
 }
 

@@ -25,7 +25,10 @@ export function startNodeLifeLoop(context: Context): Loop {
   const { caches, clock } = context;
   const memories = new Map<string, Memory>();
   const memoryOf = (name: string): Memory => {
-    const known = memories.get(name) ?? { heardMs: clock.monotonicMs(), taintedMs: new Map<string, number>() };
+    const known = memories.get(name) ?? {
+      heardMs: clock.monotonicMs(),
+      taintedMs: new Map<string, number>(),
+    };
     memories.set(name, known);
     return known;
   };
@@ -47,7 +50,11 @@ export function startNodeLifeLoop(context: Context): Loop {
   return loop;
 }
 
-async function reconcile(name: string, context: Context, memoryOf: (name: string) => Memory): Promise<Outcome> {
+async function reconcile(
+  name: string,
+  context: Context,
+  memoryOf: (name: string) => Memory,
+): Promise<Outcome> {
   const { caches, clock } = context;
   const node = caches.nodes.get(name);
   if (node === undefined) {
@@ -131,7 +138,10 @@ type Tainted = { readonly name: string; readonly taints: readonly Taint[]; reado
  * Ends the pods that do not bear the node's taints any longer, with their grace: an agent that is only out of reach still runs them, and
  * a StatefulSet must not have two of one name. Answers when to look again.
  */
-async function endTainted({ name, taints, memory }: Tainted, { caches, client, clock, signal }: Context): Promise<number> {
+async function endTainted(
+  { name, taints, memory }: Tainted,
+  { caches, client, clock, signal }: Context,
+): Promise<number> {
   const nowMs = clock.monotonicMs();
   const executing = taints.filter(({ effect }) => effect === "NoExecute");
   const since = new Map(executing.map((taint) => [taint, memory.taintedMs.get(textOf(taint)) ?? nowMs]));
@@ -160,7 +170,9 @@ async function forget(node: string, { caches, client, signal }: Context): Promis
     const options = { name, namespace, gracePeriodSeconds: 0, preconditions: { uid }, signal };
     await client.delete(pods, options).catch(unlessGone);
   }
-  await client.delete(secrets, { name: `${node}.node-password.k3s`, namespace: "kube-system", signal }).catch(unlessGone);
+  await client
+    .delete(secrets, { name: `${node}.node-password.k3s`, namespace: "kube-system", signal })
+    .catch(unlessGone);
 }
 
 function unlessGone(error: unknown): void {

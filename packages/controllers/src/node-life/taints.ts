@@ -10,10 +10,17 @@ const pressures = [
   { condition: "PIDPressure", key: "node.kubernetes.io/pid-pressure" },
 ] as const;
 
-const ours: ReadonlySet<string> = new Set([notReadyTaint, unreachableTaint, ...pressures.map(({ key }) => key)]);
+const ours: ReadonlySet<string> = new Set([
+  notReadyTaint,
+  unreachableTaint,
+  ...pressures.map(({ key }) => key),
+]);
 
 /** The taints that a node should have: those of others, and ours after its conditions. Pure. */
-export function wantedTaints(node: Node, { isLost, now }: { readonly isLost: boolean; readonly now: string }): readonly Taint[] {
+export function wantedTaints(
+  node: Node,
+  { isLost, now }: { readonly isLost: boolean; readonly now: string },
+): readonly Taint[] {
   const conditions = node.status?.conditions ?? [];
   const stateOf = (type: string): string | undefined => conditions.find((one) => one.type === type)?.status;
   const ready = stateOf("Ready");
@@ -29,7 +36,9 @@ export function wantedTaints(node: Node, { isLost, now }: { readonly isLost: boo
   return [
     ...before.filter(({ key }) => !ours.has(key)),
     ...(main === undefined ? [] : [stamped(main, "NoSchedule"), stamped(main, "NoExecute")]),
-    ...pressures.filter(({ condition }) => stateOf(condition) === "True").map(({ key }) => stamped(key, "NoSchedule")),
+    ...pressures
+      .filter(({ condition }) => stateOf(condition) === "True")
+      .map(({ key }) => stamped(key, "NoSchedule")),
   ];
 }
 

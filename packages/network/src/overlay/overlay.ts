@@ -100,7 +100,9 @@ class Overlay {
     const shown = await tools.ip(["-d", "link", "show", OVERLAY_DEVICE]).catch(() => "");
     if (!isOwnDevice(shown, this.#options)) {
       if (shown !== "") await tools.ip(["link", "delete", OVERLAY_DEVICE]);
-      await this.#runAll(deviceCommands(this.#options, await mtuOf(this.#options.nodeIp)), { mayFail: false });
+      await this.#runAll(deviceCommands(this.#options, await mtuOf(this.#options.nodeIp)), {
+        mayFail: false,
+      });
     }
     this.#hasDevice = true;
   }
@@ -118,7 +120,10 @@ class Overlay {
         await tools[tool](words);
       } catch (error) {
         if (!mayFail) throw error;
-        log.debug("what was to be taken away is not there", { words: words.join(" "), problem: messageOf(error) });
+        log.debug("what was to be taken away is not there", {
+          words: words.join(" "),
+          problem: messageOf(error),
+        });
       }
     }
   }

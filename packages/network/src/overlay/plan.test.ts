@@ -7,8 +7,18 @@ const place = { backend: "vxlan", nodeIp: "192.0.2.1", podCidr: "10.42.1.0/24" }
 const peer = { podCidr: "10.42.12.0/24", ip: "192.0.2.9" };
 
 function node(name: string, podCIDR: string | undefined, address: string | undefined): Node {
-  const addresses = address === undefined ? [] : [{ type: "Hostname", address: name }, { type: "InternalIP", address }];
-  return { metadata: { name }, spec: podCIDR === undefined ? {} : { podCIDR }, status: { addresses } } as unknown as Node;
+  const addresses =
+    address === undefined
+      ? []
+      : [
+          { type: "Hostname", address: name },
+          { type: "InternalIP", address },
+        ];
+  return {
+    metadata: { name },
+    spec: podCIDR === undefined ? {} : { podCIDR },
+    status: { addresses },
+  } as unknown as Node;
 }
 
 test("peers are the other nodes that have addresses for pods and one of their own", () => {
@@ -33,7 +43,10 @@ test("a vxlan node is reached by a hardware address that its share makes", () =>
     "ip neighbour replace 10.42.12.0 lladdr 0a:58:0a:2a:0c:00 dev cortado.1 nud permanent",
     "ip route replace 10.42.12.0/24 via 10.42.12.0 dev cortado.1 onlink protocol 201",
   ]);
-  assert.match(deviceCommands(place, 1500)[0]?.words.join(" ") ?? "", /address 0a:58:0a:2a:01:00 mtu 1450 type vxlan id 1 local 192\.0\.2\.1 dstport 8472 nolearning$/);
+  assert.match(
+    deviceCommands(place, 1500)[0]?.words.join(" ") ?? "",
+    /address 0a:58:0a:2a:01:00 mtu 1450 type vxlan id 1 local 192\.0\.2\.1 dstport 8472 nolearning$/,
+  );
   assert.equal(forgetCommands(place, peer.podCidr).length, 3);
 });
 

@@ -28,7 +28,9 @@ export type Command = { readonly tool: "ip" | "bridge"; readonly words: readonly
 export function peersOf(nodes: Iterable<Node>, ownName: string): readonly Peer[] {
   const peers: Peer[] = [];
   for (const { metadata, spec, status } of nodes) {
-    const ip = status?.addresses?.find(({ type, address }) => type === "InternalIP" && isIpv4(address))?.address;
+    const ip = status?.addresses?.find(
+      ({ type, address }) => type === "InternalIP" && isIpv4(address),
+    )?.address;
     const podCidr = spec?.podCIDR;
     if (metadata?.name !== ownName && ip !== undefined && podCidr !== undefined) peers.push({ podCidr, ip });
   }
@@ -39,8 +41,18 @@ export function peersOf(nodes: Iterable<Node>, ownName: string): readonly Peer[]
 export function deviceCommands({ nodeIp, podCidr }: OverlayPlace, lineMtu: number): readonly Command[] {
   const name = OVERLAY_DEVICE;
   return [
-    ip("link", "add", name, "address", hardwareAddress(podCidr), "mtu", String(lineMtu - VXLAN_BYTES), "type", "vxlan",
-      ...["id", String(VNI), "local", nodeIp, "dstport", String(PORT), "nolearning"]),
+    ip(
+      "link",
+      "add",
+      name,
+      "address",
+      hardwareAddress(podCidr),
+      "mtu",
+      String(lineMtu - VXLAN_BYTES),
+      "type",
+      "vxlan",
+      ...["id", String(VNI), "local", nodeIp, "dstport", String(PORT), "nolearning"],
+    ),
     ip("address", "replace", `${network(podCidr)}/32`, "dev", name),
     ip("link", "set", name, "up"),
   ];
@@ -48,7 +60,9 @@ export function deviceCommands({ nodeIp, podCidr }: OverlayPlace, lineMtu: numbe
 
 /** True for a device that `deviceCommands` has made, as `ip -d link show` tells of it. */
 export function isOwnDevice(shown: string, { nodeIp, podCidr }: OverlayPlace): boolean {
-  return [`vxlan id ${VNI} `, ` local ${nodeIp} `, ` dstport ${PORT} `, hardwareAddress(podCidr)].every((part) => shown.includes(part));
+  return [`vxlan id ${VNI} `, ` local ${nodeIp} `, ` dstport ${PORT} `, hardwareAddress(podCidr)].every(
+    (part) => shown.includes(part),
+  );
 }
 
 /** Leads packets for the pods of a node to it. May be repeated. */
@@ -57,9 +71,23 @@ export function reachCommands(place: OverlayPlace, { podCidr, ip: address }: Pee
     return [ip("route", "replace", podCidr, "via", address, "protocol", ROUTE_PROTOCOL)];
   const [device, hardware] = [OVERLAY_DEVICE, hardwareAddress(podCidr)];
   return [
-    { tool: "bridge", words: ["fdb", "replace", hardware, "dev", device, "dst", address, "self", "permanent"] },
+    {
+      tool: "bridge",
+      words: ["fdb", "replace", hardware, "dev", device, "dst", address, "self", "permanent"],
+    },
     ip("neighbour", "replace", network(podCidr), "lladdr", hardware, "dev", device, "nud", "permanent"),
-    ip("route", "replace", podCidr, "via", network(podCidr), "dev", device, "onlink", "protocol", ROUTE_PROTOCOL),
+    ip(
+      "route",
+      "replace",
+      podCidr,
+      "via",
+      network(podCidr),
+      "dev",
+      device,
+      "onlink",
+      "protocol",
+      ROUTE_PROTOCOL,
+    ),
   ];
 }
 
@@ -90,5 +118,11 @@ function network(podCidr: string): string {
 
 /** Made of a node's share, which nobody else has: nodes need not tell each other. The second bit says that nobody sold it. */
 function hardwareAddress(podCidr: string): string {
-  return ["0a", "58", ...network(podCidr).split(".").map((part) => Number(part).toString(16).padStart(2, "0"))].join(":");
+  return [
+    "0a",
+    "58",
+    ...network(podCidr)
+      .split(".")
+      .map((part) => Number(part).toString(16).padStart(2, "0")),
+  ].join(":");
 }

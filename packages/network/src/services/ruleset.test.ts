@@ -28,7 +28,13 @@ test("a whole table, word by word", () => {
     slices: [slice({ service: "shop/web", ips: ["10.42.0.5", "10.42.0.4"], port: 8080 })],
   });
   assert.equal(
-    wholeTable(rules, { table: "t", bridge: "cni0", podCidr: "10.42.0.0/24", clusterCidr: "10.42.0.0/16", disguise: false }),
+    wholeTable(rules, {
+      table: "t",
+      bridge: "cni0",
+      podCidr: "10.42.0.0/24",
+      clusterCidr: "10.42.0.0/16",
+      disguise: false,
+    }),
     `table ip t {}
 delete table ip t
 table ip t {

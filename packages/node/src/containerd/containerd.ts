@@ -205,8 +205,15 @@ export async function writeContainerdFiles(
   ])
     await mkdir(folder, { recursive: true, mode: 0o711 });
   await writeFile(configFile, containerdConfig(options, traits));
-  await writeFile(join(cniConfigFolder(options), "10-cortado.conflist"), cniConfig(options));
+  await writeCniFile(options);
   return configFile;
+}
+
+/** containerd looks at its folder, and takes a new one for the pods that come. */
+async function writeCniFile(options: ContainerdOptions): Promise<void> {
+  const path = join(cniConfigFolder(options), "10-cortado.conflist");
+  const wanted = cniConfig(options);
+  if ((await readFile(path, "utf8").catch(() => "")) !== wanted) await writeFile(path, wanted);
 }
 
 /**
@@ -218,13 +225,16 @@ export async function startContainerd(
   ports: ContainerdPorts,
 ): Promise<Containerd> {
   const socketPath = containerdSocket(options);
-  if (await answers(socketPath, ports))
+  if (await answers(socketPath, ports)) {
+    await mkdir(cniConfigFolder(options), { recursive: true, mode: 0o711 });
+    await writeCniFile(options);
     return {
       socketPath,
       pid: undefined,
       ended: new Promise(() => undefined),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
+  }
   const configFile = await writeContainerdFiles(options, await readTraits(options));
   // Into a file and not a pipe: containerd outlives us, and must not fall over a pipe that nobody reads.
   const logFile = join(options.dataFolder, "containerd.log");

@@ -21,7 +21,10 @@ export type OwnNodePorts = {
 };
 
 /** Makes the node's object, or takes over the one that is there. */
-export async function ownNode(own: OwnNode, { client, machine, signal }: OwnNodePorts): Promise<Stored<Node>> {
+export async function ownNode(
+  own: OwnNode,
+  { client, machine, signal }: OwnNodePorts,
+): Promise<Stored<Node>> {
   const { nodeName: name, podCidr, first } = own;
   const labels = {
     "kubernetes.io/hostname": name,
@@ -42,7 +45,10 @@ export async function ownNode(own: OwnNode, { client, machine, signal }: OwnNode
   } catch (error) {
     if (!hasReason(error, "NotFound")) throw error;
     const taints = first === undefined || first.taints.length === 0 ? {} : { taints: first.taints };
-    const made = { metadata: { name, labels: { ...labels, ...first?.labels } }, spec: { ...addresses, ...taints } };
+    const made = {
+      metadata: { name, labels: { ...labels, ...first?.labels } },
+      spec: { ...addresses, ...taints },
+    };
     return client.create(nodes, made as never, { signal });
   }
 }

@@ -22,6 +22,8 @@ export type RegistrationOptions = OwnNode & {
   readonly dataFolder: string;
   readonly apiPort: number | undefined;
   readonly podsMax?: number | undefined;
+  /** Addresses that its pods have, where others give them out. */
+  readonly usedCidr?: string | undefined;
 };
 
 export type RegistrationPorts = {
@@ -40,6 +42,7 @@ export class Registration {
   readonly #ports: RegistrationPorts;
   #node: Stored<Node> | undefined;
   #writtenMs = 0;
+  #toldCidr: string | undefined;
   #lease: Promise<void> = Promise.resolve();
 
   constructor(options: RegistrationOptions, ports: RegistrationPorts) {
@@ -59,7 +62,9 @@ export class Registration {
       } catch (error) {
         if (!hasReason(error, "ServiceUnavailable", "TooManyRequests") || signal.aborted) throw error;
         log.warn("node not registered yet", { problem: messageOf(error) });
-        await clock.sleep(backoffMs(failures, { firstMs: REGISTER_FIRST_MS, maxMs: REGISTER_MAX_MS }), { signal });
+        await clock.sleep(backoffMs(failures, { firstMs: REGISTER_FIRST_MS, maxMs: REGISTER_MAX_MS }), {
+          signal,
+        });
       }
     }
   }
@@ -110,10 +115,25 @@ export class Registration {
         signal,
       });
       this.#writtenMs = Math.max(1, clock.monotonicMs());
+      this.#checkAddresses();
     } catch (error) {
       if (!hasReason(error, "NotFound")) throw error;
       this.#node = await ownNode(this.#options, this.#ports); // somebody deleted it; a node that runs is there
     }
+  }
+
+  // A node that was deleted and made anew may have been given others.
+  #checkAddresses(): void {
+    const { usedCidr, nodeName } = this.#options;
+    const given = this.#node?.spec?.podCIDR;
+    if (usedCidr === undefined || given === undefined || given === usedCidr || given === this.#toldCidr)
+      return;
+    this.#toldCidr = given;
+    this.#ports.log.error("the node was given other addresses for its pods; start the agent again", {
+      node: nodeName,
+      given,
+      used: usedCidr,
+    });
   }
 
   #renewLease(): Promise<void> {

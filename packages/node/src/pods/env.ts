@@ -159,3 +159,21 @@ export function expand(text: string, known: ReadonlyMap<string, string>): string
 function decode(base64: string): string {
   return Buffer.from(base64, "base64").toString("utf8");
 }
+
+/** What a pod's containers take their environment from: "ConfigMap/NAME". */
+export function environmentSources({ spec }: Pick<StoredPod, "spec">): readonly string[] {
+  const names = new Set<string>();
+  const add = (kind: string, name: string | undefined): void =>
+    void (name !== undefined && names.add(`${kind}/${name}`));
+  for (const { env = [], envFrom = [] } of [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])]) {
+    for (const { configMapRef, secretRef } of envFrom) {
+      add("ConfigMap", configMapRef?.name);
+      add("Secret", secretRef?.name);
+    }
+    for (const { valueFrom } of env) {
+      add("ConfigMap", valueFrom?.configMapKeyRef?.name);
+      add("Secret", valueFrom?.secretKeyRef?.name);
+    }
+  }
+  return [...names];
+}

@@ -9,7 +9,8 @@ import { silentLog } from "@cortado/std/testing/silent-log";
 import { keepContainerd } from "../containerd/containerd.ts";
 import { runtimeConformance } from "./conformance.ts";
 import { kubectl, runKubectl, serveKubectl, startForward, type KubectlRun } from "./kubectl.ts";
-import { busyboxImage, BoxWorld, sleepCommand } from "./world.ts";
+import { busyboxImage } from "./images.ts";
+import { BoxWorld, sleepCommand } from "./world.ts";
 
 const folder = process.env["BOX_FOLDER"] ?? "";
 const id = process.env["BOX_ID"] ?? "";

@@ -8,7 +8,6 @@ import { pods } from "@cortado/kinds/resources";
 import { jsonLog } from "@cortado/std/log";
 import { newMetrics } from "@cortado/std/metrics";
 import { systemClock } from "@cortado/std/node/clock";
-import { newLayer, pauseImage, writeOciTar, type TarEntry } from "@cortado/wire/oci";
 import {
   containerdSocket,
   startContainerd,
@@ -21,8 +20,8 @@ import { openCriRuntime } from "../runtime/cri/cri-runtime.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { mountCommand } from "../volumes/mount-command.ts";
 import { FakeApi, type FakeObject } from "./fake-api.ts";
+import { busyboxImage, testImages } from "./images.ts";
 
-export const busyboxImage = "cortado.local/busybox:1";
 export const nodeName = "box";
 
 /** A containerd of the box's own, with two images, and node agents that come and go over one fake API. */
@@ -72,7 +71,7 @@ export class BoxWorld implements AsyncDisposable {
       signal: this.signal,
     });
     const tar = join(this.folder, "images.tar");
-    writeFileSync(tar, Buffer.concat(testImages()));
+    writeFileSync(tar, testImages());
     await ctrImport(containerdSocket(this.containerdOptions))(tar);
   }
 
@@ -226,26 +225,4 @@ function ancestors(): readonly string[] {
   )
     found.push(pid);
   return found;
-}
-
-function testImages(): readonly Uint8Array[] {
-  const applets = execFileSync("/bin/busybox", ["--list"], { encoding: "utf8" }).trim().split("\n");
-  const entries: TarEntry[] = [
-    { name: "bin/", type: "folder", mode: 0o755 },
-    { name: "tmp/", type: "folder", mode: 0o1777 },
-    { name: "etc/", type: "folder", mode: 0o755 },
-    { name: "etc/passwd", data: Buffer.from("root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n") },
-    { name: "bin/busybox", mode: 0o755, data: readFileSync("/bin/busybox") },
-    ...applets
-      .filter((name) => name !== "busybox")
-      .map((name) => ({ name: `bin/${name}`, type: "hardlink" as const, link: "bin/busybox", mode: 0o755 })),
-  ];
-  const architecture = process.arch === "arm64" ? "arm64" : "x64";
-  const busybox = {
-    name: busyboxImage,
-    layers: [newLayer(entries, { compression: "zstd" })],
-    config: { Cmd: ["sh"], Env: ["PATH=/bin"] },
-    architecture,
-  } as const;
-  return writeOciTar([pauseImage({ name: "cortado.local/pause:1", architecture }), busybox]).parts;
 }

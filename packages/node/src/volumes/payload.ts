@@ -199,7 +199,8 @@ export class TokenKeeper {
       return await this.#renew(key, pod, source);
     } catch (error) {
       // While no server answers, one in the last fifth of its life still serves.
-      if (known !== undefined && nowMs < known.endsMs && hasReason(error, "ServiceUnavailable")) return known.token.token;
+      if (known !== undefined && nowMs < known.endsMs && hasReason(error, "ServiceUnavailable"))
+        return known.token.token;
       throw error;
     }
   }

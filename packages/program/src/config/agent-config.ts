@@ -148,7 +148,10 @@ export function toAgentConfig({ file, line, env, hostName }: Given): AgentConfig
     value(name) === undefined ? undefined : text(name);
   const memory = value("memory-limit");
   if (optional("server") === undefined)
-    throw new StatusError("BadRequest", "server: name the server to join, with --server https://HOST:6443 or K3S_URL");
+    throw new StatusError(
+      "BadRequest",
+      "server: name the server to join, with --server https://HOST:6443 or K3S_URL",
+    );
   return {
     server: readServerUrl(text("server")),
     token: readToken(optional("token"), optional("token-file")),
@@ -184,7 +187,10 @@ function readToken(token: string | undefined, path: string | undefined): JoinTok
 
 function toTaint(text: string): Taint {
   const [, key, value, effect] = /^([^=:]+)(?:=([^=:]*))?:([^:]+)$/.exec(text) ?? [];
-  if (key === undefined || (effect !== "NoSchedule" && effect !== "PreferNoSchedule" && effect !== "NoExecute"))
+  if (
+    key === undefined ||
+    (effect !== "NoSchedule" && effect !== "PreferNoSchedule" && effect !== "NoExecute")
+  )
     throw new StatusError(
       "BadRequest",
       `node-taint: ${JSON.stringify(text)} is not KEY=VALUE:EFFECT, where EFFECT is NoSchedule, PreferNoSchedule or NoExecute`,
@@ -196,6 +202,9 @@ function toPodsMax(args: Readonly<Record<string, string>>): number | undefined {
   const { "max-pods": podsMax, ...others } = args;
   const [other] = Object.keys(others);
   if (other !== undefined)
-    throw new StatusError("BadRequest", `kubelet-arg: ${other} is not offered; of the kubelet's there is max-pods`);
+    throw new StatusError(
+      "BadRequest",
+      `kubelet-arg: ${other} is not offered; of the kubelet's there is max-pods`,
+    );
   return podsMax === undefined ? undefined : toNumber("kubelet-arg max-pods", podsMax);
 }

@@ -240,7 +240,6 @@ function toBackend(text: string): FlannelBackend {
   );
 }
 
-
 const parts = [
   "ingress",
   "traefik",

@@ -77,7 +77,11 @@ export async function startAgentNode(config: AgentConfig, stopping: AbortSignal)
   const podCidr = await podAddresses(parts, client, folder);
   const nodeConfig = workerConfig(parts, podCidr);
   await prepareTraffic({ config: nodeConfig, settings: identity.settings }, ports);
-  const pods = await startPods(nodeConfig, { ...ports, client, loopMetrics: parts.loopMetrics, signal }, stack);
+  const pods = await startPods(
+    nodeConfig,
+    { ...ports, client, loopMetrics: parts.loopMetrics, signal },
+    stack,
+  );
   startTunnel(parts, pods);
   await startWorkerTraffic({
     ...{ ports, nodeConfig, signal, loopMetrics: parts.loopMetrics, address: pods.address },
@@ -92,7 +96,11 @@ export async function startAgentNode(config: AgentConfig, stopping: AbortSignal)
 /** The API over the network, as the node or as its proxy; certificates are swapped when they are renewed. */
 function clientOf({ config, identity }: Parts, stack: AsyncDisposableStack, as: "kubelet" | "proxy"): Client {
   const { authority: ca } = identity;
-  const transport = renewableTransport(() => ({ server: config.server.origin, ca, credential: identity[as] }));
+  const transport = renewableTransport(() => ({
+    server: config.server.origin,
+    ca,
+    credential: identity[as],
+  }));
   identity.onRenewed(() => transport.renew());
   return newClient(stack.use(transport));
 }
@@ -101,7 +109,11 @@ function clientOf({ config, identity }: Parts, stack: AsyncDisposableStack, as: 
  * Makes the node's object and waits for the addresses that the server gives its pods. A node that has had some keeps to them, and so
  * needs no server to start again.
  */
-async function podAddresses({ config, ports, signal }: Parts, client: Client, folder: string): Promise<string> {
+async function podAddresses(
+  { config, ports, signal }: Parts,
+  client: Client,
+  folder: string,
+): Promise<string> {
   const { files, clock, log } = ports;
   const path = join(folder, "pod-cidr");
   const before = await files.read(path);
@@ -118,7 +130,8 @@ async function podAddresses({ config, ports, signal }: Parts, client: Client, fo
     } catch (error) {
       if (!hasReason(error, "ServiceUnavailable", "TooManyRequests")) throw error;
       if (known !== undefined) return known;
-      if (told !== messageOf(error)) log.warn("node not made yet; trying again", { problem: messageOf(error) });
+      if (told !== messageOf(error))
+        log.warn("node not made yet; trying again", { problem: messageOf(error) });
       told = messageOf(error);
     }
     await clock.sleep(ADDRESSES_LOOK_MS, { signal });
@@ -128,7 +141,9 @@ async function podAddresses({ config, ports, signal }: Parts, client: Client, fo
 
 const notReady = { key: "node.kubernetes.io/not-ready", effect: "NoSchedule" } as const;
 
-function registrationOf(config: AgentConfig): Parameters<typeof ownNode>[0] & { readonly readsOnlyOwn: true } {
+function registrationOf(
+  config: AgentConfig,
+): Parameters<typeof ownNode>[0] & { readonly readsOnlyOwn: true } {
   const { nodeName, nodeLabels: labels, nodeTaints } = config;
   // Until it is Ready nothing is placed on it; the server takes the taint off.
   return { nodeName, readsOnlyOwn: true, first: { labels, taints: [...nodeTaints, notReady] } };
@@ -137,7 +152,12 @@ function registrationOf(config: AgentConfig): Parameters<typeof ownNode>[0] & { 
 function workerConfig({ config, identity }: Parts, podCidr: string): NodeConfig {
   const { clusterDns, clusterDomain } = identity.settings;
   const { podsMax } = config;
-  const registration = { ...registrationOf(config), apiPort: 0, ...(podsMax === undefined ? {} : { podsMax }) };
+  const registration = {
+    ...registrationOf(config),
+    usedCidr: podCidr,
+    apiPort: 0,
+    ...(podsMax === undefined ? {} : { podsMax }),
+  };
   return { ...config, clusterDns, clusterDomain, podCidr, registration };
 }
 
@@ -158,4 +178,3 @@ function startTunnel({ config, identity, ports, signal }: Parts, { node }: NodeP
       }),
   });
 }
-

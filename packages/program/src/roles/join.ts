@@ -58,7 +58,10 @@ export class JoinDoors {
         const [path] = (upgrading.request.url ?? "").split("?");
         if (path !== TUNNEL_PATH) throw new StatusError("NotFound", `there is nothing to upgrade at ${path}`);
         if (node === undefined)
-          throw new StatusError("Unauthorized", "a tunnel is for nodes, which show the certificate they joined for");
+          throw new StatusError(
+            "Unauthorized",
+            "a tunnel is for nodes, which show the certificate they joined for",
+          );
         this.#open().tunnels.accept(node, upgrading);
       },
     },

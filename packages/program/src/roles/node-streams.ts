@@ -1,13 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { refuseUpgrade } from "./upgrade-refusal.ts";
-import type {
-  NodeStreams,
-  NodeUsage,
-  PodUsage,
-  StreamTarget,
-  UsageSource,
-} from "@cortado/apiserver/ports";
+import type { NodeStreams, NodeUsage, PodUsage, StreamTarget, UsageSource } from "@cortado/apiserver/ports";
 import type { Client } from "@cortado/client";
 import type { Tunnels } from "@cortado/cluster/tunnel/server";
 import { pods } from "@cortado/kinds/resources";
@@ -79,7 +73,11 @@ function pathOf({ namespace, name, subresource, query }: StreamTarget): string {
 }
 
 async function askNode(stream: Duplex, path: string, signal: AbortSignal): Promise<IncomingMessage> {
-  const asking = httpRequest({ path, headers: { host: "node", connection: "close" }, createConnection: () => stream });
+  const asking = httpRequest({
+    path,
+    headers: { host: "node", connection: "close" },
+    createConnection: () => stream,
+  });
   const stop = (): void => void stream.destroy();
   signal.addEventListener("abort", stop, { once: true });
   stream.once("close", () => signal.removeEventListener("abort", stop));
@@ -87,7 +85,9 @@ async function askNode(stream: Duplex, path: string, signal: AbortSignal): Promi
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
     asking.once("response", resolve);
     asking.on("error", (cause) =>
-      reject(new StatusError("ServiceUnavailable", `the node's agent broke off: ${cause.message}`, { cause })),
+      reject(
+        new StatusError("ServiceUnavailable", `the node's agent broke off: ${cause.message}`, { cause }),
+      ),
     );
     asking.end();
   });
@@ -117,7 +117,11 @@ const kept = /^(connection|upgrade|sec-websocket-.*|x-stream-protocol-version)$/
 function passUpgrade(
   stream: Duplex,
   path: string,
-  { request, socket, head }: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Uint8Array },
+  {
+    request,
+    socket,
+    head,
+  }: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Uint8Array },
 ): void {
   const lines = [`${request.method ?? "GET"} ${path} HTTP/1.1`, "host: node"];
   for (let at = 0; at + 1 < request.rawHeaders.length; at += 2) {

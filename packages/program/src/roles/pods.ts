@@ -37,7 +37,10 @@ export type NodeConfig = Pick<
 > & {
   /** Addresses of its pods. */
   readonly podCidr: string;
-  readonly registration: Pick<NodeOptions, "podCidr" | "labels" | "first" | "apiPort" | "podsMax" | "readsOnlyOwn">;
+  readonly registration: Pick<
+    NodeOptions,
+    "podCidr" | "usedCidr" | "labels" | "first" | "apiPort" | "podsMax" | "readsOnlyOwn"
+  >;
 };
 
 export type NodePart = { readonly node: RunningNode; readonly runtime: Runtime; readonly address: string };

@@ -83,7 +83,11 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
     { ...ports, client: node, loopMetrics: parts.loopMetrics, signal: stop.signal },
     stack,
   );
-  const own = { name: config.nodeName, streams: serverStreams(running), usage: usageSource(running, stop.signal) };
+  const own = {
+    name: config.nodeName,
+    streams: serverStreams(running),
+    usage: usageSource(running, stop.signal),
+  };
   const reach = { own, tunnels, client: admin, log, signal: stop.signal };
   server.setStreams(nodeStreams(reach));
   server.setUsage(nodeUsage(reach));

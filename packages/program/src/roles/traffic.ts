@@ -5,7 +5,13 @@ import type { Certificates } from "@cortado/cluster/certificates";
 import type { ClusterSettings } from "@cortado/cluster/join/protocol";
 import type { Client } from "@cortado/client";
 import type { LoopMetrics } from "@cortado/client/loop";
-import { prepareNode, startNetwork, systemTools, type IngressListener, type NetworkOptions } from "@cortado/network";
+import {
+  prepareNode,
+  startNetwork,
+  systemTools,
+  type IngressListener,
+  type NetworkOptions,
+} from "@cortado/network";
 import { publishLocalServices } from "../local-services.ts";
 import type { Ports } from "./api.ts";
 import { clusterSettings } from "./join.ts";

@@ -7,7 +7,10 @@ import { StatusError } from "@cortado/std/status";
 import { refuseUpgrade } from "./upgrade-refusal.ts";
 
 /** What an agent answers on the streams of its tunnel; the other side of `node-streams.ts`. The server has checked who asks. */
-export function serveWorkerStreams(node: { readonly streams: NodeStreams; readonly usage: UsageSource }): (stream: Duplex) => void {
+export function serveWorkerStreams(node: {
+  readonly streams: NodeStreams;
+  readonly usage: UsageSource;
+}): (stream: Duplex) => void {
   const handle: HttpHandler = async (request) => {
     const { path, query, signal } = request;
     if (path === "/usage/nodes") return jsonAnswer(200, await node.usage.nodes());
@@ -22,7 +25,11 @@ export function serveWorkerStreams(node: { readonly streams: NodeStreams; readon
     socket.once("close", () => gone.abort());
     try {
       const url = new URL(request.url ?? "/", "http://node");
-      node.streams.upgrade(readTarget(url.pathname, url.searchParams, gone.signal), { request, socket, head });
+      node.streams.upgrade(readTarget(url.pathname, url.searchParams, gone.signal), {
+        request,
+        socket,
+        head,
+      });
     } catch (error) {
       refuseUpgrade(socket, error);
     }
@@ -32,7 +39,8 @@ export function serveWorkerStreams(node: { readonly streams: NodeStreams; readon
 
 function readTarget(path: string, query: URLSearchParams, signal: AbortSignal): StreamTarget {
   const [, kind, namespace, name, subresource] = path.split("/").map(decodeURIComponent);
-  if (kind !== "pods" || namespace === undefined || name === undefined || subresource === undefined) throw unknown(path);
+  if (kind !== "pods" || namespace === undefined || name === undefined || subresource === undefined)
+    throw unknown(path);
   const user = { name: "", groups: [] };
   return { user, resource: "pods", namespace, name, subresource, query, rest: "", signal };
 }

@@ -178,7 +178,14 @@ export class ChainStore {
     );
     const loopMetrics = newLoopMetrics(metrics);
     const localPath = { folder: "/storage", removeFolder: () => Promise.resolve() };
-    startControllers({ client, ...ports, loopMetrics, clusterCa: () => "the authority", localPath, clusterCidr: "10.42.0.0/16" });
+    startControllers({
+      client,
+      ...ports,
+      loopMetrics,
+      clusterCa: () => "the authority",
+      localPath,
+      clusterCidr: "10.42.0.0/16",
+    });
     startScheduler({ client, ...ports, loopMetrics });
     const broker = await startBroker({ files, folder: "/mqtt", network, ...ports });
     await broker.listen(brokerAddress);
