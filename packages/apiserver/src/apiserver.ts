@@ -27,9 +27,9 @@ import type { ApiRequest, ApiResponse, User } from "./api.ts";
 import { impersonate } from "./authn/impersonation.ts";
 import { ServiceAccountTokens, type ServiceAccountKeys } from "./authn/service-account-tokens.ts";
 import { tokenReader } from "./authn/token-reader.ts";
-import { mayNode, nodeOf, withoutNodeGroup } from "./authz/node-authorizer.ts";
+import { decide } from "./authz/decide.ts";
 import { RolePolicy } from "./authz/rbac.ts";
-import type { AccessQuestion, Authorizer } from "./authz/question.ts";
+import type { AccessQuestion, Authorizer, Decision } from "./authz/question.ts";
 import { bootstrap } from "./bootstrap/bootstrap.ts";
 import type { ServiceNetwork } from "./bootstrap/objects.ts";
 import { isEstablished, kindsOf } from "./crd/definition.ts";
@@ -139,7 +139,7 @@ class GenericServer implements ApiServer {
       random,
       log,
       kinds,
-      authorize: (question) => this.#authorize(question),
+      authorize: this.#authorize,
       admission: [
         namespaceLifecycle(own),
         serviceAccountAdmission(own),
@@ -227,14 +227,8 @@ class GenericServer implements ApiServer {
     this.#server.kinds.define(key, isEstablished(definition) ? kindsOf(definition) : []);
   }
 
-  async #authorize(question: AccessQuestion): ReturnType<Server["authorize"]> {
-    const first = await this.#options.authorizer?.(question);
-    if (first?.allowed === true) return first;
-    const node = nodeOf(question.user);
-    if (node !== undefined && (await mayNode({ node, question, server: this.#server })))
-      return { allowed: true, reason: "" };
-    return this.#policy.decide({ ...question, user: withoutNodeGroup(question.user) });
-  }
+  readonly #authorize = (question: AccessQuestion): Promise<Decision> =>
+    decide(question, { first: this.#options.authorizer, policy: this.#policy, server: this.#server });
 
   writeOwnStatus(own: OwnStatus): Promise<void> {
     return writeOwnStatus(this.#server, own);
@@ -326,10 +320,8 @@ class GenericServer implements ApiServer {
   }
 
   async #serve({ request, info, query }: Read): Promise<ApiResponse> {
-    const authorize: Authorizer = (question) => this.#authorize(question);
-    const user = await impersonate(request.user, request.headers ?? {}, authorize);
-    const fieldSelector = query.get("fieldSelector") ?? "";
-    await allow(this.#server, { ...questionOf(info, user), fieldSelector });
+    const user = await impersonate(request.user, request.headers ?? {}, this.#authorize);
+    await allow(this.#server, { ...questionOf(info, user), fieldSelector: query.get("fieldSelector") ?? "" });
     if (info.isResource)
       return serveResource({ server: this.#server, request, info, query, user, tools: this.#tools() });
     return servePath({
@@ -355,9 +347,7 @@ class GenericServer implements ApiServer {
 
   async admitUpgrade(request: ApiRequest): Promise<StreamTarget> {
     const { info, query } = this.#read(request);
-    const user = await impersonate(request.user, request.headers ?? {}, (question) =>
-      this.#authorize(question),
-    );
+    const user = await impersonate(request.user, request.headers ?? {}, this.#authorize);
     // Starting something in a pod is a creation, whichever method carries it.
     await allow(
       this.#server,

@@ -16,7 +16,7 @@ import {
 } from "./config/agent-config.ts";
 import { serverSettings, settingNames } from "./config/server-config.ts";
 import type { Setting } from "./config/settings.ts";
-import { readAgentConfig, startAgentNode } from "./roles/agent.ts";
+import { readAgentConfig, startAgentNode } from "./roles/worker/agent.ts";
 import { startFleetAgent } from "./roles/fleet-agent.ts";
 import { fleetRoles } from "./roles/fleet.ts";
 import { runDemoHere, socketsRoot } from "./roles/demo.ts";

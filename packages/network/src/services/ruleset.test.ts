@@ -65,6 +65,8 @@ table ip t {
     type nat hook postrouting priority srcnat; policy accept;
     ct status dnat ip saddr . ip daddr @hairpins masquerade;
     ct status dnat fib saddr type local oifname "cni0" masquerade;
+    ct status dnat oifname != { "lo", "cni0" } ip daddr != 10.42.0.0/16 masquerade;
+    ct status dnat oifname != { "lo", "cni0" } ip saddr != 10.42.0.0/16 masquerade;
   }
   chain no-forward {
     type filter hook forward priority filter; policy accept;

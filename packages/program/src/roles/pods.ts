@@ -19,7 +19,7 @@ import { StatusError } from "@cortado/std/status";
 import type { ServerConfig } from "../config/server-config.ts";
 import type { Ports } from "./api.ts";
 import { startPart } from "./lifetime.ts";
-import { refuseUpgrade } from "./upgrade-refusal.ts";
+import { refuseUpgrade } from "./worker/upgrade-refusal.ts";
 
 /** What a node is told, whether it lives in a server or in an agent. */
 export type NodeConfig = Pick<

@@ -14,7 +14,7 @@ import {
 } from "@cortado/network";
 import { publishLocalServices } from "../local-services.ts";
 import type { Ports } from "./api.ts";
-import { clusterSettings } from "./join.ts";
+import { clusterSettings } from "./worker/join.ts";
 import { startPart } from "./lifetime.ts";
 import { podBridge, podSubnet, type NodeConfig } from "./pods.ts";
 import type { Parts } from "./parts.ts";

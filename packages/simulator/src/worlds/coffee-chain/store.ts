@@ -177,15 +177,7 @@ export class ChainStore {
       }),
     );
     const loopMetrics = newLoopMetrics(metrics);
-    const localPath = { folder: "/storage", removeFolder: () => Promise.resolve() };
-    startControllers({
-      client,
-      ...ports,
-      loopMetrics,
-      clusterCa: () => "the authority",
-      localPath,
-      clusterCidr: "10.42.0.0/16",
-    });
+    startControllers({ client, ...ports, loopMetrics, ...controllersOf });
     startScheduler({ client, ...ports, loopMetrics });
     const broker = await startBroker({ files, folder: "/mqtt", network, ...ports });
     await broker.listen(brokerAddress);
@@ -220,6 +212,12 @@ export class ChainStore {
     return { client, journal: telemetry.journal };
   }
 }
+
+const controllersOf = {
+  clusterCa: () => "the authority",
+  clusterCidr: "10.42.0.0/16",
+  localPath: { folder: "/storage", removeFolder: () => Promise.resolve() },
+};
 
 const noMounter = {
   mountTmpfs: (): Promise<never> => Promise.reject(new Error("a simulated node mounts nothing")),

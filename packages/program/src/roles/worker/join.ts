@@ -15,9 +15,9 @@ import { Tunnels } from "@cortado/cluster/tunnel/server";
 import type { Client } from "@cortado/client";
 import { textAnswer } from "@cortado/std/http";
 import { StatusError } from "@cortado/std/status";
-import type { ServerConfig } from "../config/server-config.ts";
-import { isJoinSecret, type JoinTokens } from "../join-tokens.ts";
-import type { Ports } from "./api.ts";
+import type { ServerConfig } from "../../config/server-config.ts";
+import { isJoinSecret, type JoinTokens } from "../../join-tokens.ts";
+import type { Ports } from "../api.ts";
 
 export type JoinOptions = {
   readonly config: ServerConfig;

@@ -20,14 +20,14 @@ import {
   toAgentConfig,
   type AgentConfig,
   type AgentSettingName,
-} from "../config/agent-config.ts";
-import { readSettingsFile } from "../config/settings.ts";
-import { renewableTransport } from "../renewable-transport.ts";
-import { writeText } from "../standard-output.ts";
-import type { Ports } from "./api.ts";
-import { machineOf, serverStreams, startPods, usageSource, type NodeConfig, type NodePart } from "./pods.ts";
-import { watchProcess } from "./process-metrics.ts";
-import { prepareTraffic, startWorkerTraffic } from "./traffic.ts";
+} from "../../config/agent-config.ts";
+import { readSettingsFile } from "../../config/settings.ts";
+import { renewableTransport } from "../../renewable-transport.ts";
+import { writeText } from "../../standard-output.ts";
+import type { Ports } from "../api.ts";
+import { machineOf, serverStreams, startPods, usageSource, type NodeConfig, type NodePart } from "../pods.ts";
+import { watchProcess } from "../process-metrics.ts";
+import { prepareTraffic, startWorkerTraffic } from "../traffic.ts";
 import { serveWorkerStreams } from "./worker-streams.ts";
 
 export type AgentWords = {
