@@ -288,9 +288,16 @@ test("names outside are asked upstream", async () => {
   upstream.close();
 });
 
-test("at the end no table is left", async () => {
+test("a pod goes out of the cluster by its node's address, which has a way back", async () => {
+  const folderOut = join(folder, "outside");
+  const script = `mkdir -p ${folderOut}; echo outside > ${folderOut}/index.html; exec busybox httpd -f -p 8081 -h ${folderOut}`;
+  children.push(spawn("nsenter", ["--net=/run/netns/outside", "sh", "-c", script], { stdio: "ignore" }));
+  await until("the way out", () => inPod("a", get("http://192.0.2.99:8081/")) === "outside\n");
+});
+
+test("at the end no table of rules is left, and the way out stays", async () => {
   await remove();
-  assert.equal(sh("nft list tables").includes("nt-"), false);
+  assert.deepEqual(sh("nft list tables").match(/nt-\S+/g), ["nt-pods"]);
 });
 
 function ask(name: string, host: string): Promise<ReturnType<typeof decode>> {
