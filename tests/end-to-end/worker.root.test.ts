@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { boxMissing } from "@cortado/node/testing/box";
 import { busyboxImage } from "@cortado/node/testing/images";
@@ -208,7 +210,11 @@ test(
       async () => (await boxes.inPod("there", "cat /words/greeting")) === "tach",
       90_000,
     );
+    const path = await boxes.told(["get", "pv", "-o=jsonpath={.items[0].spec.hostPath.path}"]);
+    assert.equal(existsSync(join(path, "x")), true, "boxes have the host's disk");
     await boxes.told("delete pod keeper --wait=true");
+    await boxes.told("delete pvc shelf --wait=true");
+    await until("the folder to go", () => Promise.resolve(!existsSync(path)), 20_000);
   },
 );
 

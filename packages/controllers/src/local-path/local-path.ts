@@ -8,13 +8,14 @@ import { keysOf } from "../owned/wake.ts";
 
 export const provisioner = "rancher.io/local-path";
 const selectedNode = "volume.kubernetes.io/selected-node";
+const volumeNode = "local.path.provisioner/selected-node";
 const claimFinalizer = "kubernetes.io/pvc-protection";
 
 export type LocalPathOptions = {
   /** Folder on the node under which volumes live. */
   readonly folder: string;
-  /** Removes a volume's folder on this machine. */
-  readonly removeFolder: (path: string) => Promise<void>;
+  /** Removes a volume's folder at its node; undefined: an old volume, of this machine. Rejects while the node is out of reach. */
+  readonly removeFolder: (path: string, node: string | undefined) => Promise<void>;
 };
 
 /** Provides volumes as folders of the node, and binds claims to volumes. */
@@ -123,7 +124,7 @@ async function provide(
       name,
       annotations: {
         "pv.kubernetes.io/provisioned-by": provisioner,
-        "local.path.provisioner/selected-node": node,
+        [volumeNode]: node,
       },
     },
     spec: {
@@ -236,7 +237,7 @@ async function release(
     ours &&
     path?.startsWith(`${options.folder}/`) === true
   ) {
-    await options.removeFolder(path);
+    await options.removeFolder(path, volume.metadata.annotations?.[volumeNode]);
     await client.delete(persistentVolumes, { name, signal });
   } else if (volume.status?.phase !== "Released") {
     const body = { status: { phase: "Released" } };

@@ -24,6 +24,7 @@ import { startApi, type Ports } from "./api.ts";
 import { clientOf } from "./clients.ts";
 import { startEdge } from "./edge.ts";
 import { clusterSettings, JoinDoors } from "./worker/join.ts";
+import { folderRemover } from "./worker/volume-folders.ts";
 import { nodeStreams, nodeUsage } from "./worker/node-streams.ts";
 import { startPart } from "./lifetime.ts";
 import type { Parts } from "./parts.ts";
@@ -70,10 +71,17 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   const { server, certificates, port: apiPort } = api;
   stack.defer(() => stop.abort(new Error("the server stops")));
   const parts: Parts = { config, ports, server, loopMetrics: newLoopMetrics(metrics), signal: stop.signal };
-  startLoops(parts, certificates.serverCa, stack);
   const admin = clientOf(server, "system:admin", "system:masters");
-  await applyFirstObjects(admin, stop.signal);
   const tunnels = stack.use(doors.open({ ...api, config, ports, client: admin, signal: stop.signal }));
+  const removeFolder = folderRemover({
+    ownNode: config.nodeName,
+    tunnels,
+    client: admin,
+    log,
+    signal: stop.signal,
+  });
+  startLoops({ ...parts, removeFolder }, certificates.serverCa, stack);
+  await applyFirstObjects(admin, stop.signal);
   const telemetry = await startEdge({ ...parts, client: admin }, stack);
   const node = clientOf(server, `system:node:${config.nodeName}`, "system:nodes", "system:masters");
   const nodeConfig = ownNodeConfig(config);
@@ -107,8 +115,13 @@ function ownNodeConfig(config: ServerConfig): NodeConfig {
   return { ...config, podCidr, registration: { podCidr, labels, apiPort: config.httpsListenPort } };
 }
 
+type LoopParts = Parts & {
+  /** Removes a volume's folder at its node; absent: there is one machine. */
+  readonly removeFolder?: (path: string, node: string | undefined) => Promise<void>;
+};
+
 export function startLoops(
-  { config, ports, server, loopMetrics }: Parts,
+  { config, ports, server, loopMetrics, removeFolder }: LoopParts,
   clusterCa: string,
   stack: AsyncDisposableStack,
 ): void {
@@ -116,7 +129,7 @@ export function startLoops(
   const client = clientOf(server, "system:kube-controller-manager", "system:masters");
   const localPath = {
     folder: join(config.dataDir, "storage"),
-    removeFolder: (path: string) => rm(path, { recursive: true, force: true }),
+    removeFolder: removeFolder ?? ((path: string) => rm(path, { recursive: true, force: true })),
   };
   void startPart(stack, {
     name: "controllers",

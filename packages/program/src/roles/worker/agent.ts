@@ -69,7 +69,7 @@ export async function startAgentNode(config: AgentConfig, stopping: AbortSignal)
   stack.defer(() => stop.abort(new Error("the agent stops")));
   stack.use(watchProcess(metrics));
   const folder = join(config.dataDir, "agent");
-  await mkdir(config.dataDir, { recursive: true, mode: 0o711 });
+  await mkdir(folder, { recursive: true, mode: 0o711 });
   const { server, token, nodeName } = config;
   const identity = stack.use(await openIdentity({ ...ports, server, token, nodeName, folder, signal }));
   const parts: Parts = { config, identity, ports, loopMetrics: newLoopMetrics(metrics), signal };

@@ -30,7 +30,7 @@ export function nodeStreams({ own, tunnels, client, signal }: NodeStreamsOptions
     async log(target) {
       const node = await nodeOf(target);
       if (node === own.name) return await own.streams.log(target);
-      return await askNode(await tunnels.open(node, target), pathOf(target), target.signal);
+      return await askNode(await tunnels.open(node, target), { path: pathOf(target), signal: target.signal });
     },
     upgrade(target, connection) {
       const pass = async (): Promise<void> => {
@@ -50,7 +50,7 @@ export function nodeUsage({ own, tunnels, log }: NodeStreamsOptions): UsageSourc
     const others = tunnels.nodes.map(async (node) => {
       const { signal } = new AbortController();
       try {
-        const answer = await askNode(await tunnels.open(node, { signal }), path, signal);
+        const answer = await askNode(await tunnels.open(node, { signal }), { path, signal });
         return JSON.parse(await textOf(answer)) as readonly Row[];
       } catch (error) {
         log.debug("a node does not tell its use", { node, problem: messageOf(error) });
@@ -72,8 +72,17 @@ function pathOf({ namespace, name, subresource, query }: StreamTarget): string {
   return `/pods/${place}?${query.toString()}`;
 }
 
-async function askNode(stream: Duplex, path: string, signal: AbortSignal): Promise<IncomingMessage> {
+/** Asks an agent something over a stream. @throws StatusError as it says, or "ServiceUnavailable" when it breaks off */
+export async function askNode(
+  stream: Duplex,
+  {
+    method = "GET",
+    path,
+    signal,
+  }: { readonly method?: string; readonly path: string; readonly signal: AbortSignal },
+): Promise<IncomingMessage> {
   const asking = httpRequest({
+    method,
     path,
     headers: { host: "node", connection: "close" },
     createConnection: () => stream,

@@ -5,6 +5,7 @@ import { jsonAnswer, type HttpHandler } from "@cortado/std/http";
 import { nodeListener } from "@cortado/std/node/http";
 import { StatusError } from "@cortado/std/status";
 import { refuseUpgrade } from "./upgrade-refusal.ts";
+import { removeVolumeFolder } from "./volume-folders.ts";
 
 /** What an agent answers on the streams of its tunnel; the other side of `node-streams.ts`. The server has checked who asks. */
 export function serveWorkerStreams(node: {
@@ -15,6 +16,10 @@ export function serveWorkerStreams(node: {
     const { path, query, signal } = request;
     if (path === "/usage/nodes") return jsonAnswer(200, await node.usage.nodes());
     if (path === "/usage/pods") return jsonAnswer(200, await node.usage.pods(query.get("namespace") ?? ""));
+    if (path === "/folders" && request.method === "DELETE") {
+      await removeVolumeFolder(query.get("path") ?? "");
+      return { status: 204 };
+    }
     const target = readTarget(path, query, signal);
     if (target.subresource !== "log") throw unknown(path);
     return { status: 200, headers: { "content-type": "text/plain" }, body: await node.streams.log(target) };
