@@ -69,6 +69,8 @@ export const UNCOMMITTED_ITEMS_MAX = 2_000;
 export const HELD_ITEMS_MAX = 100;
 /** Bytes on their way to a client: above it QoS 0 is dropped and counted, QoS 1 waits. */
 export const OUTGOING_BYTES_MAX = 1_048_576;
+/** Longer frames are not copied to be sent with others. */
+export const JOINED_FRAME_BYTES_MAX = 4_096;
 /** What waits in memory for one client (a clean session's QoS 1, retained messages); one that is slower is disconnected. */
 export const CLEAN_QUEUE_ITEMS_MAX = 50_000;
 export const CLEAN_QUEUE_BYTES_MAX: number = 8 * 1_048_576;

@@ -72,7 +72,7 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
   readonly #incoming: Incoming;
   readonly #wills: Wills;
   readonly #shares: Shares;
-  #corked: Peer[] = [];
+  #unflushed: Peer[] = [];
   readonly #cursors: Cursors;
   readonly #subscribing: Subscribing;
   readonly #admission: Admission;
@@ -180,13 +180,13 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
     return this.#listeners.listen(address, options);
   }
 
-  corked(peer: Peer): void {
-    this.#corked.push(peer);
-    if (this.#corked.length > 1) return;
+  unflushed(peer: Peer): void {
+    this.#unflushed.push(peer);
+    if (this.#unflushed.length > 1) return;
     queueMicrotask(() => {
-      const corked = this.#corked;
-      this.#corked = [];
-      for (const one of corked) one.uncork();
+      const unflushed = this.#unflushed;
+      this.#unflushed = [];
+      for (const one of unflushed) one.flush();
     });
   }
 
