@@ -287,8 +287,7 @@ class Stream implements Connection {
   }
 
   #ask(): void {
-    if (!this.#isOver && this.#outboxBytes > 0 && this.#window > 0)
-      this.#ports.wantsTurn();
+    if (!this.#isOver && this.#outboxBytes > 0 && this.#window > 0) this.#ports.wantsTurn();
   }
 
   #drop(): void {

@@ -225,6 +225,15 @@ export function readMessage(body: Buffer): Message {
   };
 }
 
+/** Whether a message waits for a session, by its record's bytes alone, unchecked. */
+export function isForRecipient(body: Buffer, session: number): boolean {
+  if (body.byteLength < MESSAGE_HEAD_BYTES || body.readUInt8(0) !== recordKinds.message) return false;
+  const end = MESSAGE_HEAD_BYTES + 4 * body.readUInt16LE(26);
+  if (end > body.byteLength) return false;
+  for (let at = MESSAGE_HEAD_BYTES; at < end; at += 4) if (body.readUInt32LE(at) === session) return true;
+  return false;
+}
+
 export function readJson<Value>(body: Buffer): Value {
   return JSON.parse(body.toString("utf8", 1)) as Value; // our own writing, under a checksum
 }
@@ -275,10 +284,15 @@ export function recordBytesAt(bytes: Buffer, offset: number): number | undefined
   return bodyBytes === 0 || bodyBytes > RECORD_BYTES_MAX ? undefined : HEADER_BYTES + bodyBytes;
 }
 
-/** The body of the whole, sound record that begins here. */
-export function recordAt(bytes: Buffer, offset: number): Buffer | undefined {
+/** The body of the whole record that begins here, sound or not. */
+export function bodyAt(bytes: Buffer, offset: number): Buffer | undefined {
   const total = recordBytesAt(bytes, offset);
   if (total === undefined || offset + total > bytes.byteLength) return undefined;
-  const body = bytes.subarray(offset + HEADER_BYTES, offset + total);
-  return crc32(body) === bytes.readUInt32LE(offset + 8) ? body : undefined;
+  return bytes.subarray(offset + HEADER_BYTES, offset + total);
+}
+
+/** The body of the whole, sound record that begins here. */
+export function recordAt(bytes: Buffer, offset: number): Buffer | undefined {
+  const body = bodyAt(bytes, offset);
+  return body !== undefined && crc32(body) === bytes.readUInt32LE(offset + 8) ? body : undefined;
 }

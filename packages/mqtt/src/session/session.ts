@@ -40,7 +40,8 @@ export type SubscriptionTerms = FilterRecord & { readonly grant: Grant };
 /** Whose sessions share a quota, and what waits for them. */
 export type Tenant = { readonly name: string; bytes: number };
 
-type Rows = { items: number; bytes: number };
+/** What waits in one segment; nothing before `first` does. */
+type Rows = { items: number; bytes: number; readonly first: number };
 const noRows: ReadonlyMap<number, Rows> = new Map();
 
 /** A session that never expires. */
@@ -113,10 +114,10 @@ export class Session {
     return this.#rows ?? noRows;
   }
 
-  addRow(segment: Segment, bytes: number): void {
+  addRow(segment: Segment, { sequence, bytes }: { readonly sequence: number; readonly bytes: number }): void {
     const all = (this.#rows ??= new Map());
     const rows = all.get(segment.number);
-    if (rows === undefined) all.set(segment.number, { items: 1, bytes });
+    if (rows === undefined) all.set(segment.number, { items: 1, bytes, first: sequence });
     else {
       rows.items += 1;
       rows.bytes += bytes;
