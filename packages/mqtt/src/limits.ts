@@ -69,6 +69,8 @@ export const UNCOMMITTED_ITEMS_MAX = 2_000;
 export const HELD_ITEMS_MAX = 100;
 /** Bytes on their way to a client: above it QoS 0 is dropped and counted, QoS 1 waits. */
 export const OUTGOING_BYTES_MAX = 1_048_576;
+/** Records of messages are cut from blocks of so many bytes, larger ones than an eighth of it have their own. */
+export const POOL_BLOCK_BYTES = 16_384;
 /** Longer frames are not copied to be sent with others. */
 export const JOINED_FRAME_BYTES_MAX = 4_096;
 /** What waits in memory for one client (a clean session's QoS 1, retained messages); one that is slower is disconnected. */

@@ -13,7 +13,7 @@ import {
 } from "@cortado/wire/mqtt";
 import { CONNECT_WAIT_MS, SYS_INTERVAL_MS, type BrokerLimits } from "../limits.ts";
 import type { Journal } from "../journal/journal.ts";
-import type { Committed, MessageLog } from "../journal/message-log.ts";
+import type { MessageLog, Row } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import type { Registry } from "../session/registry.ts";
@@ -231,12 +231,12 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
 
   answered(peer: Peer, packet: AckPacket): void {
     const { session } = peer;
-    const committed = session?.outbox?.answered(packet)?.committed;
-    if (session !== undefined && committed !== undefined) this.acknowledged(session, committed);
+    const row = session?.outbox?.answered(packet);
+    if (session !== undefined && row !== undefined) this.acknowledged(session, row);
   }
 
   /** A stored message is done with, for this session. */
-  acknowledged(session: Session, { segment, bytes }: Committed): void {
+  acknowledged(session: Session, { segment, bytes }: Row): void {
     session.dropRow(segment, bytes);
     this.#options.publishing.settle(session, bytes);
     this.#cursors.moved(session);

@@ -18,7 +18,7 @@ import {
 } from "@cortado/wire/mqtt";
 import { CONNECT_BYTES_MAX, HELD_ITEMS_MAX, KEEP_ALIVE_FACTOR } from "../limits.ts";
 import type { AcceptOptions, Failing, Refusing, Trust } from "./accept.ts";
-import { Frames } from "./frames.ts";
+import { Frames } from "../session/frames.ts";
 import type { Host, Phase } from "./host.ts";
 import { Inbound } from "./inbound.ts";
 import {

@@ -35,6 +35,9 @@ export type Committed = {
   readonly bytes: number;
 };
 
+/** What is settled when it is acknowledged. */
+export type Row = Pick<Committed, "segment" | "bytes">;
+
 /** Where a reader stopped, so that it does not read a segment from its start again. */
 export type Place = { readonly segment: number; readonly generation: number; readonly offset: number };
 /** `ended`: the journal holds nothing more for this reader. */

@@ -1,6 +1,6 @@
 import type { AckPacket, QoS } from "@cortado/wire/mqtt";
 import type { Segment } from "../journal/segment.ts";
-import type { Committed } from "../journal/message-log.ts";
+import type { Committed, Row } from "../journal/message-log.ts";
 import type { CursorRecord, FilterRecord, Message, SessionRecord } from "../journal/records.ts";
 import type { Grant } from "./grant.ts";
 import { NumberSet } from "./number-set.ts";
@@ -10,8 +10,6 @@ import type { Replaying } from "./replay-gate.ts";
 
 /** A message on its way that nothing on disk waits for. */
 export type Transient = { readonly message: Message; readonly grant: Grant };
-/** What an acknowledgement answered: a stored message, or one that was not. */
-export type Acknowledged = { readonly committed: Committed | undefined };
 
 /** The way to a connected client; made when it connects and closed when it goes. */
 export interface Outgoing {
@@ -21,8 +19,8 @@ export interface Outgoing {
   sendRetained(message: Message, grant: Grant): void;
   queue(transient: Transient): void;
   committed(committed: Committed): void;
-  /** PUBACK, PUBREC and PUBCOMP; undefined when nothing more is to be done. */
-  answered(packet: AckPacket): Acknowledged | undefined;
+  /** PUBACK, PUBREC and PUBCOMP; answers the stored message that this ends, if it does. */
+  answered(packet: AckPacket): Row | undefined;
   wake(): void;
   /** Messages of QoS 1 and 2 sent and not answered. */
   readonly inflight: number;
