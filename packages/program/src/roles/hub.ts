@@ -18,6 +18,7 @@ import { systemGit } from "@cortado/fleet/git/node";
 import { newGitHubApps } from "@cortado/fleet/git/node/github-apps";
 import { followRepositories, type Repositories } from "@cortado/fleet/git/repositories";
 import { newHub, type HubParts, type RunningHub } from "@cortado/fleet/hub";
+import type { AuditTrail } from "@cortado/fleet/hub/audit";
 import { newCompiler } from "@cortado/fleet/compile/compiler";
 import { planRollout } from "@cortado/fleet/rollout";
 import { fleetDefinitions } from "@cortado/kinds/fleet-definitions";
@@ -31,6 +32,7 @@ import { hasReason, StatusError } from "@cortado/std/status";
 import { toServerConfig, type ServerConfig } from "../config/server-config.ts";
 import { ownSecret } from "../own-secret.ts";
 import { writeText } from "../standard-output.ts";
+import { AuditFile } from "./audit-file.ts";
 import { kubeconfigOptions, startApi, type Ports } from "./api.ts";
 import { onPath } from "./fleet.ts";
 import { startPart } from "./lifetime.ts";
@@ -81,10 +83,12 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   await ensureNamespaces(client, signal);
   const url = words.url ?? `https://${hostname()}:${port}`;
   const telemetry = await startHubTelemetry({ config, ports, client, signal, forward: words.forward }, stack);
+  const audit = await openAudit(words, ports, stack);
   const hub = await startPart(stack, {
     name: "hub",
     log,
-    start: () => startFleet({ hubParts, words, config, ports, certificates, client, server, url, telemetry }),
+    start: () =>
+      startFleet({ hubParts, words, config, ports, certificates, client, server, url, telemetry, audit }),
   });
   const repositories = startRepositories({ hub, words, config, ports, client, loopMetrics, signal });
   const authority = certificates.serverCa;
@@ -98,7 +102,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   routes.push(
     ...hubRoutes(hub),
     telemetry.route,
-    storesRoute({ hub, client, ports, signal }),
+    storesRoute({ hub, client, ports, audit, signal }),
     gitRoute(git),
     webhookRoute({ ...ports, client, repositories, signal }),
     ...(await dashboardRoutes()),
@@ -135,6 +139,21 @@ function startRepositories(options: {
   });
 }
 
+/** @throws StatusError "Invalid" when the flags do not fit, or the file cannot be written */
+async function openAudit(
+  words: HubWords,
+  ports: Ports,
+  stack: AsyncDisposableStack,
+): Promise<AuditTrail | undefined> {
+  const { dataDir, auditLogPath = join(dataDir, "audit.log"), auditLogMaxsize, auditLogMaxbackup } = words;
+  if (auditLogPath === "-") return undefined;
+  const megabytes = countOf({ flag: "--audit-log-maxsize", text: auditLogMaxsize, least: 1 });
+  const backupsMax = countOf({ flag: "--audit-log-maxbackup", text: auditLogMaxbackup, least: 0 });
+  const options = { path: auditLogPath, bytesMax: megabytes * 1_048_576, backupsMax };
+  const file = stack.use(await AuditFile.open(options, ports));
+  return (entry) => file.append(entry);
+}
+
 /** The hub's loops and the doors of stores, with the stock programs that render. */
 function startFleet(options: {
   readonly hubParts: HubParts;
@@ -146,8 +165,9 @@ function startFleet(options: {
   readonly server: ApiServer;
   readonly url: string;
   readonly telemetry: HubTelemetry;
+  readonly audit: AuditTrail | undefined;
 }): Promise<RunningHub> {
-  const { hubParts, words, config, ports, certificates, client, server, url, telemetry } = options;
+  const { hubParts, words, config, ports, certificates, client, server, url, telemetry, audit } = options;
   const renderer = newStockRenderer({
     helm: words.helm ?? onPath("helm"),
     kubectl: words.kubectl ?? onPath("kubectl"),
@@ -176,6 +196,7 @@ function startFleet(options: {
           days,
         }),
       takeEvents: telemetry.takeEvents,
+      ...(audit === undefined ? {} : { audit }),
       async reachCluster(kubeconfig, about) {
         const transport = httpTransport(await foreignKubeconfig(kubeconfig, about));
         return { client: newClient(transport), [Symbol.dispose]: () => transport[Symbol.dispose]() };
@@ -206,6 +227,16 @@ function secondsOf({ flag, text }: { readonly flag: string; readonly text: strin
   const seconds = Number(text.replace(/s$/, ""));
   if (Number.isFinite(seconds) && seconds >= 1) return seconds;
   throw new StatusError("BadRequest", `${flag} ${JSON.stringify(text)} is not a number of seconds`);
+}
+
+function countOf(options: { readonly flag: string; readonly text: string; readonly least: number }): number {
+  const { flag, text, least } = options;
+  const count = Number(text);
+  if (Number.isSafeInteger(count) && count >= least) return count;
+  throw new StatusError(
+    "BadRequest",
+    `${flag} ${JSON.stringify(text)} is not a whole number from ${least} on`,
+  );
 }
 
 type Account = { readonly name: string; readonly password: string; readonly groups: readonly string[] };
