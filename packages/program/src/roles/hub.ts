@@ -29,10 +29,10 @@ import { systemClock } from "@cortado/std/node/clock";
 import { systemFiles } from "@cortado/std/node/files";
 import { systemRandom } from "@cortado/std/node/random";
 import { hasReason, StatusError } from "@cortado/std/status";
+import { openAudit } from "../audit/audit-file.ts";
 import { toServerConfig, type ServerConfig } from "../config/server-config.ts";
 import { ownSecret } from "../own-secret.ts";
 import { writeText } from "../standard-output.ts";
-import { AuditFile } from "./audit-file.ts";
 import { kubeconfigOptions, startApi, type Ports } from "./api.ts";
 import { onPath } from "./fleet.ts";
 import { startPart } from "./lifetime.ts";
@@ -84,12 +84,8 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   const url = words.url ?? `https://${hostname()}:${port}`;
   const telemetry = await startHubTelemetry({ config, ports, client, signal, forward: words.forward }, stack);
   const audit = await openAudit(words, ports, stack);
-  const hub = await startPart(stack, {
-    name: "hub",
-    log,
-    start: () =>
-      startFleet({ hubParts, words, config, ports, certificates, client, server, url, telemetry, audit }),
-  });
+  const given = { hubParts, words, config, ports, certificates, client, server, url, telemetry, audit };
+  const hub = await startPart(stack, { name: "hub", log, start: () => startFleet(given) });
   const repositories = startRepositories({ hub, words, config, ports, client, loopMetrics, signal });
   const authority = certificates.serverCa;
   const git = await startGit({
@@ -137,21 +133,6 @@ function startRepositories(options: {
     signal,
     isStrict: words.fleetStrict,
   });
-}
-
-/** @throws StatusError "Invalid" when the flags do not fit, or the file cannot be written */
-async function openAudit(
-  words: HubWords,
-  ports: Ports,
-  stack: AsyncDisposableStack,
-): Promise<AuditTrail | undefined> {
-  const { dataDir, auditLogPath = join(dataDir, "audit.log"), auditLogMaxsize, auditLogMaxbackup } = words;
-  if (auditLogPath === "-") return undefined;
-  const megabytes = countOf({ flag: "--audit-log-maxsize", text: auditLogMaxsize, least: 1 });
-  const backupsMax = countOf({ flag: "--audit-log-maxbackup", text: auditLogMaxbackup, least: 0 });
-  const options = { path: auditLogPath, bytesMax: megabytes * 1_048_576, backupsMax };
-  const file = stack.use(await AuditFile.open(options, ports));
-  return (entry) => file.append(entry);
 }
 
 /** The hub's loops and the doors of stores, with the stock programs that render. */
@@ -227,16 +208,6 @@ function secondsOf({ flag, text }: { readonly flag: string; readonly text: strin
   const seconds = Number(text.replace(/s$/, ""));
   if (Number.isFinite(seconds) && seconds >= 1) return seconds;
   throw new StatusError("BadRequest", `${flag} ${JSON.stringify(text)} is not a number of seconds`);
-}
-
-function countOf(options: { readonly flag: string; readonly text: string; readonly least: number }): number {
-  const { flag, text, least } = options;
-  const count = Number(text);
-  if (Number.isSafeInteger(count) && count >= least) return count;
-  throw new StatusError(
-    "BadRequest",
-    `${flag} ${JSON.stringify(text)} is not a whole number from ${least} on`,
-  );
 }
 
 type Account = { readonly name: string; readonly password: string; readonly groups: readonly string[] };

@@ -1,6 +1,7 @@
 import { appendFile, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, parse } from "node:path";
-import type { AuditEntry } from "@cortado/fleet/hub/audit";
+import type { HubWords } from "@cortado/cli/hub";
+import type { AuditEntry, AuditTrail } from "@cortado/fleet/hub/audit";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import type { Random } from "@cortado/std/random";
@@ -129,4 +130,30 @@ export class AuditFile implements AsyncDisposable {
 
 function microTime(ms: number): string {
   return new Date(ms).toISOString().replace("Z", "000Z");
+}
+
+/** @throws StatusError "BadRequest" for a flag that is no number, "Invalid" when the file cannot be written */
+export async function openAudit(
+  words: HubWords,
+  ports: Ports,
+  stack: AsyncDisposableStack,
+): Promise<AuditTrail | undefined> {
+  const { dataDir, auditLogPath = join(dataDir, "audit.log"), auditLogMaxsize, auditLogMaxbackup } = words;
+  if (auditLogPath === "-") return undefined;
+  const megabytes = countOf({ flag: "--audit-log-maxsize", text: auditLogMaxsize, least: 1 });
+  const backupsMax = countOf({ flag: "--audit-log-maxbackup", text: auditLogMaxbackup, least: 0 });
+  const options = { path: auditLogPath, bytesMax: megabytes * 1_048_576, backupsMax };
+  const file = stack.use(await AuditFile.open(options, ports));
+  return (entry) => file.append(entry);
+}
+
+type Count = { readonly flag: string; readonly text: string; readonly least: number };
+
+function countOf({ flag, text, least }: Count): number {
+  const count = Number(text);
+  if (Number.isSafeInteger(count) && count >= least) return count;
+  throw new StatusError(
+    "BadRequest",
+    `${flag} ${JSON.stringify(text)} is not a whole number from ${least} on`,
+  );
 }
