@@ -23,8 +23,14 @@ export class WorkerProcesses implements AsyncDisposable {
 
   static async start(...more: readonly string[]): Promise<WorkerProcesses> {
     const all = new WorkerProcesses((await freePorts(1))[0] ?? 0);
-    await all.startServer(...more);
-    return all;
+    try {
+      await all.startServer(...more);
+      return all;
+    } catch (error) {
+      const log = all.log("server");
+      await all[Symbol.asyncDispose]();
+      throw new Error(`the server did not come up: ${log.slice(-2_000)}`, { cause: error });
+    }
   }
 
   get url(): string {

@@ -68,7 +68,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
   let { kubelet, proxy } = identity;
   const { authority } = identity;
   const listeners: (() => void)[] = [];
-  const renew = async (): Promise<void> => {
+  const renewNow = async (): Promise<void> => {
     if (!isDue(kubelet.cert, options.clock.nowMs()) && !isDue(proxy.cert, options.clock.nowMs())) return;
     const pairs = await certify(options, { authority, credential: kubelet, password });
     await folder.writePairs(pairs);
@@ -76,6 +76,9 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     options.log.info("the node's certificates are renewed");
     for (const listener of listeners) listener();
   };
+  // One at a time: what is on disk and what is shown would differ.
+  let renewing: Promise<void> | undefined;
+  const renew = (): Promise<void> => (renewing ??= renewNow().finally(() => (renewing = undefined)));
   const look = (): void =>
     void renew().catch((error: unknown) =>
       options.log.error("the node's certificates could not be renewed", { error }),

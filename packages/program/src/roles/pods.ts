@@ -17,6 +17,7 @@ import { openCriRuntime } from "@cortado/node/runtime/cri";
 import { newSimulatedRuntime } from "@cortado/node/runtime/simulated";
 import { StatusError } from "@cortado/std/status";
 import type { ServerConfig } from "../config/server-config.ts";
+import { holdMachine } from "../one-node.ts";
 import type { Ports } from "./api.ts";
 import { startPart } from "./lifetime.ts";
 import { refuseUpgrade } from "./worker/upgrade-refusal.ts";
@@ -57,6 +58,13 @@ export async function startPods(
   stack: AsyncDisposableStack,
 ): Promise<NodePart> {
   const { log } = ports;
+  if (config.runtime === "containerd")
+    stack.use(
+      await holdMachine({
+        path: join(runFolder, "node.sock"),
+        who: `node ${config.nodeName}, in ${config.dataDir}`,
+      }),
+    );
   const pinned: { images: ReadonlySet<string> } = { images: new Set([config.pauseImage]) };
   const { runtime, importing } = await startPart(stack, {
     name: "runtime",
