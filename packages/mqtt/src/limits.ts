@@ -60,6 +60,9 @@ export const CONNECT_WAIT_MS = 10_000;
 export const KEEP_ALIVE_FACTOR = 1.5;
 /** How long the broker works in one turn of the loop before all else that runs in the process has its turn. */
 export const TURN_MS = 5;
+/** A group begins before the turn of the loop has ended when so many entries wait, where the last took the disk no longer than this. */
+export const GROUP_EARLY_ITEMS = 32;
+export const GROUP_EARLY_SYNC_MS_MAX = 1;
 /** How often keep-alives are looked at. */
 export const SWEEP_MS = 1_000;
 /** Publishes of one connection that are not on disk yet; above it the socket is not read. */
