@@ -134,9 +134,9 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
     return `${limits.retainedItemsMax} messages are retained`;
   }
 
-  /** The messages that a filter matches. */
-  matching(filter: string): RetainedReader {
-    return new RetainedReader(this, filter);
+  /** The messages that a filter matches; `after`: what `passed` of an earlier reader was. */
+  matching(filter: string, { after }: { readonly after?: string | undefined } = {}): RetainedReader {
+    return new RetainedReader(this, { filter, after });
   }
 
   inMemory(topic: string): Message | undefined {
