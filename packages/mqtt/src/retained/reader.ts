@@ -46,6 +46,12 @@ export class RetainedReader {
     return this.#after;
   }
 
+  /** Whether a topic is among those that are still to come, if it is retained. */
+  isAhead(topic: string): boolean {
+    const key = orderKey(topic);
+    return !this.#ended && (this.#after === undefined || key > this.#after) && this.#range.matches(key);
+  }
+
   /** Undefined at the end. */
   async next(): Promise<readonly Message[] | undefined> {
     if (this.#ended) return undefined;

@@ -55,7 +55,6 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
     this.#options.log.error("mqtt retained messages are damaged: what is sound in the file is served", {
       path,
     });
-    // So the next start reads all of it.
     this.#unindexing = this.#unindexing
       .then(() => this.#options.files.remove(indexPath(path)))
       .catch((error: unknown) => this.#noteUnindexed(path, error));
@@ -68,6 +67,7 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
         error,
       },
     );
+  /** Of damaged runs, so that the next start reads all of them. */
   #unindexing: Promise<void> = Promise.resolve();
   readonly #notes = { damaged: this.#noteDamage, unindexed: this.#noteUnindexed };
 
@@ -146,7 +146,7 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
       this.#isTight = this.#runs.length > 1; // a merge may find room
       return `${limits.retainedBytesMax} bytes are retained`;
     }
-    if (this.items < limits.retainedItemsMax || this.#isThere(topic)) return undefined;
+    if (this.items < limits.retainedItemsMax || this.mayHold(topic)) return undefined;
     return `${limits.retainedItemsMax} messages are retained`;
   }
 
@@ -315,7 +315,8 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
     return false;
   }
 
-  #isThere(topic: string): boolean {
+  /** Whether the topic has a message, by its print: once in a thousand million times it has none. */
+  mayHold(topic: string): boolean {
     const fresh = this.#fresh.get(topic);
     return fresh === undefined ? this.#isBelow(topic) : hasPayload(fresh);
   }
@@ -365,8 +366,7 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
   }
 }
 
-/** So many runs of like size become one. */
-const MERGE_RUNS = 4;
+const MERGE_RUNS = 4; // of like size
 const MERGE_FACTOR = 3;
 /** Entries made in one turn of the loop. */
 const TURN_ITEMS = 1_000;
