@@ -90,9 +90,9 @@ export async function startFunctions(options: StartFunctionsOptions): Promise<Fu
   );
   const resolveUrl = (url: string): string => catalogue.resolveUrl(url);
   const invoker = new Invoker({ store, client, clock, log, metrics, send, resolveUrl });
-  const changed = (): void => {
-    mqtt?.update();
+  const changed = async (): Promise<void> => {
     cron.update();
+    await mqtt?.update();
   };
   const startReplica = startReplicaOf(options, pool);
   const catalogue: Catalogue = new Catalogue({

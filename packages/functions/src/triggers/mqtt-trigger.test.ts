@@ -37,6 +37,34 @@ test("a function that fails for more messages than a window holds keeps no other
     assert.equal(ids.size, 1, "one message, one id, whoever is called for it");
   }));
 
+test("a function that is Ready gets what is published from then on; a broker that is stuck holds up nobody for long", () =>
+  inWorld(async ({ world, clock, fake }) => {
+    const isReady = (name: string): boolean => {
+      const found = world.api.all("functions").find(({ metadata }) => metadata.name === name);
+      const { conditions = [] } = (found?.["status"] ?? {}) as {
+        conditions?: { type: string; status: string }[];
+      };
+      return conditions.some(({ type, status }) => type === "Ready" && status === "True");
+    };
+    world.deploy("check", "x", { annotations: { topic: "a" } });
+    await until("ready", () => isReady("check"));
+    await world.publish("a", "1");
+    await settle();
+    assert.deepEqual(textsOf(fake.calls, "a"), ["1"]);
+    const { replace } = world.files;
+    world.files.replace = (path, bytes) =>
+      path.endsWith("mqtt-sessions.json")
+        ? Promise.reject(new Error("full"))
+        : replace.call(world.files, path, bytes);
+    world.deploy("late", "x", { annotations: { topic: "b" } });
+    await deployed(clock);
+    assert.equal(isReady("late"), false);
+    await clock.advance(6_000);
+    await until("ready all the same", () => isReady("late"));
+    world.files.replace = replace;
+    await clock.advance(10_000);
+  }));
+
 test("a session ends with its function: what was for it is no news to the next of its name", () =>
   inWorld(async ({ world, clock, fake }) => {
     world.deploy("check", "x", { annotations: { topic: "a, b" } });

@@ -49,17 +49,17 @@ export class MqttTrigger implements AsyncDisposable {
     if (this.#stop.signal.aborted) return;
     this.#file = file;
     if (old === undefined) {
-      this.update();
+      void this.update();
       return;
     }
     this.#held = [];
     this.#isDoubled = true;
-    this.#run(this.#takeOver(old, { file, begun: this.#update() }));
+    void this.#run(this.#takeOver(old, { file, begun: this.#update() }));
   }
 
-  /** Subscribes to what the functions now want, and to nothing else. */
-  update(): void {
-    this.#run(this.#update());
+  /** Subscribes to what the functions now want, and to nothing else; resolves when that is so. */
+  update(): Promise<void> {
+    return this.#run(this.#update());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -68,13 +68,14 @@ export class MqttTrigger implements AsyncDisposable {
     await Promise.allSettled(this.#running);
   }
 
-  #run(work: Promise<void>): void {
+  #run(work: Promise<void>): Promise<void> {
     const running = work
       .catch((error: unknown) => {
         if (!this.#stop.signal.aborted) this.#options.log.warn("triggers could not be subscribed", { error });
       })
       .finally(() => this.#running.delete(running));
     this.#running.add(running);
+    return running;
   }
 
   async #update(): Promise<void> {
@@ -143,7 +144,7 @@ export class MqttTrigger implements AsyncDisposable {
       return;
     }
     this.#deliveries.counts.messages += 1;
-    this.#run(
+    void this.#run(
       this.#deliveries.deliver(addressee, came).then((isDone) => {
         if (isDone) message.ack();
       }),
