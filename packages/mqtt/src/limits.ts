@@ -99,8 +99,8 @@ export const CURSOR_FLUSH_MS = 50;
 export const CURSORS_PER_GROUP_MAX = 500;
 /** Live messages that wait while retained ones begin to go to a new subscription; more than that do not wait for them. */
 export const REPLAY_HELD_MAX = 1_000;
-/** Topics that are left out of a long replay, as something newer came on them. */
-export const REPLAY_SUPERSEDED_MAX = 10_000;
+/** Topics of which a long replay brings what is retained out of its turn, as something newer comes on them. */
+export const REPLAY_BROUGHT_MAX = 10_000;
 /** After a failed write: first and longest wait before the next try. */
 export const DISK_RETRY_FIRST_MS = 100;
 export const DISK_RETRY_MAX_MS = 2_000;
