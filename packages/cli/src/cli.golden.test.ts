@@ -34,13 +34,14 @@ function fakeRoles(): {
     out: (text) => void (out += text),
     err: (text) => void (err += text),
     serverSettings: [
-      { name: "data-dir", help: "Folder for all state", isList: false, fallback: "/var/lib/cortado" },
-      { name: "tls-san", help: "Further names", isList: true },
+      { name: "data-dir", help: "Folder for all state", takes: "one", fallback: "/var/lib/cortado" },
+      { name: "tls-san", help: "Further names", takes: "many" },
+      { name: "mqtt-tls", help: "Opens MQTT over TLS too; not if absent", takes: "nothing" },
     ],
     runServer: note("server"),
     agentSettings: [
-      { name: "server", help: "The server to join", isList: false },
-      { name: "node-label", help: "Labels", isList: true },
+      { name: "server", help: "The server to join", takes: "one" },
+      { name: "node-label", help: "Labels", takes: "many" },
     ],
     refusedAgentFlags: { docker: "it has its own containerd" },
     idleAgentFlags: ["debug"],
@@ -121,9 +122,9 @@ test("help teaches, and changes only on purpose", async () => {
 
 for (const { words, role, given } of [
   {
-    words: ["server", "--data-dir", "/d", "--tls-san", "a", "--tls-san", "b"],
+    words: ["server", "--data-dir", "/d", "--tls-san", "a", "--tls-san", "b", "--mqtt-tls"],
     role: "server",
-    given: { settings: { "data-dir": "/d", "tls-san": ["a", "b"] } },
+    given: { settings: { "data-dir": "/d", "tls-san": ["a", "b"], "mqtt-tls": true } },
   },
   {
     words: ["agent", "--server", "https://s:6443", "--node-label", "a=b", "--node-label", "c=d", "--debug"],

@@ -4,7 +4,8 @@ import type { Command } from "commander";
 export type CommandSetting = {
   readonly name: string;
   readonly help: string;
-  readonly isList: boolean;
+  /** How many values follow it; `many`: it may be given again and again. */
+  readonly takes: "nothing" | "one" | "many";
   readonly fallback?: string;
 };
 
@@ -16,9 +17,10 @@ export type SettingsWords = {
 /** Adds settings, and the file that they may stand in. */
 export function addSettings(command: Command, settings: readonly CommandSetting[]): void {
   command.option("-c, --config <file>", "Settings as name: value, by the names below", undefined);
-  for (const { name, help, isList, fallback } of settings) {
+  for (const { name, help, takes, fallback } of settings) {
     const text = fallback === undefined ? help : `${help} (default: ${fallback})`;
-    if (isList)
+    if (takes === "nothing") command.option(`--${name}`, text);
+    else if (takes === "many")
       command.option(`--${name} <value>`, text, (value: string, all: string[] = []) => [...all, value]);
     else command.option(`--${name} <value>`, text);
   }

@@ -91,8 +91,8 @@ function commandSettings<Name extends string>(
 ): readonly CommandSetting[] {
   return names.map((name) => {
     const { help, kind, fallback } = settings[name];
-    const isList = kind === "list" || kind === "pairs";
-    return { name, help, isList, ...(fallback === undefined ? {} : { fallback }) };
+    const takes = kind === "flag" ? "nothing" : kind === "list" || kind === "pairs" ? "many" : "one";
+    return { name, help, takes, ...(fallback === undefined ? {} : { fallback }) };
   });
 }
 

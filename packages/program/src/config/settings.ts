@@ -68,6 +68,12 @@ export function toNumber(name: string, value: unknown): number {
   return number;
 }
 
+export function toFlag(name: string, value: unknown): boolean {
+  if (value === undefined || value === false || value === "false") return false;
+  if (value === true || value === "true") return true;
+  throw new StatusError("BadRequest", `${name}: ${JSON.stringify(value)} is neither true nor false`);
+}
+
 export function toList(value: unknown): readonly string[] {
   if (value === undefined) return [];
   const items = Array.isArray(value) ? value : [value];

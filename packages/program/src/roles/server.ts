@@ -82,7 +82,7 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   });
   startLoops({ ...parts, removeFolder }, certificates.serverCa, stack);
   await applyFirstObjects(admin, stop.signal);
-  const telemetry = await startEdge({ ...parts, client: admin }, stack);
+  const telemetry = await startEdge({ ...parts, client: admin, certificates }, stack);
   const node = clientOf(server, `system:node:${config.nodeName}`, "system:nodes", "system:masters");
   const nodeConfig = ownNodeConfig(config);
   await prepareTraffic({ config: nodeConfig, settings: clusterSettings(config) }, ports);

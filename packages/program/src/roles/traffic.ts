@@ -12,7 +12,7 @@ import {
   type IngressListener,
   type NetworkOptions,
 } from "@cortado/network";
-import { publishLocalServices } from "../local-services.ts";
+import { publishLocalServices, type LocalService } from "../local-services.ts";
 import type { Ports } from "./api.ts";
 import { clusterSettings } from "./worker/join.ts";
 import { startPart } from "./lifetime.ts";
@@ -124,12 +124,32 @@ export async function startTraffic(
     log: ports.log,
     start: () => startNetwork(options, { ...ports, client, loopMetrics, tools: systemTools(ports) }),
   });
-  const services = [
-    { name: "mqtt", namespace: "cortado-system", ports: [{ name: "mqtt", port: config.mqttPort }] },
-    { name: "telemetry", namespace: "cortado-system", ports: [{ name: "http", port: config.telemetryPort }] },
-    { name: "gateway", namespace: "openfaas", ports: [{ name: "http", port: config.gatewayPort }] },
-  ].filter(({ ports: [first] }) => first?.port !== 0); // turned off
-  await publishLocalServices(client, { services, apiPort: parts.apiPort, address, signal });
+  await publishLocalServices(client, {
+    services: localServices(config),
+    apiPort: parts.apiPort,
+    address,
+    signal,
+  });
+}
+
+/** Ports of the node that pods reach by a name. */
+function localServices({
+  mqttPort,
+  mqttTls,
+  telemetryPort,
+  gatewayPort,
+}: Parts["config"]): readonly LocalService[] {
+  const mqtt = [
+    { name: "mqtt", port: mqttPort },
+    { name: "mqtts", port: mqttTls?.port ?? 0 },
+  ];
+  return [
+    { name: "mqtt", namespace: "cortado-system", ports: mqtt },
+    { name: "telemetry", namespace: "cortado-system", ports: [{ name: "http", port: telemetryPort }] },
+    { name: "gateway", namespace: "openfaas", ports: [{ name: "http", port: gatewayPort }] },
+  ]
+    .map((service) => ({ ...service, ports: service.ports.filter(({ port }) => port !== 0) })) // turned off
+    .filter(({ ports }) => ports.length > 0);
 }
 
 function ingressListeners({ config }: Parts): readonly IngressListener[] {
