@@ -256,11 +256,19 @@ export function toServerConfig(
     ingressPort: number("ingress-port"),
     ingressTlsPort: number("ingress-tls-port"),
     logLevel: toLevel(text("log-level")),
+    ...toTokens(optional),
+    flannelBackend: toBackend(text("flannel-backend")),
+  };
+}
+
+type TokenSettings = Pick<ServerConfig, "token" | "tokenFile" | "agentToken" | "agentTokenFile">;
+
+function toTokens(optional: (name: SettingName) => string | undefined): TokenSettings {
+  return {
     token: optional("token"),
     tokenFile: optional("token-file"),
     agentToken: optional("agent-token"),
     agentTokenFile: optional("agent-token-file"),
-    flannelBackend: toBackend(text("flannel-backend")),
   };
 }
 
