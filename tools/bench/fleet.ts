@@ -18,12 +18,27 @@ const OTHER_FILES = 500;
 /** Aims: issue 3 of the project, "The bar", 8; Fleet's own figure is from its issue 4599. */
 const aims = { fiftyS: 5, changeS: 15, kilobytes: 4, stormS: 60 } as const;
 
-/** The hub under stores: the shipped program in one process, light stores over mutual TLS in another. */
-export async function* benchFleet({ stores }: { readonly stores: number }): AsyncGenerator<Section> {
+export const fleetParts = ["fifty", "wire", "chain", "night"] as const;
+
+/**
+ * The hub under stores: the shipped program in one process, light stores over mutual TLS in another. One part alone is for whoever
+ * works at it; "night" is the chain's end: what the hub holds after a restart, and the morning storm.
+ */
+export async function* benchFleet({
+  stores,
+  part,
+}: {
+  readonly stores: number;
+  readonly part?: string | undefined;
+}): AsyncGenerator<Section> {
   checkFits(stores);
-  yield await fifty();
-  yield await benchWire();
-  for (const count of new Set([1_000, stores])) yield await benchChain(count);
+  if (part !== undefined && !(fleetParts as readonly string[]).includes(part))
+    throw new Error(`fleet has no part ${part}; it has ${fleetParts.join(", ")}`);
+  const wants = (one: (typeof fleetParts)[number]): boolean => part === undefined || part === one;
+  if (wants("fifty")) yield await fifty();
+  if (wants("wire")) yield await benchWire();
+  if (wants("chain")) for (const count of new Set([1_000, stores])) yield await benchChain(count);
+  if (part === "night") yield await benchNight(stores);
 }
 
 /** Each store is a socket of the hub and one of the stores' process. @throws Error when so many do not fit */
@@ -96,6 +111,19 @@ async function benchChain(count: number): Promise<Section> {
     figures,
     notes: simulated,
   };
+}
+
+async function benchNight(count: number): Promise<Section> {
+  await using bench = await Bench.start(perBundle);
+  const figures: Figure[] = [];
+  await bench.join(count);
+  await bench.connect();
+  await bench.install(count, perBundle);
+  await storm(bench, count, (name, value) => {
+    console.log(`  ${count} stores: ${name}: ${value}`);
+    figures.push({ name, value });
+  });
+  return { title: `Hub: ${count.toLocaleString("en")} stores, the night`, figures, notes: simulated };
 }
 
 /** The hub was away overnight, and all stores come in one minute. */
