@@ -9,3 +9,5 @@ export const RELIST_FIRST_MS = 200;
 export const RELIST_MAX_MS = 30_000;
 /** How long a loop waits for its own write to come back by the watch (kubernetes/apiserver, blockTimeout). */
 export const SEEN_MAX_MS = 3_000;
+/** Objects of one page of a list that fills a cache: kubectl's page. */
+export const LIST_PAGE = 100;

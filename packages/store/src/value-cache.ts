@@ -1,7 +1,7 @@
 import { CACHED_VALUE_BYTES } from "./limits.ts";
 import type { KeyValue } from "./store.ts";
 
-type Entry = { readonly value: KeyValue; isUsed: boolean };
+type Entry = { value: KeyValue; isUsed: boolean };
 
 /**
  * Current values that are in memory, within a number of bytes. What was read since the hand came by last stays when room is needed;
@@ -29,12 +29,13 @@ export class ValueCache {
   }
 
   put(value: KeyValue): void {
-    this.delete(value.key);
     const bytes = bytesOf(value);
-    if (bytes > this.#bytesMax) return;
-    while (this.#bytes + bytes > this.#bytesMax) this.#turn();
-    this.#entries.set(value.key, { value, isUsed: false });
-    this.#bytes += bytes;
+    const known = this.#entries.get(value.key);
+    if (bytes > this.#bytesMax) return this.delete(value.key);
+    this.#bytes += bytes - (known === undefined ? 0 : bytesOf(known.value));
+    if (known === undefined) this.#entries.set(value.key, { value, isUsed: false });
+    else known.value = value;
+    while (this.#bytes > this.#bytesMax) this.#turn();
   }
 
   /** Only where there is room: a long list passes over more than anybody reads again. */

@@ -125,9 +125,7 @@ class Hub implements RunningHub {
     );
     this.#lookAtChanges(informers);
     tellKinds(core, informers, followed);
-    // After the rows: it shows them as they are once a change has reached them.
     const shown = { core, blobs, ...informers };
-    void followed.then(() => views.deployments.attach(shown)).catch(() => undefined);
     views.contents.attach(shown);
     const tokens = new Tokens(core);
     this.#doors = new Doors(core, tokens);
@@ -143,7 +141,11 @@ class Hub implements RunningHub {
     // Before any store is told anything: one whose window is closed must not begin.
     const windows = followed.then(() => core.windows.begin());
     this.ready = Promise.all([windows, tokens.synced]).then(() => this.#rollouts.idle());
-    this.ready.catch(() => undefined);
+    // It shows what stores have, and is told of it by changes of their Clusters: those that need no change are shown now.
+    this.ready.then(
+      () => views.deployments.attach(shown),
+      () => undefined,
+    );
     this.#watchTime();
   }
 

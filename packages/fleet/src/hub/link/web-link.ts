@@ -4,7 +4,7 @@ import { TLSSocket } from "node:tls";
 import { StatusError } from "@cortado/std/status";
 import { acceptWebSocket, type AcceptedWebSocket } from "@cortado/wire/websocket";
 import type { Clock } from "@cortado/std/clock";
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { FromAgent, HubLink } from "../../protocol/protocol.ts";
 import { MESSAGE_BYTES_MAX, SEND_LOOK_MS, SEND_WAITING_BYTES } from "../limits.ts";
 import type { PeerIdentity } from "../ports.ts";
@@ -28,7 +28,7 @@ export function identityOf(socket: Duplex, nowMs: number): PeerIdentity {
   const der = certificate.publicKey.export({ type: "spki", format: "der" });
   return {
     cluster: { namespace, name },
-    keySha256: createHash("sha256").update(der).digest("hex"),
+    keySha256: hash("sha256", der, "hex"),
     isExpired,
     remote: `${socket.remoteAddress ?? ""}:${socket.remotePort ?? 0}`,
   };

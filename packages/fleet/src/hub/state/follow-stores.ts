@@ -9,6 +9,7 @@ import type { Core } from "../core.ts";
 import { STATUS_GATHER_MS } from "../limits.ts";
 import { keySha256 } from "../register/keys.ts";
 import type { Shared } from "./shared.ts";
+import { sumOfStatus } from "../status/store-status.ts";
 import { shortSum } from "./short-sum.ts";
 import { isRevoked, keptStatus, noBundles, setKey, type StoreRow } from "./stores.ts";
 
@@ -28,8 +29,8 @@ export function keptCluster(cluster: Stored<Cluster>, shared: Shared): Stored<Cl
   const { managedFields: _managers, labels, annotations, namespace, ...meta } = metadata;
   const { index, summary, resourceCounts, display } = status ?? {};
   return {
-    apiVersion: cluster.apiVersion,
-    kind: cluster.kind,
+    apiVersion: shared.text(cluster.apiVersion),
+    kind: shared.text(cluster.kind),
     metadata: {
       ...meta,
       ...(namespace === undefined ? {} : { namespace: shared.text(namespace) }),
@@ -55,6 +56,8 @@ export class StoreFollower {
   readonly #ports: FollowPorts;
   /** As they came, until everything else is there: the cache keeps less of them than a row begins with. */
   #early: Map<string, Stored<Cluster> | undefined> | undefined = new Map();
+
+  #unlooked: ReadonlySet<string> = noBundles;
 
   constructor(ports: FollowPorts) {
     this.#ports = ports;
@@ -116,8 +119,8 @@ export class StoreFollower {
       keySha256: keySha256(publicKey),
       keySum: shortSum(publicKey),
       status: keptStatus(status, core.shared),
-      writtenSum: 0,
-      writtenMs: Number.NEGATIVE_INFINITY,
+      writtenSum: status.index === undefined ? 0 : sumOfStatus(status),
+      writtenMs: status.index === undefined ? Number.NEGATIVE_INFINITY : clock.monotonicMs(),
       heardSinceMs: nowMs,
       revision: nowMs,
       fullFrom: nowMs,
@@ -178,9 +181,13 @@ export class StoreFollower {
       .map((bundle) => keyOf(bundle));
   }
 
+  /** The same set for all stores that begin with the same bundles. */
   #unlookedOf(namespace: string): ReadonlySet<string> {
     const keys = this.#bundlesOf(namespace);
-    return keys.length === 0 ? noBundles : new Set(keys);
+    if (keys.length === 0) return noBundles;
+    const isSame = this.#unlooked.size === keys.length && keys.every((key) => this.#unlooked.has(key));
+    if (!isSame) this.#unlooked = new Set(keys);
+    return this.#unlooked;
   }
 
   #factsOf(cluster: Stored<Cluster>): ClusterFacts {
