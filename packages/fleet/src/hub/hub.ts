@@ -134,7 +134,6 @@ class Hub implements RunningHub {
       bundleAt: (key) => informers.bundles.get(key),
       isComplete: (namespace) => this.#rollouts.isComplete(namespace),
       needs: () => this.#rollouts.needs,
-      connectedCount: () => this.figures.connected,
       welcomes: { waiting: 0 },
       woke: (row) => this.#turned(row),
     };
@@ -188,9 +187,8 @@ class Hub implements RunningHub {
 
   get figures(): RunningHub["figures"] {
     const { stores, cells, variants } = this.#core;
-    let connected = 0;
-    for (const row of stores.all()) if (row.connected !== undefined) connected += 1;
-    return { clusters: stores.size, cells: cells.size, connected, variants: variants.size };
+    const { size: clusters, connectedCount: connected } = stores;
+    return { clusters, cells: cells.size, connected, variants: variants.size };
   }
 
   async openStream(

@@ -1,4 +1,4 @@
-import { createPublicKey, createVerify, hash, type KeyObject } from "node:crypto";
+import { createPublicKey, createVerify, hash, type KeyObject, type X509Certificate } from "node:crypto";
 import { StatusError } from "@cortado/std/status";
 import { KEYS_READ_MAX } from "../limits.ts";
 
@@ -26,6 +26,20 @@ export function keySha256(publicKey: string): string {
   } catch {
     return "";
   }
+}
+
+/**
+ * The same of the key in a certificate that this hub's authority signed: its key, which was P-256 when it was signed, stands in it as it
+ * is. Storms of stores come by here.
+ */
+export function certificateKeySha256(certificate: Pick<X509Certificate, "raw" | "publicKey">): string {
+  const { raw } = certificate;
+  const at = raw.indexOf(P256_START);
+  const isPlain = at !== -1 && raw.indexOf(P256_START, at + 1) === -1;
+  const der = isPlain
+    ? raw.subarray(at, at + P256_BYTES)
+    : certificate.publicKey.export({ type: "spki", format: "der" });
+  return hash("sha256", der, "hex");
 }
 
 /** @throws StatusError "Invalid" for a text that is no public key of P-256 */

@@ -60,7 +60,8 @@ export type StoreRow = {
   unlooked: ReadonlySet<string>;
   /** Who knows less than this is told everything. */
   fullFrom: number;
-  connected: Connected | undefined;
+  /** Set by `Stores.setConnected`, which counts. */
+  readonly connected: Connected | undefined;
   /** What its agent understands; undefined: it has not come to this hub since it was started. */
   knows: readonly Knowledge[] | undefined;
   /** What it told of its own ConfigMaps and Secrets; undefined: nothing. */
@@ -134,6 +135,8 @@ export class Stores {
   readonly #byKey: Map<string, StoreRow> = new Map();
   readonly #byIndex: (StoreRow | undefined)[] = [];
   readonly #inOrder: Map<string, readonly StoreRow[]> = new Map();
+  /** Counted as they come and go: a hub asks at each hello. */
+  #connectedCount = 0;
   /** No free index is lower. */
   #lowest = 0;
   readonly #listeners: Set<() => void> = new Set();
@@ -146,6 +149,15 @@ export class Stores {
 
   get size(): number {
     return this.#byKey.size;
+  }
+
+  get connectedCount(): number {
+    return this.#connectedCount;
+  }
+
+  setConnected(row: StoreRow, connected: Connected | undefined): void {
+    this.#connectedCount += Number(connected !== undefined) - Number(row.connected !== undefined);
+    (row as { connected: Connected | undefined }).connected = connected;
   }
 
   get(key: string): StoreRow | undefined {
