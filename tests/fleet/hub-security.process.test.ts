@@ -107,12 +107,25 @@ const audits = (): readonly Audit[] =>
     .filter((line) => line.includes('"message":"audit"'))
     .map((line) => JSON.parse(line) as Audit);
 
+/** What the audit log has: events of audit.k8s.io. */
+const trail = (): readonly Trailed[] =>
+  readFileSync(join(hub.folder, "hub", "audit.log"), "utf8")
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Trailed);
+
+type Trailed = {
+  readonly responseStatus: { readonly code: number; readonly reason?: string };
+  readonly annotations: Readonly<Record<string, string>>;
+};
+
 /** Does it, and the hub notes exactly one refusal: this one. */
 async function audited(
   wanted: Partial<Omit<Audit, "why">> & { readonly why: RegExp },
   act: () => Promise<void>,
 ): Promise<void> {
   const before = audits().length;
+  const trailed = trail().length;
   await act();
   const lines = await until(
     "an audit line",
@@ -124,6 +137,16 @@ async function audited(
   const { why, ...same } = wanted;
   assert.match(line?.why ?? "", why);
   for (const [field, value] of Object.entries(same)) assert.equal(line?.[field as keyof Audit], value, field);
+  const kept = await until(
+    "an event in the audit log",
+    () => Promise.resolve(trail().length > trailed ? trail().slice(trailed) : undefined),
+    10_000,
+  );
+  assert.deepEqual(
+    kept.map(({ annotations, responseStatus }) => [annotations["cortado.dev/event"], responseStatus.reason]),
+    [[line?.event, line?.reason]],
+  );
+  assert.ok((kept[0]?.responseStatus.code ?? 0) >= 400);
 }
 
 const bundle = (name: string, store: string): string => `apiVersion: fleet.cattle.io/v1alpha1

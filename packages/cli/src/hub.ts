@@ -19,6 +19,11 @@ export type HubWords = {
   readonly fleetStrict: boolean;
   /** Where events of stores are passed on to. */
   readonly forward?: string;
+  /** Absent: `audit.log` in the data folder. "-": none. */
+  readonly auditLogPath?: string;
+  /** Megabytes. */
+  readonly auditLogMaxsize: string;
+  readonly auditLogMaxbackup: string;
   readonly helm?: string;
   readonly kubectl?: string;
   /** Of the agents that it installs; absent: it installs none. */
@@ -59,6 +64,12 @@ export function hubCommand(roles: HubRoles): Command {
       "--forward <file>",
       "Targets that events of stores are passed on to: OTLP, Loki, Prometheus remote write",
     )
+    .option(
+      "--audit-log-path <file>",
+      "Who did and tried what, as events of audit.k8s.io/v1 (default: audit.log in the data folder; -: none)",
+    )
+    .option("--audit-log-maxsize <megabytes>", "A larger audit log is put aside, and another begun", "100")
+    .option("--audit-log-maxbackup <count>", "Audit logs put aside that are kept; 0: all", "10")
     .option("--helm <file>", "Another helm than the one on PATH")
     .option("--kubectl <file>", "Another kubectl than the one on PATH")
     .option(

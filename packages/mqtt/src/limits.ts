@@ -69,6 +69,10 @@ export const UNCOMMITTED_ITEMS_MAX = 2_000;
 export const HELD_ITEMS_MAX = 100;
 /** Bytes on their way to a client: above it QoS 0 is dropped and counted, QoS 1 waits. */
 export const OUTGOING_BYTES_MAX = 1_048_576;
+/** Records of messages are cut from blocks of so many bytes, larger ones than an eighth of it have their own. */
+export const POOL_BLOCK_BYTES = 16_384;
+/** Longer frames are not copied to be sent with others. */
+export const JOINED_FRAME_BYTES_MAX = 4_096;
 /** What waits in memory for one client (a clean session's QoS 1, retained messages); one that is slower is disconnected. */
 export const CLEAN_QUEUE_ITEMS_MAX = 50_000;
 export const CLEAN_QUEUE_BYTES_MAX: number = 8 * 1_048_576;
@@ -77,10 +81,19 @@ export const RECENT_BYTES_MAX: number = 2 * 1_048_576;
 export const RECENT_ITEMS_MAX = 4_000;
 /** What is read from a segment at a time. */
 export const READ_BYTES = 131_072;
+/** Of the messages in a segment one in so many bytes has its place kept in memory. */
+export const MARK_BYTES = 16_384;
+/** So much is read for a session for which so few messages wait in a segment. */
+export const READ_FEW_BYTES = 32_768;
+export const READ_FEW_ITEMS = 8;
+/** Sessions whose messages are read from disk at once; on the morning after a power cut they may all want to. */
+export const READS_AT_ONCE = 8;
 /** Most bytes in one group commit. */
 export const GROUP_BYTES_MAX: number = 2 * 1_048_576;
 /** Acknowledgements of subscribers are written with the next group, or by themselves after this. */
 export const CURSOR_FLUSH_MS = 50;
+/** Cursors that go with one group, so that no turn of the loop is made of nothing else. */
+export const CURSORS_PER_GROUP_MAX = 500;
 /** Live messages that wait while retained ones begin to go to a new subscription; more than that do not wait for them. */
 export const REPLAY_HELD_MAX = 1_000;
 /** Topics that are left out of a long replay, as something newer came on them. */

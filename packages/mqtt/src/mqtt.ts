@@ -129,7 +129,7 @@ export async function startBroker(options: StartBrokerOptions): Promise<Broker> 
   const turns = new Turns(clock);
   const shared = { files, folder, clock, time, random, log, limits, segmentBytes, registry, broker, turns };
   const journal = new Journal({ ...shared, segments, nextSegment });
-  const messages = new MessageLog(journal);
+  const messages = new MessageLog({ journal, turns });
   const { mayRead } = options;
   const publishing = new Publishing({ limits, registry, journal, messages, mayRead });
   for (const session of registry.byNumber.values()) {

@@ -20,9 +20,6 @@ export interface Connection {
   write(bytes: Uint8Array): boolean;
   /** Bytes accepted by `write` that the peer's side has not taken. */
   readonly bufferedBytes: number;
-  /** Holds writes back until `uncork`, so that one turn's packets leave in one piece. */
-  cork(): void;
-  uncork(): void;
   pause(): void;
   resume(): void;
   /** Sends what waits, then closes. */

@@ -220,14 +220,14 @@ class Hub implements RunningHub {
   }
 
   upgrade(...[request, socket, head]: Parameters<RunningHub["upgrade"]>): void {
-    const { clock, log } = this.#core.ports;
+    const { clock } = this.#core.ports;
     try {
       const identity = identityOf(socket, clock.nowMs());
       acceptLink({ request, socket, head }, clock, (link) => void this.serveLink(link, identity));
     } catch (error) {
       const { code, reason, message } = toStatusError(error);
       const remote = `${request.socket.remoteAddress ?? ""}:${request.socket.remotePort ?? 0}`;
-      audit({ log }, "connection refused", { cluster: "", remote, reason, why: message });
+      audit(this.#core.ports, "connection refused", { cluster: "", remote, reason, code, why: message });
       socket.end(`HTTP/1.1 ${code} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
     }
   }

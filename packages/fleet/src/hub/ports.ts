@@ -17,6 +17,7 @@ import type {
   TargetResult,
 } from "../compile/bundle.ts";
 import type { DeployOptions, HubLink } from "../protocol/protocol.ts";
+import type { AuditTrail } from "./audit.ts";
 import type { RolloutGates, RolloutInput, RolloutPlan } from "../rollout/rollout.ts";
 
 /** A bundle as it is rendered: the same for all clusters of a variant. */
@@ -91,6 +92,8 @@ export type HubPorts = {
   /** For session words and tokens: it must be one for secrets. */
   readonly random: Random;
   readonly log: Log;
+  /** Keeps what somebody tried and was refused, beside the log; absent: the log alone has it. */
+  readonly audit?: AuditTrail;
   /**
    * The API of another cluster, as a kubeconfig says that is somebody else's; `about` is what that is called.
    * @throws StatusError "Invalid" for one that cannot be used. Absent: no cluster is dialled

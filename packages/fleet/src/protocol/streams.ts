@@ -170,7 +170,6 @@ class Stream implements Connection {
   #readBytes = 0;
   #events: ConnectionEvents | undefined;
   #isPaused = false;
-  #isCorked = false;
   #isFull = false;
   #isEnding = false;
   #isOver = false;
@@ -200,18 +199,9 @@ class Stream implements Connection {
     if (this.#isOver || this.#isEnding || bytes.byteLength === 0) return true;
     this.#outbox.push(bytes);
     this.#outboxBytes += bytes.byteLength;
-    if (!this.#isCorked) this.#ask();
+    this.#ask();
     this.#isFull = this.#outboxBytes > STREAM_WAITING_BYTES;
     return !this.#isFull;
-  }
-
-  cork(): void {
-    this.#isCorked = true;
-  }
-
-  uncork(): void {
-    this.#isCorked = false;
-    this.#ask();
   }
 
   pause(): void {
@@ -226,7 +216,6 @@ class Stream implements Connection {
   end(): void {
     if (this.#isOver || this.#isEnding) return;
     this.#isEnding = true;
-    this.#isCorked = false;
     if (this.#outboxBytes === 0 && !this.#isSending) this.#finish();
     else this.#ask();
   }
@@ -298,8 +287,7 @@ class Stream implements Connection {
   }
 
   #ask(): void {
-    if (!this.#isOver && !this.#isCorked && this.#outboxBytes > 0 && this.#window > 0)
-      this.#ports.wantsTurn();
+    if (!this.#isOver && this.#outboxBytes > 0 && this.#window > 0) this.#ports.wantsTurn();
   }
 
   #drop(): void {

@@ -15,14 +15,7 @@ import { ReplayGate, type Replaying } from "../session/replay-gate.ts";
 import type { Segment } from "../journal/segment.ts";
 import { BRIDGE_HOPS_MAX, BRIDGE_PACE_MS, BRIDGE_SPANS_MAX, OUTGOING_BYTES_MAX } from "../limits.ts";
 import type { Grant } from "../session/grant.ts";
-import {
-  lowerQos,
-  storedPacketId,
-  type Acknowledged,
-  type Outgoing,
-  type Session,
-  type Transient,
-} from "../session/session.ts";
+import { lowerQos, storedPacketId, type Outgoing, type Session, type Transient } from "../session/session.ts";
 import { Budget } from "./budget.ts";
 import { Lane } from "./lane.ts";
 import { carriedProperties, marksOf, markedProperties, mayBeMarked } from "./mark.ts";
@@ -215,7 +208,7 @@ export class Sender implements Outgoing {
     this.wake();
   }
 
-  answered({ type, id, code = 0, properties }: AckPacket): Acknowledged | undefined {
+  answered({ type, id, code = 0, properties }: AckPacket): undefined {
     const flight = this.#flights.get(id);
     const isRefused = code >= 0x80 && type !== "pubcomp";
     if (type === "pubrec" && !isRefused) {

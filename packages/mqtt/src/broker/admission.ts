@@ -9,7 +9,7 @@ import {
 } from "@cortado/wire/mqtt";
 import { OWN_SESSION_PREFIX } from "../bridge/own-session.ts";
 import type { Journal } from "../journal/journal.ts";
-import type { Committed, MessageLog } from "../journal/message-log.ts";
+import type { MessageLog, Row } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds, type PresenceRecord, type SessionRecord } from "../journal/records.ts";
 import { CLIENT_ID_BYTES_MAX, type BrokerLimits } from "../limits.ts";
 import type { BrokerTime, TimePair } from "../session/broker-time.ts";
@@ -51,7 +51,7 @@ export type AdmissionOptions = {
   readonly refused: (peer: Peer, what: { readonly reason: string; readonly protocolFault: boolean }) => void;
   readonly roomFreed: () => void;
   /** A stored message is done with, for this session. */
-  readonly acknowledged: (session: Session, committed: Committed) => void;
+  readonly acknowledged: (session: Session, row: Row) => void;
 };
 
 /** CONNECT: who it is, whose session it gets, and CONNACK only when that session would survive a power cut. */

@@ -1,4 +1,4 @@
-import { every, type Clock } from "@cortado/std/clock";
+import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
 import type { Address, Connection, Listening, Network, SecureNetwork } from "@cortado/std/net";
 import type { Random } from "@cortado/std/random";
@@ -11,9 +11,9 @@ import {
   type PublishPacket,
   type SubscribePacket,
 } from "@cortado/wire/mqtt";
-import { CONNECT_WAIT_MS, SWEEP_MS, SYS_INTERVAL_MS, type BrokerLimits } from "../limits.ts";
+import { CONNECT_WAIT_MS, SYS_INTERVAL_MS, type BrokerLimits } from "../limits.ts";
 import type { Journal } from "../journal/journal.ts";
-import type { Committed, MessageLog } from "../journal/message-log.ts";
+import type { MessageLog, Row } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import type { Registry } from "../session/registry.ts";
@@ -34,6 +34,7 @@ import type { Publishing } from "./publishing.ts";
 import { Replays } from "./replays.ts";
 import { Shares } from "./shares.ts";
 import { Subscribing } from "./subscribing.ts";
+import { Sweep } from "./sweep.ts";
 import { newTally, sysMessages, type Levels, type Tally } from "./tally.ts";
 import type { Turns } from "../turns.ts";
 import { delayMsOf, Wills } from "./wills.ts";
@@ -72,11 +73,11 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
   readonly #incoming: Incoming;
   readonly #wills: Wills;
   readonly #shares: Shares;
-  #corked: Peer[] = [];
+  #unflushed: Peer[] = [];
   readonly #cursors: Cursors;
   readonly #subscribing: Subscribing;
   readonly #admission: Admission;
-  readonly #sweep: Disposable;
+  readonly #sweep: Sweep;
   readonly #load: Load;
   #sysAtMs: number;
   readonly #startMs: number;
@@ -130,7 +131,13 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
     this.#startMs = clock.monotonicMs();
     this.#sysAtMs = this.#startMs;
     this.#load = new Load(this.#startMs);
-    this.#sweep = every(clock, SWEEP_MS, () => this.#look());
+    this.#sweep = new Sweep({
+      ...options,
+      peers: this.peers,
+      leaving: this.#leaving,
+      expired: (session) => this.#expired(session),
+      swept: () => this.#lookAround(),
+    });
     this.#wills.recover((kept) => delayMsOf(kept, options.registry.byClientId.get(kept.clientId)));
     journal.onGroup = () => this.#cursors.write();
     journal.onCommitted = () => {
@@ -180,13 +187,13 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
     return this.#listeners.listen(address, options);
   }
 
-  corked(peer: Peer): void {
-    this.#corked.push(peer);
-    if (this.#corked.length > 1) return;
+  unflushed(peer: Peer): void {
+    this.#unflushed.push(peer);
+    if (this.#unflushed.length > 1) return;
     queueMicrotask(() => {
-      const corked = this.#corked;
-      this.#corked = [];
-      for (const one of corked) one.uncork();
+      const unflushed = this.#unflushed;
+      this.#unflushed = [];
+      for (const one of unflushed) one.flush();
     });
   }
 
@@ -224,12 +231,12 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
 
   answered(peer: Peer, packet: AckPacket): void {
     const { session } = peer;
-    const committed = session?.outbox?.answered(packet)?.committed;
-    if (session !== undefined && committed !== undefined) this.acknowledged(session, committed);
+    const row = session?.outbox?.answered(packet);
+    if (session !== undefined && row !== undefined) this.acknowledged(session, row);
   }
 
   /** A stored message is done with, for this session. */
-  acknowledged(session: Session, { segment, bytes }: Committed): void {
+  acknowledged(session: Session, { segment, bytes }: Row): void {
     session.dropRow(segment, bytes);
     this.#options.publishing.settle(session, bytes);
     this.#cursors.moved(session);
@@ -343,17 +350,8 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
     this.#incoming.retryHeld();
   }
 
-  #look(): void {
+  #lookAround(): void {
     const nowMs = this.nowMs();
-    for (const peer of [...this.peers]) {
-      const isNew = peer.phase === "new" || peer.phase === "authenticating";
-      if (isNew && nowMs - peer.lastSeenMs > CONNECT_WAIT_MS)
-        peer.fail(`no ${peer.phase === "new" ? "CONNECT" : "AUTH"} within ${CONNECT_WAIT_MS} ms`);
-      else if (peer.phase === "open" && peer.isSilent(nowMs))
-        peer.fail("silent for longer than its keep-alive", { code: reasonCodes.keepAliveTimeout });
-    }
-    for (const [peer, atMs] of this.#leaving) if (nowMs > atMs) peer.connection.destroy();
-    this.#expireSessions();
     this.#wills.look();
     if (nowMs - this.#sysAtMs >= SYS_INTERVAL_MS) {
       this.#sysAtMs = nowMs;
@@ -364,21 +362,10 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
     if (this.#incoming.heldClients > 0 || this.#wills.isWaiting) this.retryHeld();
   }
 
-  #expireSessions(): void {
-    const { registry, limits, log, time } = this.#options;
-    const nowMs = time.nowMs();
-    for (const session of registry.byNumber.values()) {
-      const expiryMs = session.expiryMs ?? limits.sessionExpiryMs;
-      if (session.outbox !== undefined || nowMs - session.leftMs < expiryMs) continue;
-      log.warn("mqtt session expired: nobody came back to it", {
-        client: session.clientId,
-        queued: session.items,
-      });
-      this.tally.sessionsExpired += 1;
-      session.leftMs = nowMs; // once
-      this.#wills.ended(session.clientId);
-      this.#admission.forget(session, () => {});
-    }
+  #expired(session: Session): void {
+    this.tally.sessionsExpired += 1;
+    this.#wills.ended(session.clientId);
+    this.#admission.forget(session, () => {});
   }
 
   #publishSys(): void {

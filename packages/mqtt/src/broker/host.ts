@@ -21,7 +21,8 @@ export interface Host<Client> {
   readonly turns: Turns;
   readonly tally: Tally;
   nowMs(): number;
-  corked(peer: Client): void;
+  /** It has frames to send: `flush` is to be called when this turn's work is done. */
+  unflushed(peer: Client): void;
   received(packet: Packet): void;
   connect(peer: Client, packet: ConnectPacket): void;
   /** False when a quota is full: the peer keeps the packet and is told by `retryHeld` when to try again. */

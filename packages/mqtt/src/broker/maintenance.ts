@@ -12,7 +12,7 @@ import {
   type HeaderRecord,
 } from "../journal/records.ts";
 import { STATE_FILE } from "../journal/recovery.ts";
-import type { Segment } from "../journal/segment.ts";
+import { Marks, type Segment } from "../journal/segment.ts";
 import { willRecord } from "../journal/will-record.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import type { Registry } from "../session/registry.ts";
@@ -207,17 +207,24 @@ export class Maintenance {
     segment.readers += 1; // nobody else compacts or removes it meanwhile
     try {
       const content = (await files.read(segment.path)) ?? new Uint8Array(0);
-      const kept: Uint8Array[] = [jsonRecord(recordKinds.header, { version: FORMAT_VERSION, broker })];
+      const header = jsonRecord(recordKinds.header, { version: FORMAT_VERSION, broker });
+      const kept: Uint8Array[] = [header];
+      const marks = new Marks();
+      let offset = header.byteLength;
       for (const scanned of scanRecords(content)) {
         if (scanned.kind !== recordKinds.message) continue;
         const { sequence, recipients } = readMessage(scanned.body);
-        if (recipients.some((number) => registry.byNumber.get(number)?.waitsFor(sequence) === true))
-          kept.push(content.subarray(scanned.offset, scanned.offset + scanned.bytes));
+        if (!recipients.some((number) => registry.byNumber.get(number)?.waitsFor(sequence) === true))
+          continue;
+        kept.push(content.subarray(scanned.offset, scanned.offset + scanned.bytes));
+        marks.note(sequence, offset);
+        offset += scanned.bytes;
       }
       if (segment.readers > 1) return; // a subscriber came to read it: another time
       await files.replace(segment.path, Buffer.concat(kept));
       const old = segment.file;
       segment.file = await files.openAppend(segment.path);
+      segment.marks = marks;
       segment.generation += 1;
       this.#options.journal.measure();
       await old[Symbol.asyncDispose]();

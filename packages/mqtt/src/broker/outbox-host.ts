@@ -1,6 +1,6 @@
 import type { Log } from "@cortado/std/log";
 import type { Journal } from "../journal/journal.ts";
-import type { Committed, MessageLog } from "../journal/message-log.ts";
+import type { MessageLog, Row } from "../journal/message-log.ts";
 import { jsonRecord, recordKinds } from "../journal/records.ts";
 import type { BrokerLimits } from "../limits.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
@@ -15,7 +15,7 @@ export type OutboxHostOptions = {
   readonly tally: Tally;
   readonly time: BrokerTime;
   readonly journal: Journal;
-  readonly acknowledged: (session: Session, committed: Committed) => void;
+  readonly acknowledged: (session: Session, row: Row) => void;
 };
 
 /** What outboxes do with the broker around them, made once for all. */

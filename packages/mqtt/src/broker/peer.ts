@@ -18,6 +18,7 @@ import {
 } from "@cortado/wire/mqtt";
 import { CONNECT_BYTES_MAX, HELD_ITEMS_MAX, KEEP_ALIVE_FACTOR } from "../limits.ts";
 import type { AcceptOptions, Failing, Refusing, Trust } from "./accept.ts";
+import { Frames } from "../session/frames.ts";
 import type { Host, Phase } from "./host.ts";
 import { Inbound } from "./inbound.ts";
 import {
@@ -52,7 +53,8 @@ export class Peer implements ConnectionEvents, Sink {
   #held: PublishPacket[] | undefined;
   readonly #uncommitted: Uncommitted = new Uncommitted();
   #paused = false;
-  #corked = false;
+  /** Undefined while none wait, which for most is nearly always. */
+  #frames: Frames | undefined;
   #busy = false;
   /** Its bytes wait for a turn of the loop that has time for them. */
   #isQueued = false;
@@ -93,7 +95,7 @@ export class Peer implements ConnectionEvents, Sink {
   }
 
   get bufferedBytes(): number {
-    return this.connection.bufferedBytes;
+    return this.connection.bufferedBytes + (this.#frames?.bytes ?? 0);
   }
 
   get isHeld(): boolean {
@@ -139,19 +141,20 @@ export class Peer implements ConnectionEvents, Sink {
 
   send(frame: Uint8Array): void {
     if (this.#phase === "closed") return;
-    if (!this.#corked) {
-      this.#corked = true;
-      this.connection.cork();
-      this.#host.corked(this);
+    if (this.#frames === undefined) {
+      this.#frames = new Frames();
+      this.#host.unflushed(this);
     }
     this.#host.tally.messagesSent += 1;
     this.#host.tally.bytesSent += frame.byteLength;
-    this.connection.write(frame);
+    this.#frames.add(frame);
   }
 
-  uncork(): void {
-    this.#corked = false;
-    this.connection.uncork();
+  /** What was said in this turn leaves in one piece. */
+  flush(): void {
+    const frames = this.#frames;
+    this.#frames = undefined;
+    frames?.writeTo(this.connection);
   }
 
   /** Sends a packet in the client's version; properties that it does not want, or that are too long for it, are left out. */
@@ -202,7 +205,7 @@ export class Peer implements ConnectionEvents, Sink {
   }
 
   #end(): void {
-    this.uncork();
+    this.flush();
     this.connection.end();
     this.#detach();
     // Its farewell is only heard by who reads on; what comes before it is nobody's any more.

@@ -274,7 +274,7 @@ export class Publishing {
       // Forgotten meanwhile: its quota was settled when it went.
       const session = registry.byNumber.get(number);
       if (session === undefined) continue;
-      session.addRow(segment, bytes);
+      session.addRow(segment, { sequence: message.sequence, bytes });
       session.outbox?.committed(committed);
     }
     if (publication.qos > 0) this.#deliver(message, receivers);

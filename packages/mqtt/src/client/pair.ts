@@ -47,9 +47,6 @@ class PairEnd implements Connection {
     return false;
   }
 
-  cork(): void {}
-  uncork(): void {}
-
   pause(): void {
     this.#paused = true;
   }

@@ -7,7 +7,7 @@ import { messageOf } from "@cortado/std/status";
 import { DISK_RETRY_FIRST_MS, DISK_RETRY_MAX_MS, GROUP_BYTES_MAX } from "../limits.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import { FORMAT_VERSION, jsonRecord, recordKinds } from "./records.ts";
-import { noteSequence, segmentName, type Segment } from "./segment.ts";
+import { newSegment, noteMessageAt, segmentName, type Segment } from "./segment.ts";
 import type { Turns } from "../turns.ts";
 
 export type JournalOptions = {
@@ -32,6 +32,9 @@ export type Entry = {
   /** Called in order, once the record would survive a power cut. */
   readonly committed: (segment: Segment) => void;
 };
+
+/** Where a group lies: its first record's place. */
+type Written = { readonly segment: Segment; readonly offset: number };
 
 /**
  * The append-only log. What arrives while a group is being synced makes the next group; one fdatasync serves them all. A group
@@ -149,11 +152,14 @@ export class Journal implements AsyncDisposable {
     while (this.#waiting.length > 0) {
       this.onGroup();
       const group = this.#takeGroup();
-      const segment = await this.#write(group);
-      if (segment === undefined) break; // closed while the disk was failing: never acknowledged
-      for (const entry of group) {
-        if (entry.sequence !== undefined) noteSequence(segment, entry.sequence);
-        entry.committed(segment);
+      const written = await this.#write(group);
+      if (written === undefined) break; // closed while the disk was failing: never acknowledged
+      const { segment } = written;
+      let { offset } = written;
+      for (const { record, sequence, committed } of group) {
+        if (sequence !== undefined) noteMessageAt(segment, { sequence, offset });
+        offset += record?.byteLength ?? 0;
+        committed(segment);
         if (turns.isOver) await turns.over();
       }
       this.onCommitted();
@@ -173,16 +179,16 @@ export class Journal implements AsyncDisposable {
     return this.#waiting.splice(0, count);
   }
 
-  async #write(group: readonly Entry[]): Promise<Segment | undefined> {
+  async #write(group: readonly Entry[]): Promise<Written | undefined> {
     const records = group.flatMap(({ record }) => (record === undefined ? [] : [record]));
-    if (records.length === 0 && this.#current !== undefined) return this.#current;
+    if (records.length === 0 && this.#current !== undefined) return { segment: this.#current, offset: 0 };
     for (let attempt = 0; ; attempt += 1) {
       try {
-        const segment = await this.#appendAndSync(records);
+        const written = await this.#appendAndSync(records);
         if (this.#fault !== undefined)
           this.#options.log.info("mqtt journal writes again", { folder: this.#options.folder });
         this.#fault = undefined;
-        return segment;
+        return written;
       } catch (error) {
         if (this.#fault === undefined)
           this.#options.log.error("mqtt journal cannot write; nothing is acknowledged until it can", {
@@ -195,11 +201,12 @@ export class Journal implements AsyncDisposable {
     }
   }
 
-  async #appendAndSync(records: readonly Uint8Array[]): Promise<Segment> {
+  async #appendAndSync(records: readonly Uint8Array[]): Promise<Written> {
     const full = this.#current !== undefined && this.#soundBytes >= this.#options.segmentBytes;
     const segment = this.#current === undefined || this.#rotate || full ? await this.#begin() : this.#current;
     const { file } = segment;
     const head = file.sizeBytes === 0 ? [this.#header()] : [];
+    const offset = file.sizeBytes + (head[0]?.byteLength ?? 0);
     const bytes = Buffer.concat([...head, ...records]);
     try {
       await file.append(bytes);
@@ -219,7 +226,7 @@ export class Journal implements AsyncDisposable {
     }
     this.#soundBytes = file.sizeBytes;
     this.#writtenBytes += bytes.byteLength;
-    return segment;
+    return { segment, offset };
   }
 
   /** A new, empty segment; the one before is sealed by a last record, if the disk takes it. */
@@ -233,17 +240,7 @@ export class Journal implements AsyncDisposable {
     // One begun by a try that failed may hold a part of a group.
     if (file.sizeBytes > 0) await file.truncate(0);
     const known = this.#segments.find((segment) => segment.number === number);
-    const segment = known ?? {
-      number,
-      path,
-      file,
-      firstSequence: 0,
-      lastSequence: 0,
-      rows: 0,
-      rowBytes: 0,
-      generation: 0,
-      readers: 0,
-    };
+    const segment = known ?? newSegment({ number, path, file });
     if (known === undefined) this.#segments.push(segment);
     this.#nextSegment = number + 1;
     this.#current = segment;

@@ -1,7 +1,7 @@
 import { crc32 } from "node:zlib";
 import { assert } from "@cortado/std/assert";
 import type { QoS } from "@cortado/wire/mqtt";
-import { RECORD_BYTES_MAX } from "../limits.ts";
+import { POOL_BLOCK_BYTES, RECORD_BYTES_MAX } from "../limits.ts";
 import type { TimePair } from "../session/broker-time.ts";
 import { plainGrants, type Grant } from "../session/grant.ts";
 import type { Span } from "../session/spans.ts";
@@ -134,21 +134,36 @@ export function jsonRecord(kind: RecordKind, value: unknown): Uint8Array {
 const MESSAGE_HEAD_BYTES = 28;
 const flag = { retain: 4, origin: 8, carried: 16, expiry: 32, grants: 64, format2: 128 } as const;
 
+/** Room for small records: a buffer of its own for each costs more than all else that is done with it. Who keeps one keeps its block. */
+class Pool {
+  #block: Buffer = Buffer.alloc(0);
+  #at = 0;
+
+  cut(bytes: number): Buffer {
+    if (bytes > POOL_BLOCK_BYTES / 8) return Buffer.allocUnsafeSlow(bytes);
+    if (this.#at + bytes > this.#block.byteLength) {
+      this.#block = Buffer.allocUnsafeSlow(POOL_BLOCK_BYTES);
+      this.#at = 0;
+    }
+    this.#at += bytes;
+    return this.#block.subarray(this.#at - bytes, this.#at);
+  }
+}
+
+const pool = new Pool();
+
 export type EncodedMessage = { readonly record: Uint8Array; readonly message: Message };
 
 /** The record of a message, and the message as a view of it, so that the bytes are copied once. */
 export function messageRecord(message: Message, kind: RecordKind = recordKinds.message): EncodedMessage {
   const { recipients, carried, expiresAtMs, grants, origin, payload } = message;
-  const topic = Buffer.from(message.topic);
+  const topicBytes = Buffer.byteLength(message.topic);
   const extraBytes =
     (expiresAtMs === undefined ? 0 : 8) +
     (carried === undefined ? 0 : 4 + carried.byteLength) +
     (grants === undefined ? 0 : grantBytes(grants));
-  const bodyBytes =
-    MESSAGE_HEAD_BYTES + 4 * recipients.length + extraBytes + topic.byteLength + payload.byteLength;
-  // A buffer of its own: who keeps the message must not keep what others have in the pool. Of a retained one only the bytes are used.
-  const allocate = kind === recordKinds.retained ? Buffer.allocUnsafe : Buffer.allocUnsafeSlow;
-  const record = allocate(HEADER_BYTES + bodyBytes);
+  const bodyBytes = MESSAGE_HEAD_BYTES + 4 * recipients.length + extraBytes + topicBytes + payload.byteLength;
+  const record = pool.cut(HEADER_BYTES + bodyBytes);
   let at = HEADER_BYTES + 1;
   at = record.writeDoubleLE(message.sequence, at);
   at = record.writeDoubleLE(message.atMs, at);
@@ -164,7 +179,7 @@ export function messageRecord(message: Message, kind: RecordKind = recordKinds.m
   );
   at = record.writeUInt32LE(origin?.session ?? 0, at);
   at = record.writeUInt16LE(origin?.packetId ?? 0, at);
-  at = record.writeUInt16LE(topic.byteLength, at);
+  at = record.writeUInt16LE(topicBytes, at);
   at = record.writeUInt16LE(recipients.length, at);
   for (const recipient of recipients) at = record.writeUInt32LE(recipient, at);
   if (expiresAtMs !== undefined) at = record.writeDoubleLE(expiresAtMs, at);
@@ -176,7 +191,7 @@ export function messageRecord(message: Message, kind: RecordKind = recordKinds.m
     at += carried.byteLength;
   }
   if (grants !== undefined) at = writeGrants(record, { grants, at });
-  at += topic.copy(record, at);
+  at += record.write(message.topic, at);
   record.set(payload, at);
   return {
     record: sealRecord(record, kind),
@@ -223,6 +238,15 @@ export function readMessage(body: Buffer): Message {
       ? {}
       : { origin: { session: body.readUInt32LE(18), packetId: body.readUInt16LE(22) } }),
   };
+}
+
+/** Whether a message waits for a session, by its record's bytes alone, unchecked. */
+export function isForRecipient(body: Buffer, session: number): boolean {
+  if (body.byteLength < MESSAGE_HEAD_BYTES || body.readUInt8(0) !== recordKinds.message) return false;
+  const end = MESSAGE_HEAD_BYTES + 4 * body.readUInt16LE(26);
+  if (end > body.byteLength) return false;
+  for (let at = MESSAGE_HEAD_BYTES; at < end; at += 4) if (body.readUInt32LE(at) === session) return true;
+  return false;
 }
 
 export function readJson<Value>(body: Buffer): Value {
@@ -275,10 +299,15 @@ export function recordBytesAt(bytes: Buffer, offset: number): number | undefined
   return bodyBytes === 0 || bodyBytes > RECORD_BYTES_MAX ? undefined : HEADER_BYTES + bodyBytes;
 }
 
-/** The body of the whole, sound record that begins here. */
-export function recordAt(bytes: Buffer, offset: number): Buffer | undefined {
+/** The body of the whole record that begins here, sound or not. */
+export function bodyAt(bytes: Buffer, offset: number): Buffer | undefined {
   const total = recordBytesAt(bytes, offset);
   if (total === undefined || offset + total > bytes.byteLength) return undefined;
-  const body = bytes.subarray(offset + HEADER_BYTES, offset + total);
-  return crc32(body) === bytes.readUInt32LE(offset + 8) ? body : undefined;
+  return bytes.subarray(offset + HEADER_BYTES, offset + total);
+}
+
+/** The body of the whole, sound record that begins here. */
+export function recordAt(bytes: Buffer, offset: number): Buffer | undefined {
+  const body = bodyAt(bytes, offset);
+  return body !== undefined && crc32(body) === bytes.readUInt32LE(offset + 8) ? body : undefined;
 }

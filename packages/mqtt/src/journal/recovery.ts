@@ -22,7 +22,7 @@ import {
   type SessionRecord,
   type UnsubscribedRecord,
 } from "./records.ts";
-import { noteSequence, segmentNumber, type Segment } from "./segment.ts";
+import { newSegment, noteMessageAt, segmentNumber, type Segment } from "./segment.ts";
 import { readWill, type WillRecord } from "./will-record.ts";
 
 export const STATE_FILE = "state";
@@ -243,23 +243,13 @@ async function readRows(ports: Ports, { names, registry, setAside }: Names): Pro
     // A killed broker may have left what it never synced: numbers and cursors count on it from here on, so it must stay.
     await file.sync();
     const number = segmentNumber(name) ?? 0;
-    const segment: Segment = {
-      number,
-      path,
-      file,
-      firstSequence: 0,
-      lastSequence: 0,
-      rows: 0,
-      rowBytes: 0,
-      generation: 0,
-      readers: 0,
-    };
+    const segment = newSegment({ number, path, file });
     segments.push(segment);
-    for (const { kind, body, bytes } of records) {
+    for (const { kind, body, bytes, offset } of records) {
       if (kind !== recordKinds.message) continue;
       const message = readMessage(body);
       registry.nextSequence = Math.max(registry.nextSequence, message.sequence + 1);
-      noteSequence(segment, message.sequence);
+      noteMessageAt(segment, { sequence: message.sequence, offset });
       // A group that was tried twice, after a failed sync, may lie in two segments.
       if (message.sequence <= seen) continue;
       seen = message.sequence;

@@ -1,5 +1,5 @@
 import { encodePacket, reasonCodes, withId, type AckPacket, type QoS } from "@cortado/wire/mqtt";
-import type { Committed, MessageLog } from "../journal/message-log.ts";
+import type { Committed, MessageLog, Row } from "../journal/message-log.ts";
 import type { Message } from "../journal/records.ts";
 import {
   CLEAN_QUEUE_BYTES_MAX,
@@ -11,14 +11,7 @@ import {
 import { Framer, type ClientTerms } from "./framing.ts";
 import { ReplayGate, type Replaying } from "./replay-gate.ts";
 import { plainGrants, type Grant } from "./grant.ts";
-import {
-  lowerQos,
-  storedPacketId,
-  type Acknowledged,
-  type Outgoing,
-  type Session,
-  type Transient,
-} from "./session.ts";
+import { lowerQos, storedPacketId, type Outgoing, type Session, type Transient } from "./session.ts";
 import { StoredQueue } from "./stored-queue.ts";
 
 /** The connection's side. */
@@ -33,8 +26,12 @@ export interface Sink {
 }
 
 /** `released`: PUBREC has come (QoS 2); what is left is PUBREL and PUBCOMP. */
-type Flight = Transient & {
-  readonly committed: Committed | undefined;
+type Flight = {
+  /** Of a stored message: what is left to settle. Its bytes are not held for that, as the window of a slow client may be full for long. */
+  readonly row: Row | undefined;
+  readonly sequence: number;
+  /** What waits nowhere else. */
+  readonly transient: Transient | undefined;
   readonly qos: QoS;
   released: boolean;
 };
@@ -123,8 +120,8 @@ export class Outbox implements Outgoing {
   close(): readonly Transient[] {
     this.#closed = true;
     const left: Transient[] = [];
-    for (const flight of this.#flights?.values() ?? [])
-      if (flight.committed === undefined && flight.qos === 1) left.push(flight);
+    for (const { transient, qos } of this.#flights?.values() ?? [])
+      if (transient !== undefined && qos === 1) left.push(transient);
     return [...left, ...(this.#transients ?? [])];
   }
 
@@ -214,7 +211,7 @@ export class Outbox implements Outgoing {
   }
 
   /** PUBACK, PUBREC or PUBCOMP: frees the window when it ends a delivery. */
-  answered({ type, id, code = 0 }: AckPacket): Acknowledged | undefined {
+  answered({ type, id, code = 0 }: AckPacket): Row | undefined {
     const flight = this.#flights?.get(id);
     if (type === "pubrec" && code < 0x80) {
       this.#onReceived(id, flight);
@@ -223,9 +220,9 @@ export class Outbox implements Outgoing {
     if (flight === undefined || flight.qos !== (type === "puback" ? 1 : 2)) return undefined;
     if (type === "pubcomp" && !flight.released) return undefined;
     this.#flights?.delete(id);
-    if (flight.committed !== undefined) this.#stored?.done(flight.message.sequence);
+    if (flight.row !== undefined) this.#stored?.done(flight.sequence);
     this.wake();
-    return { committed: flight.committed };
+    return flight.row;
   }
 
   /** Sends as much as the window and the connection take. */
@@ -269,11 +266,12 @@ export class Outbox implements Outgoing {
     const release = (): void =>
       void (this.#closed || sink.send(encodePacket({ type: "pubrel", id, code }, sink.terms.level)));
     if (flight?.qos === 2) flight.released = true;
-    if (flight?.qos !== 2 || flight.committed === undefined) release();
-    else received(this.#session, flight.message.sequence, release);
+    if (flight?.qos !== 2 || flight.row === undefined) release();
+    else received(this.#session, flight.sequence, release);
   }
 
-  #sendTransient({ message, grant }: Transient): void {
+  #sendTransient(transient: Transient): void {
+    const { message, grant } = transient;
     const sink = this.#sink;
     const { sent, dropped } = this.#host;
     const qos = lowerQos(message.qos, grant.qos);
@@ -287,7 +285,7 @@ export class Outbox implements Outgoing {
     }
     const flights = (this.#flights ??= new Map());
     const id = this.#freeId(flights);
-    flights.set(id, { message, grant, committed: undefined, qos, released: false });
+    flights.set(id, { row: undefined, sequence: 0, transient, qos, released: false });
     sink.send(withId(frame, { id, dup: false }));
     sent(message);
   }
@@ -300,7 +298,10 @@ export class Outbox implements Outgoing {
     const { sequence } = message;
     const grant = grantFor(message, session.number);
     const qos = lowerQos(message.qos, grant.qos);
-    const flight: Flight = { message, grant, committed, qos, released: session.released.has(sequence) };
+    const { segment, bytes } = committed;
+    const row = { segment, bytes };
+    const released = session.released.has(sequence);
+    const flight: Flight = { row, sequence, transient: undefined, qos, released };
     const mayHaveIt = sequence <= Math.max(session.sentThrough, session.recoveredThrough);
     const dup = sequence <= session.sentThrough;
     session.sentThrough = Math.max(session.sentThrough, sequence);

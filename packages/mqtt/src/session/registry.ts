@@ -180,7 +180,7 @@ export class Registry {
     for (const recipient of message.recipients) {
       const session = this.byNumber.get(recipient);
       if (session?.waitsFor(message.sequence) !== true) continue;
-      session.addRow(segment, bytes);
+      session.addRow(segment, { sequence: message.sequence, bytes });
     }
   }
 

@@ -1,6 +1,6 @@
 import type { AckPacket, QoS } from "@cortado/wire/mqtt";
 import type { Segment } from "../journal/segment.ts";
-import type { Committed } from "../journal/message-log.ts";
+import type { Committed, Row } from "../journal/message-log.ts";
 import type { CursorRecord, FilterRecord, Message, SessionRecord } from "../journal/records.ts";
 import type { Grant } from "./grant.ts";
 import { NumberSet } from "./number-set.ts";
@@ -10,8 +10,6 @@ import type { Replaying } from "./replay-gate.ts";
 
 /** A message on its way that nothing on disk waits for. */
 export type Transient = { readonly message: Message; readonly grant: Grant };
-/** What an acknowledgement answered: a stored message, or one that was not. */
-export type Acknowledged = { readonly committed: Committed | undefined };
 
 /** The way to a connected client; made when it connects and closed when it goes. */
 export interface Outgoing {
@@ -21,8 +19,8 @@ export interface Outgoing {
   sendRetained(message: Message, grant: Grant): void;
   queue(transient: Transient): void;
   committed(committed: Committed): void;
-  /** PUBACK, PUBREC and PUBCOMP; undefined when nothing more is to be done. */
-  answered(packet: AckPacket): Acknowledged | undefined;
+  /** PUBACK, PUBREC and PUBCOMP; answers the stored message that this ends, if it does. */
+  answered(packet: AckPacket): Row | undefined;
   wake(): void;
   /** Messages of QoS 1 and 2 sent and not answered. */
   readonly inflight: number;
@@ -40,7 +38,8 @@ export type SubscriptionTerms = FilterRecord & { readonly grant: Grant };
 /** Whose sessions share a quota, and what waits for them. */
 export type Tenant = { readonly name: string; bytes: number };
 
-type Rows = { items: number; bytes: number };
+/** What waits in one segment; nothing before `first` does. */
+type Rows = { items: number; bytes: number; readonly first: number };
 const noRows: ReadonlyMap<number, Rows> = new Map();
 
 /** A session that never expires. */
@@ -113,10 +112,10 @@ export class Session {
     return this.#rows ?? noRows;
   }
 
-  addRow(segment: Segment, bytes: number): void {
+  addRow(segment: Segment, { sequence, bytes }: { readonly sequence: number; readonly bytes: number }): void {
     const all = (this.#rows ??= new Map());
     const rows = all.get(segment.number);
-    if (rows === undefined) all.set(segment.number, { items: 1, bytes });
+    if (rows === undefined) all.set(segment.number, { items: 1, bytes, first: sequence });
     else {
       rows.items += 1;
       rows.bytes += bytes;

@@ -41,8 +41,6 @@ function webSocketConnection(webSocket: WebSocket, request: IncomingMessage): Co
   let events: ConnectionEvents | undefined;
   let failure: Error | undefined;
   let early: Uint8Array[] = [];
-  // What is written in one turn leaves as one message.
-  let corked: Uint8Array[] | undefined;
   const send = (bytes: Uint8Array): void => {
     if (webSocket.readyState !== webSocket.OPEN) return;
     webSocket.send(bytes, { binary: true }, () => {
@@ -72,25 +70,15 @@ function webSocketConnection(webSocket: WebSocket, request: IncomingMessage): Co
       early = [];
     },
     write(bytes) {
-      if (corked === undefined) send(bytes);
-      else corked.push(bytes);
+      send(bytes);
       return webSocket.bufferedAmount === 0;
     },
     get bufferedBytes() {
       return webSocket.bufferedAmount;
     },
-    cork: () => void (corked ??= []),
-    uncork() {
-      const bytes = corked;
-      corked = undefined;
-      if (bytes !== undefined && bytes.length > 0) send(Buffer.concat(bytes));
-    },
     pause: () => webSocket.pause(),
     resume: () => webSocket.resume(),
-    end() {
-      this.uncork();
-      webSocket.close(1_000);
-    },
+    end: () => webSocket.close(1_000),
     destroy: () => webSocket.terminate(),
   };
 }

@@ -1,6 +1,7 @@
 import type { FrontRoute } from "@cortado/apiserver/front/routes";
 import { impersonate } from "@cortado/apiserver/impersonation";
 import type { Client } from "@cortado/client";
+import type { AuditTrail } from "@cortado/fleet/hub/audit";
 import { STORES_PATH, StoreProxy } from "@cortado/fleet/hub/access";
 import type { RunningHub } from "@cortado/fleet/hub";
 import { mayUser, mustMay } from "./hub-access.ts";
@@ -11,12 +12,14 @@ export function storesRoute(options: {
   readonly hub: RunningHub;
   readonly client: Client;
   readonly ports: Pick<Ports, "clock" | "log">;
+  readonly audit: AuditTrail | undefined;
   readonly signal: AbortSignal;
 }): FrontRoute {
-  const { hub, client, ports, signal } = options;
+  const { hub, client, ports, audit, signal } = options;
   const asking = { client, signal };
   const proxy = new StoreProxy({
     ...ports,
+    ...(audit === undefined ? {} : { audit }),
     openStream: (...words) => hub.openStream(...words),
     actAs: (user, headers) =>
       impersonate(

@@ -18,6 +18,7 @@ import { systemGit } from "@cortado/fleet/git/node";
 import { newGitHubApps } from "@cortado/fleet/git/node/github-apps";
 import { followRepositories, type Repositories } from "@cortado/fleet/git/repositories";
 import { newHub, type HubParts, type RunningHub } from "@cortado/fleet/hub";
+import type { AuditTrail } from "@cortado/fleet/hub/audit";
 import { newCompiler } from "@cortado/fleet/compile/compiler";
 import { planRollout } from "@cortado/fleet/rollout";
 import { fleetDefinitions } from "@cortado/kinds/fleet-definitions";
@@ -28,6 +29,7 @@ import { systemClock } from "@cortado/std/node/clock";
 import { systemFiles } from "@cortado/std/node/files";
 import { systemRandom } from "@cortado/std/node/random";
 import { hasReason, StatusError } from "@cortado/std/status";
+import { openAudit } from "../audit/audit-file.ts";
 import { toServerConfig, type ServerConfig } from "../config/server-config.ts";
 import { ownSecret } from "../own-secret.ts";
 import { writeText } from "../standard-output.ts";
@@ -81,11 +83,9 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   await ensureNamespaces(client, signal);
   const url = words.url ?? `https://${hostname()}:${port}`;
   const telemetry = await startHubTelemetry({ config, ports, client, signal, forward: words.forward }, stack);
-  const hub = await startPart(stack, {
-    name: "hub",
-    log,
-    start: () => startFleet({ hubParts, words, config, ports, certificates, client, server, url, telemetry }),
-  });
+  const audit = await openAudit(words, ports, stack);
+  const given = { hubParts, words, config, ports, certificates, client, server, url, telemetry, audit };
+  const hub = await startPart(stack, { name: "hub", log, start: () => startFleet(given) });
   const repositories = startRepositories({ hub, words, config, ports, client, loopMetrics, signal });
   const authority = certificates.serverCa;
   const git = await startGit({
@@ -98,7 +98,7 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   routes.push(
     ...hubRoutes(hub),
     telemetry.route,
-    storesRoute({ hub, client, ports, signal }),
+    storesRoute({ hub, client, ports, audit, signal }),
     gitRoute(git),
     webhookRoute({ ...ports, client, repositories, signal }),
     ...(await dashboardRoutes()),
@@ -146,8 +146,9 @@ function startFleet(options: {
   readonly server: ApiServer;
   readonly url: string;
   readonly telemetry: HubTelemetry;
+  readonly audit: AuditTrail | undefined;
 }): Promise<RunningHub> {
-  const { hubParts, words, config, ports, certificates, client, server, url, telemetry } = options;
+  const { hubParts, words, config, ports, certificates, client, server, url, telemetry, audit } = options;
   const renderer = newStockRenderer({
     helm: words.helm ?? onPath("helm"),
     kubectl: words.kubectl ?? onPath("kubectl"),
@@ -176,6 +177,7 @@ function startFleet(options: {
           days,
         }),
       takeEvents: telemetry.takeEvents,
+      ...(audit === undefined ? {} : { audit }),
       async reachCluster(kubeconfig, about) {
         const transport = httpTransport(await foreignKubeconfig(kubeconfig, about));
         return { client: newClient(transport), [Symbol.dispose]: () => transport[Symbol.dispose]() };

@@ -90,14 +90,6 @@ class SocketConnection implements Connection {
     return this.#socket.writableLength;
   }
 
-  cork(): void {
-    this.#socket.cork();
-  }
-
-  uncork(): void {
-    this.#socket.uncork();
-  }
-
   pause(): void {
     this.#socket.pause();
   }

@@ -79,8 +79,6 @@ function newEnd(other: () => End): End {
       return true;
     },
     bufferedBytes: 0,
-    cork() {},
-    uncork() {},
     pause: () => void (paused = true),
     resume() {
       paused = false;

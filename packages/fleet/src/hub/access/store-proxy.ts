@@ -1,4 +1,5 @@
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "@cortado/std/clock";
 import type { HttpAnswer, HttpRequest } from "@cortado/std/http";
@@ -7,6 +8,7 @@ import type { Connection } from "@cortado/std/net";
 import { connectionDuplex } from "@cortado/std/node/duplex";
 import { StatusError, toStatusError } from "@cortado/std/status";
 import { forwardRequest, forwardUpgrade, passableHeaders, type Upstream } from "../../access/forward.ts";
+import type { AuditTrail } from "../audit.ts";
 import type { ClusterKey } from "../ports.ts";
 
 /** Who asks, as the hub knows them. */
@@ -24,6 +26,8 @@ export type StoreProxyPorts = {
   readonly mustMay: (user: HubUser, verb: string, cluster: ClusterKey) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
+  /** Keeps who came in to do what, beside the log. */
+  readonly audit?: AuditTrail;
 };
 
 /** What follows is one store's API. */
@@ -46,6 +50,7 @@ type Asked = {
   readonly url: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly isUpgrade: boolean;
+  readonly remote: string;
   /** Aborts when the caller has gone away. */
   readonly signal: AbortSignal;
 };
@@ -77,6 +82,7 @@ export class StoreProxy {
       url: text === "" ? path : `${path}?${text}`,
       headers,
       isUpgrade: false,
+      remote: request.remote,
       signal,
     };
     return this.#audited(asked, async (admitted) => {
@@ -97,7 +103,9 @@ export class StoreProxy {
     const { method = "GET", url = "/", headers } = request;
     const gone = new AbortController();
     socket.once("close", () => gone.abort(new StatusError("Timeout", "the caller has gone away")));
-    const asked = { user, method, url, headers, isUpgrade: true, signal: gone.signal };
+    const { remoteAddress = "", remotePort = 0 } = socket as Partial<Socket>;
+    const remote = remoteAddress === "" ? "" : `${remoteAddress}:${remotePort}`;
+    const asked = { user, method, url, headers, isUpgrade: true, remote, signal: gone.signal };
     await this.#audited(asked, async (admitted) => {
       const { upstream, ...target } = admitted;
       const more = { connection: "Upgrade", upgrade: headers.upgrade };
@@ -110,20 +118,25 @@ export class StoreProxy {
     asked: Asked,
     serve: (admitted: Admitted) => Promise<Answer>,
   ): Promise<Answer> {
-    const { clock, log } = this.#ports;
+    const { clock, log, audit } = this.#ports;
     const startMs = clock.monotonicMs();
     const { cluster, path } = readPlace(asked.url);
     const verb = asked.isUpgrade ? "create" : (verbs[asked.method] ?? asked.method.toLowerCase());
     // Without the query: what is written there (a command, a selector) may be a secret.
     const [bare = ""] = path.split("?");
     const record = { user: asked.user.name, store: `${cluster.namespace}/${cluster.name}`, verb, path: bare };
+    const { groups } = asked.user;
+    const entry = { ...record, groups, remote: asked.remote, event: "store access" as const };
     try {
       const answer = await serve(await this.#admit(asked, { cluster, path, verb }));
-      log.info("store access", { ...record, code: answer.status, tookMs: clock.monotonicMs() - startMs });
+      const tookMs = clock.monotonicMs() - startMs;
+      log.info("store access", { ...record, code: answer.status, tookMs });
+      audit?.({ ...entry, code: answer.status, tookMs });
       return answer;
     } catch (error) {
-      const { code, message } = toStatusError(error);
+      const { code, reason, message } = toStatusError(error);
       log.warn("store access", { ...record, code, message });
+      audit?.({ ...entry, code, reason, message });
       throw error;
     }
   }

@@ -62,9 +62,11 @@ export class ChunkSender {
 
   #notForThem(row: StoreRow, sha256: string): StatusError {
     const why = "it is not of a bundle that is for this store";
-    const about = { cluster: row.key, remote: this.#options.remote, reason: "Forbidden", why };
+    const error = new StatusError("Forbidden", why);
+    const { reason, code } = error;
+    const about = { cluster: row.key, remote: this.#options.remote, reason, code };
     audit(this.#options.core.ports, "content refused", { ...about, why: `${sha256.slice(0, 64)}: ${why}` });
-    return new StatusError("Forbidden", why);
+    return error;
   }
 
   #mayRead(row: StoreRow, sha256: string): boolean {

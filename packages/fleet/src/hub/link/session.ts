@@ -38,15 +38,14 @@ export async function serveSession(
   identity: PeerIdentity,
   ports: SessionPorts,
 ): Promise<void> {
-  const { log } = ports.core.ports;
   await using session = new Session(link, identity, ports);
   try {
     await session.run();
   } catch (error) {
-    const { reason, message } = toStatusError(error);
+    const { reason, code, message } = toStatusError(error);
     const { namespace, name } = identity.cluster;
-    const about = { cluster: `${namespace}/${name}`, remote: identity.remote, reason, why: message };
-    audit({ log }, "connection refused", about);
+    const about = { cluster: `${namespace}/${name}`, remote: identity.remote, reason, code, why: message };
+    audit(ports.core.ports, "connection refused", about);
     await link.send({ type: "refusal", reason, message }).catch(() => undefined);
   }
 }

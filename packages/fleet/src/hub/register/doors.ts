@@ -64,11 +64,11 @@ export class Doors {
       try {
         return jsonAnswer(200, await open(body));
       } catch (error) {
-        const { reason, message: why } = toStatusError(error);
+        const { reason, code, message: why } = toStatusError(error);
         const name = textAt(body, "cluster", "name") || textAt(body, "name") || textAt(body, "clientId");
         const cluster = `${textAt(body, "cluster", "namespace")}/${name}`.slice(0, NAME_CHARS_MAX);
         if (hasReason(error, "Unauthorized", "Forbidden", "Conflict"))
-          audit(this.#core.ports, event, { cluster, remote: request.remote, reason, why });
+          audit(this.#core.ports, event, { cluster, remote: request.remote, reason, code, why });
         throw error;
       }
     });
