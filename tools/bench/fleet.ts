@@ -13,6 +13,8 @@ const perBundle = 10;
 /** Stores of a morning storm, and how long the last of them may take from its dial. */
 const STORM_STORES = 10_000;
 const STORM_LATE_MS = 5_000;
+/** So long after its start a hub is measured. */
+const BEGUN_MS = 10_000;
 /** Files that a process has open beside its stores' connections. */
 const OTHER_FILES = 500;
 /** Aims: issue 3 of the project, "The bar", 8; Fleet's own figure is from its issue 4599. */
@@ -139,13 +141,17 @@ async function storm(
   const bootMs = await bench.hub.boot();
   add("hub killed and back with all rows", inSeconds(bootMs));
   // Whoever has just begun holds what it needs, and little that it needed once.
-  await sleep(10_000);
+  await sleep(BEGUN_MS);
   const rows = await bench.hub.rssBytes();
   const kilobytes = (rows - bench.emptyBytes) / 1_024 / count;
-  add("hub memory a store, none connected (RSS over that of an empty hub)", `${kilobytes.toFixed(1)} KB`, {
-    text: `≤ ${aims.kilobytes} KB`,
-    ok: kilobytes <= aims.kilobytes,
-  });
+  add(
+    "hub memory a store, none connected (RSS over that of an empty hub, both just begun)",
+    `${kilobytes.toFixed(1)} KB`,
+    {
+      text: `≤ ${aims.kilobytes} KB`,
+      ok: kilobytes <= aims.kilobytes,
+    },
+  );
   const before = bench.failures;
   bench.cpuMs();
   // Fewer stores come at the same rate, in less time.
@@ -170,7 +176,7 @@ async function storm(
 class Bench implements AsyncDisposable {
   readonly hub: HubProcess;
   readonly #folder: string;
-  /** Resident bytes of the hub before there was a store. */
+  /** Resident bytes of the hub before there was a store, just begun. */
   readonly emptyBytes: number;
   #stores: StoresProcess = new StoresProcess();
   #cpuMs = 0;
@@ -187,6 +193,10 @@ class Bench implements AsyncDisposable {
     const repository = join(folder, "repository");
     writeRepository(repository, bundleCount);
     const hub = await HubProcess.start(join(folder, "hub"), repository);
+    // As it is with stores: begun a moment ago. What it did before left garbage that says nothing of stores.
+    await hub.kill();
+    await hub.boot();
+    await sleep(BEGUN_MS);
     return new Bench(hub, folder, await hub.rssBytes());
   }
 
