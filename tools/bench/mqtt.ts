@@ -1,21 +1,19 @@
-import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { build } from "esbuild";
 import { freePorts } from "@cortado/demo/doors";
 import { whyNoLoopDisk } from "../../tests/crash/loop-disk.ts";
 import { morningOf } from "../../tests/mqtt/morning.ts";
+import { brokerOf, firstLine, firstText, pinned, rssMb, settle, untilOpen } from "./mqtt/processes.ts";
+import type { Broker, Numbers } from "./mqtt/processes.ts";
 import type { Figure, Section } from "./report.ts";
 
 const rounds = 3;
 
-type Broker = AsyncDisposable & { readonly port: number; readonly pid: number };
 type Maker = (options?: { readonly syncMs?: number }) => Promise<Broker>;
-type Numbers = Readonly<Record<string, number>>;
 
 /** Our broker beside Debian's mosquitto, each pinned to one core and the load to the other. Ours acknowledges when it is on disk; mosquitto does not. */
 export async function* benchMqtt(): AsyncGenerator<Section, void, void> {
@@ -25,6 +23,7 @@ export async function* benchMqtt(): AsyncGenerator<Section, void, void> {
     yield await bench.speed();
     yield await bench.durable();
     yield await bench.size();
+    yield await bench.million();
     yield await benchMorning();
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -196,6 +195,53 @@ class Bench {
     };
   }
 
+  /** What lies on disk must not grow the heap. */
+  async million(): Promise<Section> {
+    const count = 1_000_000;
+    const ours = await this.#million(this.#ours, count);
+    const theirs = await this.#million(this.#mosquitto, count);
+    const grown = (one: MillionSizes): string =>
+      `heap ${mb(ours.heapBefore)}, then ${mb(one.heap)}; RSS ours ${mb(one.rss)}`;
+    return {
+      title: "MQTT: a million on disk",
+      figures: [
+        {
+          name: "retained messages of 100 bytes on a million topics",
+          value: `${grown(ours.retained)}, mosquitto ${mb(theirs.retained.rss)}`,
+          aim: "heap + 64 MB at most",
+          ok: ours.retained.heap < ours.heapBefore + 64,
+        },
+        {
+          name: "filled at; all of them replayed to a new subscriber",
+          value: `ours ${rate([count / (ours.fillMs / 1_000)])}; ${seconds(ours.replayMs)}, mosquitto ${rate([count / (theirs.fillMs / 1_000)])}; ${seconds(theirs.replayMs)}`,
+        },
+        {
+          name: "a million messages queued for a subscriber that is away",
+          value: `${grown(ours.queued)}, mosquitto ${mb(theirs.queued.rss)}`,
+          aim: "heap + 64 MB at most",
+          ok: ours.queued.heap < ours.heapBefore + 64,
+        },
+        {
+          name: "all of them delivered when it is back",
+          value: `ours ${seconds(ours.drainMs)}, mosquitto ${seconds(theirs.drainMs)}`,
+        },
+      ],
+      notes: ["The heap is looked at after a collection; RSS is that of the process as it stands then."],
+    };
+  }
+
+  async #million(make: Maker, count: number): Promise<Million> {
+    await using keeper = await make();
+    const heapBefore = await keeper.heapMb();
+    const { fillMs = Number.NaN, replayMs = Number.NaN } = await this.#load(`retained:${count}`, keeper.port);
+    const retained = await sizesOf(keeper);
+    await using queue = await make();
+    await this.#load(`queued:${count}`, queue.port);
+    const queued = await sizesOf(queue);
+    const { drainMs = Number.NaN } = await this.#load(`drained:${count}`, queue.port);
+    return { heapBefore, fillMs, replayMs, retained, queued, drainMs };
+  }
+
   async #sizes(make: Maker): Promise<{
     idle: number;
     thousand: number;
@@ -273,7 +319,8 @@ class Bench {
 
   readonly #ours: Maker = async ({ syncMs = 0 } = {}) => {
     const folder = join(this.#folder, `ours-${(this.#made += 1)}`);
-    const child = pinned(0, process.execPath, [this.#bundles.broker, folder, String(syncMs)]);
+    const words = ["--expose-gc", this.#bundles.broker, folder, String(syncMs)];
+    const child = pinned(0, process.execPath, words);
     const gone = once(child, "exit");
     const line = await firstText(child, gone);
     return brokerOf(child, gone, Number(line));
@@ -311,59 +358,19 @@ class Bench {
   }
 }
 
-function pinned(core: number, program: string, words: readonly string[]): ChildProcess {
-  // mosquitto says at each start that it should not be root; the bench is.
-  const errors = program === "mosquitto" ? "ignore" : "inherit";
-  return spawn("taskset", ["-c", String(core), program, ...words], { stdio: ["pipe", "pipe", errors] });
-}
+type MillionSizes = { readonly heap: number; readonly rss: number };
+type Million = {
+  readonly heapBefore: number;
+  readonly fillMs: number;
+  readonly replayMs: number;
+  readonly retained: MillionSizes;
+  readonly queued: MillionSizes;
+  readonly drainMs: number;
+};
 
-function brokerOf(child: ChildProcess, gone: Promise<unknown>, port: number): Broker {
-  return {
-    port,
-    pid: child.pid ?? 0,
-    async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
-      await gone;
-    },
-  };
-}
-
-async function firstText(child: ChildProcess, gone: Promise<unknown>): Promise<string> {
-  if (child.stdout === null) throw new Error("the child has no output");
-  const lines = createInterface({ input: child.stdout });
-  const ended = gone.then(() => {
-    throw new Error("a child of the benchmark ended before it said anything");
-  });
-  const [line] = (await Promise.race([once(lines, "line"), ended])) as [string];
-  return line;
-}
-
-async function firstLine(child: ChildProcess, gone: Promise<unknown>): Promise<Numbers> {
-  return JSON.parse(await firstText(child, gone)) as Numbers;
-}
-
-async function untilOpen(port: number): Promise<void> {
-  for (let tries = 0; tries < 200; tries += 1) {
-    const socket = connect({ port, host: "127.0.0.1" });
-    const isOpen = await new Promise<boolean>((resolve) => {
-      socket.once("connect", () => resolve(true));
-      socket.once("error", () => resolve(false));
-    });
-    socket.destroy();
-    if (isOpen) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error("mosquitto does not start; install mosquitto");
-}
-
-/** Lets a garbage collection and the kernel's bookkeeping come. */
-function settle(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 3_000));
-}
-
-function rssMb(pid: number): number {
-  const kb = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-  return Number(kb) / 1024;
+async function sizesOf(broker: Broker): Promise<MillionSizes> {
+  await settle();
+  return { heap: await broker.heapMb(), rss: rssMb(broker.pid) };
 }
 
 function mosquittoVersion(): string {

@@ -34,8 +34,9 @@ function fakeRoles(): {
     out: (text) => void (out += text),
     err: (text) => void (err += text),
     serverSettings: [
-      { name: "data-dir", help: "Folder for all state", isList: false, fallback: "/var/lib/cortado" },
-      { name: "tls-san", help: "Further names", isList: true },
+      { name: "data-dir", help: "Folder for all state", takes: "one", fallback: "/var/lib/cortado" },
+      { name: "tls-san", help: "Further names", takes: "many" },
+      { name: "mqtt-tls", help: "Opens MQTT over TLS too; not if absent", takes: "nothing" },
     ],
     runServer: note("server"),
     runHub: note("hub"),
@@ -113,9 +114,9 @@ test("help teaches, and changes only on purpose", async () => {
 
 for (const { words, role, given } of [
   {
-    words: ["server", "--data-dir", "/d", "--tls-san", "a", "--tls-san", "b"],
+    words: ["server", "--data-dir", "/d", "--tls-san", "a", "--tls-san", "b", "--mqtt-tls"],
     role: "server",
-    given: { settings: { "data-dir": "/d", "tls-san": ["a", "b"] } },
+    given: { settings: { "data-dir": "/d", "tls-san": ["a", "b"], "mqtt-tls": true } },
   },
   { words: ["server", "-c", "/f"], role: "server", given: { config: "/f", settings: {} } },
   {

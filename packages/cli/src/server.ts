@@ -3,7 +3,8 @@ import { Command } from "commander";
 export type ServerSetting = {
   readonly name: string;
   readonly help: string;
-  readonly isList: boolean;
+  /** How many values follow it; `many`: it may be given again and again. */
+  readonly takes: "nothing" | "one" | "many";
   readonly fallback?: string;
 };
 
@@ -21,9 +22,10 @@ export function serverCommand(roles: ServerRoles): Command {
   const command = new Command("server")
     .description("Runs a store: API server, node, broker, functions and the rest, in one process.")
     .option("-c, --config <file>", "Settings as name: value, by the names below", undefined);
-  for (const { name, help, isList, fallback } of roles.serverSettings) {
+  for (const { name, help, takes, fallback } of roles.serverSettings) {
     const text = fallback === undefined ? help : `${help} (default: ${fallback})`;
-    if (isList)
+    if (takes === "nothing") command.option(`--${name}`, text);
+    else if (takes === "many")
       command.option(`--${name} <value>`, text, (value: string, all: string[] = []) => [...all, value]);
     else command.option(`--${name} <value>`, text);
   }

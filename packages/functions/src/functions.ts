@@ -90,9 +90,9 @@ export async function startFunctions(options: StartFunctionsOptions): Promise<Fu
   );
   const resolveUrl = (url: string): string => catalogue.resolveUrl(url);
   const invoker = new Invoker({ store, client, clock, log, metrics, send, resolveUrl });
-  const changed = (): void => {
-    mqtt?.update();
+  const changed = async (): Promise<void> => {
     cron.update();
+    await mqtt?.update();
   };
   const startReplica = startReplicaOf(options, pool);
   const catalogue: Catalogue = new Catalogue({
@@ -259,7 +259,7 @@ function declareGauges(metrics: Metrics, { catalogue, queue, letters, mqtt }: Ga
     help: "Asynchronous calls that failed for good since the start.",
   });
   const messages = metrics.gauge("cortado_function_trigger_messages", {
-    help: "MQTT messages taken since the start.",
+    help: "MQTT messages taken since the start, counted for each function that they are for.",
   });
   const retries = metrics.gauge("cortado_function_trigger_retries", {
     help: "Calls repeated for a message since the start.",

@@ -57,6 +57,11 @@ export const TRIGGER_RETRY_FIRST_MS = 500;
 /** Longest wait between two tries, when the function does not say, and however much it says. */
 export const TRIGGER_WAIT_MS = 30_000;
 export const TRIGGER_WAIT_MS_MAX = 3_600_000;
+/** How long a function's status waits for the broker to take up what triggers it. */
+export const TRIGGERS_WAIT_MS = 5_000;
+/** Waits before the file of the triggers' sessions is written again when the disk did not take it. */
+export const SESSIONS_RETRY_FIRST_MS = 100;
+export const SESSIONS_RETRY_MAX_MS = 5_000;
 /** Waits before a dead letter that could not be written is tried again; its message stays with the broker meanwhile. */
 export const LETTER_RETRY_FIRST_MS = 500;
 export const LETTER_RETRY_MAX_MS = 30_000;

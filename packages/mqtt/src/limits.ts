@@ -60,6 +60,9 @@ export const CONNECT_WAIT_MS = 10_000;
 export const KEEP_ALIVE_FACTOR = 1.5;
 /** How long the broker works in one turn of the loop before all else that runs in the process has its turn. */
 export const TURN_MS = 5;
+/** A group begins before the turn of the loop has ended when so many entries wait, where the last took the disk no longer than this. */
+export const GROUP_EARLY_ITEMS = 32;
+export const GROUP_EARLY_SYNC_MS_MAX = 1;
 /** How often keep-alives are looked at. */
 export const SWEEP_MS = 1_000;
 /** Publishes of one connection that are not on disk yet; above it the socket is not read. */
@@ -96,8 +99,8 @@ export const CURSOR_FLUSH_MS = 50;
 export const CURSORS_PER_GROUP_MAX = 500;
 /** Live messages that wait while retained ones begin to go to a new subscription; more than that do not wait for them. */
 export const REPLAY_HELD_MAX = 1_000;
-/** Topics that are left out of a long replay, as something newer came on them. */
-export const REPLAY_SUPERSEDED_MAX = 10_000;
+/** Topics of which a long replay brings what is retained out of its turn, as something newer comes on them. */
+export const REPLAY_BROUGHT_MAX = 10_000;
 /** After a failed write: first and longest wait before the next try. */
 export const DISK_RETRY_FIRST_MS = 100;
 export const DISK_RETRY_MAX_MS = 2_000;

@@ -1,5 +1,3 @@
-import type { IncomingMessage } from "node:http";
-import type { Duplex } from "node:stream";
 import type { Clock } from "@cortado/std/clock";
 import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
@@ -33,10 +31,10 @@ import { recover } from "./journal/recovery.ts";
 import { brokerLimits, type BrokerLimits } from "./limits.ts";
 import { BrokerTime, UNKNOWN_MS } from "./session/broker-time.ts";
 import type { Registry } from "./session/registry.ts";
-import { newWebSocketUpgrade } from "./websocket/websocket.ts";
+import { newWebSocketUpgrade, type Upgrade } from "./websocket/websocket.ts";
 
 export type { Access, Authenticate, Authorize, Credentials, MayRead, Redirect } from "./broker/access.ts";
-export type { AcceptOptions, ListenOptions } from "./broker/accept.ts";
+export type { AcceptOptions, ListenOptions, Naming } from "./broker/accept.ts";
 export type { BridgeState, BridgeStatus, DialRemote } from "./bridge/bridge.ts";
 export type { Bridges } from "./bridge/bridges.ts";
 export * from "./bridge/settings.ts";
@@ -103,8 +101,11 @@ export interface Broker extends AsyncDisposable {
   listen(address: Address): Promise<Listening>;
   listen(address: Address, options: ListenOptions & { readonly tls: TlsOptions }): Promise<SecureListening>;
   listen(address: Address, options: ListenOptions): Promise<Listening>;
-  /** For an HTTP server's "upgrade" event: MQTT over WebSocket, subprotocol `mqtt`. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /**
+   * For an HTTP server's "upgrade" event: MQTT over WebSocket, subprotocol `mqtt`. A certificate that the client has shown to an HTTPS
+   * server is known as one of a TLS listener is; whose is bad the server has to turn away.
+   */
+  readonly upgrade: Upgrade;
   /** A connection to this broker inside the process, trusted and stamped: what `connectMqtt` dials. */
   dialLocal(user: string): Connection;
   health(): BrokerHealth;
@@ -202,7 +203,7 @@ function brokerOf({ host, journal, registry, maintenance, bridges, setAside, log
     listen: (address: Address, listening: ListenOptions = {}) =>
       host.listen(address, listening) as Promise<SecureListening>,
     upgrade: newWebSocketUpgrade({
-      accept: (connection) => host.accept(connection),
+      accept: (connection, accepting) => host.accept(connection, accepting),
       bytesMax,
       log,
     }),

@@ -27,7 +27,7 @@ export const roles: CliRoles = {
     return {
       name,
       help,
-      isList: kind === "list" || kind === "pairs",
+      takes: kind === "flag" ? "nothing" : kind === "list" || kind === "pairs" ? "many" : "one",
       ...(fallback === undefined ? {} : { fallback }),
     };
   }),

@@ -1,4 +1,4 @@
-// Our broker alone in a process, for the benchmarks: FOLDER [SYNC_MS]. Prints its port. With FOLDER "-" it is an empty process of ours.
+// Our broker alone in a process, for the benchmarks: FOLDER [SYNC_MS]. Prints its port, and for each line that it is told what its heap has. With FOLDER "-" it is an empty process of ours.
 import { newMetrics } from "@cortado/std/metrics";
 import type { Files } from "@cortado/std/files";
 import { systemClock } from "@cortado/std/node/clock";
@@ -45,4 +45,8 @@ else {
   });
   const listening = await broker.listen({ host: "127.0.0.1", port: 0 });
   console.log("port" in listening.address ? listening.address.port : 0);
+  process.stdin.on("data", () => {
+    global.gc?.();
+    console.log(process.memoryUsage().heapUsed);
+  });
 }

@@ -157,6 +157,7 @@ async function retained(count: number): Promise<object> {
   let id = 0;
   publisher.listen({ puback: () => void (acknowledged += 1) });
   const payload = new Uint8Array(payloadBytes).fill(120);
+  const startMs = performance.now();
   for (let sent = 0; sent < count; sent += 1) {
     id = id === 65_535 ? 1 : id + 1;
     const { bytes, idAt } = publishPacket({ topic: `/store104/kept/${sent}`, payload, qos: 1, retain: true });
@@ -165,7 +166,44 @@ async function retained(count: number): Promise<object> {
     while (sent - acknowledged > 500) await sleep(1);
   }
   while (acknowledged < count) await sleep(5);
-  return { replayMs: await replay(count) };
+  return { fillMs: performance.now() - startMs, replayMs: await replay(count) };
+}
+
+const queueTopic = "/store104/queue/orders";
+
+/** Messages for a subscriber that is away. */
+async function queued(count: number): Promise<object> {
+  const away = await LoadClient.open(port, "away", false);
+  await away.subscribe(queueTopic, 1);
+  away.socket.destroy();
+  const publisher = await LoadClient.open(port, "publisher");
+  const { bytes, idAt } = publishPacket({
+    topic: queueTopic,
+    payload: new Uint8Array(payloadBytes).fill(120),
+    qos: 1,
+  });
+  let acknowledged = 0;
+  publisher.listen({ puback: () => void (acknowledged += 1) });
+  const startMs = performance.now();
+  for (let sent = 0; sent < count; sent += 1) {
+    const frame = Buffer.from(bytes);
+    frame.writeUInt16BE((sent % 65_535) + 1, idAt);
+    publisher.socket.write(frame);
+    while (sent - acknowledged > 500) await sleep(1);
+  }
+  while (acknowledged < count) await sleep(5);
+  return { fillMs: performance.now() - startMs };
+}
+
+/** The subscriber is back, and takes all that waited. */
+async function drained(count: number): Promise<object> {
+  let got = 0;
+  const startMs = performance.now();
+  const client = await LoadClient.open(port, "away", false);
+  client.listen({ publish: () => void (got += 1) });
+  while (got < count && performance.now() - startMs < 120_000) await sleep(1);
+  if (got < count) throw new Error(`only ${got} of ${count} queued messages came`);
+  return { drainMs: performance.now() - startMs };
 }
 
 async function replay(count: number): Promise<number> {
@@ -174,7 +212,7 @@ async function replay(count: number): Promise<number> {
   client.listen({ publish: () => void (got += 1) });
   const startMs = performance.now();
   await client.subscribe("/store104/kept/#", 0);
-  while (got < count && performance.now() - startMs < 60_000) await sleep(1);
+  while (got < count && performance.now() - startMs < 120_000) await sleep(1);
   if (got < count) throw new Error(`only ${got} of ${count} retained messages came`);
   return performance.now() - startMs;
 }
@@ -201,17 +239,17 @@ function quantile(values: readonly number[], part: number): number {
 }
 
 const [name = "", count = "0"] = scenario.split(":");
-const run = flows[name];
-const result =
-  run !== undefined
-    ? await flow(run)
-    : name === "acks"
-      ? await acknowledgements()
-      : name === "latency"
-        ? await latency(count === "1" ? 1 : 0)
-        : name === "retained"
-          ? await retained(Number(count))
-          : await hold(Number(count));
-console.log(JSON.stringify(result));
+const scenarios: Readonly<Record<string, () => Promise<object>>> = {
+  acks: acknowledgements,
+  latency: () => latency(count === "1" ? 1 : 0),
+  retained: () => retained(Number(count)),
+  queued: () => queued(Number(count)),
+  drained: () => drained(Number(count)),
+  hold: () => hold(Number(count)),
+};
+const one = flows[name];
+const run = one === undefined ? scenarios[name] : () => flow(one);
+if (run === undefined) throw new Error(`there is no load ${name}`);
+console.log(JSON.stringify(await run()));
 if (name === "hold") await new Promise((resolve) => process.stdin.once("end", resolve).resume());
 process.exit(0);

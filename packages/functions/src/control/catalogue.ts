@@ -10,6 +10,7 @@ import { hasReason, messageOf, StatusError } from "@cortado/std/status";
 import { readDefinition, type Definition } from "../definition.ts";
 import type { SendHttp } from "../http-sender.ts";
 import type { Callable } from "../invoke.ts";
+import { TRIGGERS_WAIT_MS } from "../limits.ts";
 import { LogRing } from "../log-ring.ts";
 import type { Language, LanguageName } from "../runtime/languages.ts";
 import { Replicas, type StartReplica } from "../runtime/replicas.ts";
@@ -28,8 +29,8 @@ export type CatalogueOptions = {
   readonly isolationText: () => string;
   readonly dataFolder: string;
   readonly send: SendHttp;
-  /** Told when a function came, went or changed what triggers it. */
-  readonly changed: () => void;
+  /** Told when a function came, went or changed what triggers it; resolves when its triggers are so. Never rejects. */
+  readonly changed: () => Promise<void>;
 };
 
 /** A function as it is now: its definition, and what answers its calls. */
@@ -141,7 +142,7 @@ export class Catalogue implements AsyncDisposable {
       this.#replace(key, undefined);
       this.#rings.delete(key);
       this.#faults.delete(key);
-      this.#options.changed();
+      await this.#triggered(signal);
       return done;
     }
     try {
@@ -164,7 +165,7 @@ export class Catalogue implements AsyncDisposable {
     const known = this.#deployed.get(key);
     if (known?.version === version) {
       this.#deployed.set(key, { ...known, definition }); // its triggers and annotations may have changed
-      this.#options.changed();
+      await this.#triggered(signal);
       return;
     }
     const code = await this.#options.languages[definition.language].prepare(source);
@@ -197,7 +198,16 @@ export class Catalogue implements AsyncDisposable {
       language: definition.language,
       fault: replicas.fault,
     });
-    this.#options.changed();
+    await this.#triggered(signal);
+  }
+
+  /** A function that is Ready gets what is published from then on. A broker that does not take it up holds up nobody for long. */
+  async #triggered(signal: AbortSignal): Promise<void> {
+    const { changed, clock } = this.#options;
+    const over = new AbortController();
+    const patience = { signal: AbortSignal.any([signal, over.signal]) };
+    await Promise.race([changed(), clock.sleep(TRIGGERS_WAIT_MS, patience).catch(() => undefined)]);
+    over.abort();
   }
 
   async #deployContainer(
@@ -223,7 +233,7 @@ export class Catalogue implements AsyncDisposable {
       data: undefined,
       call: (call, options) => container.call(call, options),
     });
-    this.#options.changed();
+    await this.#triggered(signal);
   }
 
   #startReplicas(

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { settle } from "@cortado/std/testing/held-clock";
 import type { PublishPacket } from "@cortado/wire/mqtt";
 import { Chain, connected, out, reader, settings, textOf, textsOn } from "../testing/bridge-world.ts";
@@ -223,6 +224,68 @@ test("what was retained before a topic is bridged goes over once, also what was 
   const late = await central.client({ clientId: "late" });
   await late.subscribed("hq/#");
   await until(() => late.messages.length === 2, "retained there");
+});
+
+for (const turns of [0, 2, 4, 6, 8, 10, 13, 16, 20, 25, 30, 40])
+  test(`a power cut ${turns} turns after a topic is bridged: all that was retained goes over`, async () => {
+    await using both = await Chain.start();
+    const { store, central } = both;
+    const there = await reader(central, "hq/#");
+    both.cut();
+    const sensor = await store.client({ clientId: "sensor" });
+    const topics = Array.from({ length: 1_500 }, (_, at) => `/store104/${at}`);
+    for (const topic of topics) sensor.publish(topic, "old", { retain: true });
+    await sensor.published("/store104/0", "kept", { retain: true });
+    const bridging = both.bridge();
+    for (let at = 0; at < turns; at += 1) await turn();
+    sensor.publish("/store104/live", "live", { retain: true });
+    for (let at = 0; at < turns % 5; at += 1) await turn();
+    await store.cutPower();
+    await bridging;
+    both.heal();
+    await both.bridge();
+    await both.connected();
+    await both.drained();
+    await settle();
+    const came = new Map<string, number>();
+    for (const { topic } of there.messages) came.set(topic.slice(2), (came.get(topic.slice(2)) ?? 0) + 1);
+    assert.deepEqual(
+      [...topics].filter((topic) => !came.has(topic)),
+      [],
+    );
+    const twice = [...came.values()].filter((times) => times > 1).length;
+    assert.ok(twice <= 200, `${twice} of ${topics.length} came twice`);
+    await store.restart();
+    await both.bridge();
+    await both.connected();
+    await settle();
+    assert.equal(
+      there.messages.length,
+      topics.length + twice + (came.has("/store104/live") ? 1 : 0),
+      "and once",
+    );
+  });
+
+test("a bridge that gets other settings while what was retained goes into its queue loses and doubles none", async () => {
+  for (const turns of [1, 3, 8, 20, 40]) {
+    await using both = await Chain.start();
+    const { store, central } = both;
+    const there = await reader(central, "hq/#");
+    both.cut();
+    const sensor = await store.client({ clientId: "sensor" });
+    for (let at = 1; at < 1_000; at += 1) sensor.publish(`/store104/${at}`, "old", { retain: true });
+    await sensor.published("/store104/0", "kept", { retain: true });
+    for (const keepAliveS of [20, 30, 40]) {
+      await both.bridge({ keepAliveS });
+      for (let turn = 0; turn < turns; turn += 1) await settle();
+    }
+    both.heal();
+    await both.connected();
+    await both.drained();
+    await settle();
+    assert.equal(new Set(there.messages.map(({ topic }) => topic)).size, 1_000, `${turns} turns`);
+    assert.equal(there.messages.length, 1_000, `${turns} turns`);
+  }
 });
 
 test("a message expires here as it would anywhere, and the rest of its time goes with it", async () => {

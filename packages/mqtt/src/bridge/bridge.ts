@@ -226,7 +226,10 @@ export class Bridge implements AsyncDisposable {
     session.outbox = sender;
     // What was admitted before the sender was there is committed after this, and so counted among what waits.
     await unlessAborted(journal.flushed(), signal);
-    await unlessAborted(subscribeOwn(session, this.#topics.localFilters(), this.#host), signal);
+    await unlessAborted(
+      subscribeOwn(session, this.#topics.localFilters(), { ...this.#host, signal }),
+      signal,
+    );
   }
 
   /** Serves one connection until it ends; answers why it did. */

@@ -1,7 +1,13 @@
 import type { QoS } from "@cortado/wire/mqtt";
 import type { Publishing } from "../broker/publishing.ts";
 import type { Journal } from "../journal/journal.ts";
-import { jsonRecord, recordKinds, type FilterRecord, type SessionRecord } from "../journal/records.ts";
+import {
+  jsonRecord,
+  recordKinds,
+  type DueRetained,
+  type FilterRecord,
+  type SessionRecord,
+} from "../journal/records.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import type { Grant } from "../session/grant.ts";
 import type { Registry } from "../session/registry.ts";
@@ -50,21 +56,20 @@ export async function openOwnSession(
 
 /**
  * Makes these the session's subscriptions. Retained messages of those that are new go into its queue, at QoS 1 at least, as there
- * is no connection that could take them now.
+ * is no connection that could take them now; what a power cut or an end keeps from it goes there the next time.
  */
 export async function subscribeOwn(
   session: Session,
   filters: ReadonlyMap<string, QoS>,
-  { registry, journal, publishing }: OwnSessionOptions,
+  { registry, journal, publishing, signal }: OwnSessionOptions & { readonly signal: AbortSignal },
 ): Promise<void> {
-  const wanted = [...filters].map(([filter, qos]): FilterRecord => ({
-    filter,
-    qos,
-    noLocal: true,
-    retainAsPublished: true,
-  }));
-  const changed = wanted.filter(({ filter, qos }) => session.filters.get(filter)?.qos !== qos);
-  const added = changed.filter(({ filter }) => !session.filters.has(filter));
+  const changed = [...filters]
+    .filter(([filter, qos]) => session.filters.get(filter)?.qos !== qos)
+    .map(([filter, qos]): FilterRecord => {
+      const known = session.filters.get(filter);
+      const due = known === undefined && qos > 0 ? {} : known?.due;
+      return { filter, qos, noLocal: true, retainAsPublished: true, ...(due === undefined ? {} : { due }) };
+    });
   const gone = [...session.filters.keys()].filter((filter) => !filters.has(filter));
   if (changed.length > 0) {
     const record = jsonRecord(recordKinds.subscribed, { session: session.number, filters: changed });
@@ -77,30 +82,50 @@ export async function subscribeOwn(
   const since = registry.nextSequence;
   // What was published before and is on its way to disk reached no subscription of this session: it must be kept first.
   await journal.flushed();
-  for (const { filter } of added) await queueRetained(session, { filter, since, registry, publishing });
+  for (const { filter, due } of [...session.filters.values()])
+    if (due !== undefined && !signal.aborted)
+      await queueRetained(session, { filter, due: { since, ...due }, registry, journal, publishing, signal });
 }
 
-type Retained = Pick<OwnSessionOptions, "registry" | "publishing"> & {
+type Retained = Pick<OwnSessionOptions, "registry" | "journal" | "publishing"> & {
   readonly filter: string;
-  /** Messages from this sequence on came to the subscription as they were published. */
-  readonly since: number;
+  readonly due: DueRetained & { readonly since: number };
+  readonly signal: AbortSignal;
 };
 
+/** Queues a batch after another, and notes behind each how far it is. A power cut has at most the last batch queued twice. */
 async function queueRetained(
   session: Session,
-  { filter, since, registry, publishing }: Retained,
+  { filter, due, registry, journal, publishing, signal }: Retained,
 ): Promise<void> {
-  const terms = session.filters.get(filter);
-  if (terms === undefined || terms.qos === 0) return;
-  const grant: Grant = { ...terms.grant, isRetained: true };
-  const reader = registry.retained.matching(filter);
-  for (let batch = await reader.next(); batch !== undefined; batch = await reader.next())
+  const { since, after } = due;
+  const note = (next: DueRetained | undefined): Promise<void> => {
+    const terms = session.filters.get(filter);
+    if (terms === undefined) return Promise.resolve(); // it was unsubscribed meanwhile
+    const { grant: _grant, due: _due, ...kept } = terms;
+    const filters = [{ ...kept, ...(next === undefined ? {} : { due: next }) }];
+    const record = jsonRecord(recordKinds.subscribed, { session: session.number, filters });
+    return written(journal, { record, apply: () => registry.subscribe(session, filters) });
+  };
+  await note(due);
+  const reader = registry.retained.matching(filter, { after });
+  while (!signal.aborted) {
+    const batch = await reader.next();
+    const terms = session.filters.get(filter);
+    if (signal.aborted || terms === undefined) return;
+    if (batch === undefined || terms.qos === 0) {
+      await note(undefined);
+      return;
+    }
+    const grant: Grant = { ...terms.grant, isRetained: true };
     for (const message of batch)
       if (message.sequence < since)
         publishing.publishTo(
           { sessions: [session], grants: [grant] },
           { ...message, qos: message.qos === 0 ? 1 : message.qos },
         );
+    await note({ since, ...(reader.passed === undefined ? {} : { after: reader.passed }) });
+  }
 }
 
 /** Resolves when the record is on disk; what it changes in memory is changed then. */

@@ -172,7 +172,7 @@ export class Sender implements Outgoing {
   }
 
   replayBegins(): Replaying {
-    return new ReplayGate(() => undefined).begin();
+    return new ReplayGate(() => undefined).begin(() => undefined);
   }
 
   /** QoS 0: now or never. */

@@ -8,6 +8,8 @@ export type Credentials = {
   readonly remote: string;
   /** That it has shown and that was checked, on a TLS listener which asks for one. */
   readonly certificate?: PeerCertificate;
+  /** Of the listener that it came to, where names are its own; the user that is answered is a name in it. */
+  readonly realm?: string;
 };
 /** Answers who it is, or undefined when it is nobody we let in. */
 export type Authenticate = (credentials: Credentials) => Promise<{ readonly user: string } | undefined>;

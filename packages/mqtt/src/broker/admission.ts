@@ -18,7 +18,7 @@ import { Outbox, type OutboxHost } from "../session/outbox.ts";
 import type { Registry } from "../session/registry.ts";
 import { keptExpiry, NEVER_MS, type Session } from "../session/session.ts";
 import type { Authenticate, Authorize, Redirect } from "./access.ts";
-import type { Trust } from "./accept.ts";
+import { userIn, type Trust } from "./accept.ts";
 import { Enhanced, type VerifierOf } from "./enhanced.ts";
 import type { Cursors } from "./cursors.ts";
 import { reservedRefusal } from "./incoming.ts";
@@ -147,7 +147,7 @@ export class Admission {
       });
       return;
     }
-    peer.user = who.user;
+    peer.user = userIn(peer.came.realm, who.user);
     if (this.#isRefusedAsKnown(peer, packet) || this.#isWillRefused(peer, packet)) return;
     for (const other of this.#named.get(peer.clientId) ?? [])
       if (other !== peer) other.fail("its client id connected anew", { code: reasonCodes.sessionTakenOver });
@@ -163,7 +163,7 @@ export class Admission {
     if (peer.came.identity?.user !== undefined) return { user: peer.came.identity.user };
     if (authenticate === undefined) return { user: username ?? "" };
     const { clientId } = peer;
-    const { certificate } = peer.came;
+    const { certificate, realm } = peer.came;
     const { remote } = peer.connection;
     return authenticate({
       clientId,
@@ -171,6 +171,7 @@ export class Admission {
       password,
       remote,
       ...(certificate === undefined ? {} : { certificate }),
+      ...(realm === undefined ? {} : { realm }),
     });
   }
 

@@ -27,7 +27,7 @@ import { levelsOf } from "./levels.ts";
 import { Listeners } from "./listeners.ts";
 import { Load } from "./load.ts";
 import type { Maintenance } from "./maintenance.ts";
-import type { AcceptOptions, ListenOptions } from "./accept.ts";
+import { plainly, type AcceptOptions, type ListenOptions } from "./accept.ts";
 import type { Host } from "./host.ts";
 import { Peer } from "./peer.ts";
 import type { Publishing } from "./publishing.ts";
@@ -376,6 +376,3 @@ export class ConnectionHost implements Host<Peer>, AsyncDisposable {
         session.outbox?.sendOnce(message, grant);
   }
 }
-
-/** One for all connections: there may be very many. */
-const plainly: AcceptOptions = {};

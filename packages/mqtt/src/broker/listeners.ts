@@ -5,12 +5,12 @@ import {
   type Connection,
   type Listening,
   type Network,
-  type PeerCertificate,
   type SecureListening,
   type SecureNetwork,
+  type TlsOptions,
 } from "@cortado/std/net";
 import { StatusError } from "@cortado/std/status";
-import type { AcceptOptions, ListenOptions } from "./accept.ts";
+import { acceptOptionsOf, type AcceptOptions, type ListenOptions } from "./accept.ts";
 
 export type ListenersOptions = {
   readonly network: Network;
@@ -30,20 +30,26 @@ export class Listeners implements AsyncDisposable {
     this.#options = options;
   }
 
-  async listen(address: Address, { tls, identity = "username" }: ListenOptions): Promise<Listening> {
+  async listen(address: Address, { tls, ...naming }: ListenOptions): Promise<Listening> {
     const { network, accept } = this.#options;
-    if (tls !== undefined) return this.#listenTls(address, { tls, identity });
+    const { identity = "username" } = naming;
+    if (tls !== undefined) return this.#listenTls(address, { tls, ...naming });
     if (identity !== "username")
       throw new StatusError(
         "Invalid",
         `the listener ${addressText(address)} takes names from certificates and has no TLS; give it tls`,
       );
-    const listening = await network.listen(address, (connection) => accept(connection));
+    const listening = await network.listen(address, (connection) =>
+      accept(connection, acceptOptionsOf(naming)),
+    );
     this.#listening.push(listening);
     return listening;
   }
 
-  async #listenTls(address: Address, { tls, identity }: Required<ListenOptions>): Promise<SecureListening> {
+  async #listenTls(
+    address: Address,
+    { tls, ...naming }: ListenOptions & { readonly tls: TlsOptions },
+  ): Promise<SecureListening> {
     const { secureNetwork, log, accept, failed } = this.#options;
     if (secureNetwork === undefined)
       throw new StatusError(
@@ -56,11 +62,7 @@ export class Listeners implements AsyncDisposable {
         `the TLS listener ${addressText(address)} asks for clients' certificates and names no authorities that sign them`,
       );
     const listening = await secureNetwork.listenTls(address, tls, {
-      accept: (connection, certificate) =>
-        accept(connection, {
-          ...(certificate === undefined ? {} : { certificate }),
-          ...(identity === "username" ? {} : { identity: { user: nameIn(certificate, identity) } }),
-        }),
+      accept: (connection, certificate) => accept(connection, acceptOptionsOf(naming, certificate)),
       failed: (reason, remote) => {
         failed();
         log.warn("mqtt TLS handshake failed", { remote, reason });
@@ -73,13 +75,4 @@ export class Listeners implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const listening of this.#listening) await listening[Symbol.asyncDispose]();
   }
-}
-
-/** The name in a certificate; an empty one, or one with a NUL, names nobody. */
-function nameIn(
-  certificate: PeerCertificate | undefined,
-  identity: "common-name" | "subject",
-): string | undefined {
-  const name = identity === "subject" ? certificate?.subject : certificate?.commonName;
-  return name === undefined || name === "" || name.includes("\0") ? undefined : name;
 }

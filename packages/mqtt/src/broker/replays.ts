@@ -1,5 +1,5 @@
 import type { Log } from "@cortado/std/log";
-import { REPLAY_TURN_BATCHES, REPLAYS_AT_ONCE } from "../limits.ts";
+import { REPLAY_BROUGHT_MAX, REPLAY_TURN_BATCHES, REPLAYS_AT_ONCE } from "../limits.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Message } from "../journal/records.ts";
 import type { RetainedReader } from "../retained/reader.ts";
@@ -27,6 +27,9 @@ type Replay = {
   readonly since: number;
   readonly reader: RetainedReader;
   readonly gate: Replaying;
+  /** Topics whose message was asked for out of its turn, and those of which it went. */
+  readonly asked: Set<string>;
+  readonly brought: Set<string>;
 };
 
 type Outcome = "done" | "turn over" | "no room";
@@ -50,9 +53,45 @@ export class Replays {
     if (outbox === undefined) return;
     const since = registry.nextSequence;
     const reader = registry.retained.matching(terms.filter);
-    const gate = outbox.replayBegins();
+    const gate = outbox.replayBegins((topic) => this.#bring(replay, topic));
+    const replay: Replay = {
+      session,
+      outbox,
+      terms,
+      since,
+      reader,
+      gate,
+      asked: new Set(),
+      brought: new Set(),
+    };
     // What was published before and is still on its way to disk reached no subscription of this client: it must be kept first.
-    journal.behind(() => this.#queue({ session, outbox, terms, since, reader, gate }));
+    journal.behind(() => this.#queue(replay));
+  }
+
+  /** Something newer comes on a topic: what is retained there, and still to come, goes before it. */
+  #bring(replay: Replay, topic: string): Promise<void> | undefined {
+    const { retained } = this.#options.registry;
+    const { session, terms, since, reader, asked, brought } = replay;
+    if (!reader.isAhead(topic) || asked.has(topic) || asked.size >= REPLAY_BROUGHT_MAX) return undefined;
+    const newest = retained.inMemory(topic);
+    // What took its place came, or comes, as it was published.
+    if (newest === undefined ? !retained.mayHold(topic) : newest.sequence >= since) return undefined;
+    asked.add(topic);
+    return retained.get(topic).then(
+      (message) => {
+        brought.add(topic);
+        if (message === undefined || message.sequence >= since || !isWanted(replay)) return;
+        this.#send(message, { session, grant: { ...terms.grant, isRetained: true } });
+      },
+      (error: unknown) => {
+        const { clientId } = session;
+        this.#options.log.error("mqtt retained message could not be read", {
+          client: clientId,
+          topic,
+          error,
+        });
+      },
+    );
   }
 
   #queue(replay: Replay): void {
@@ -88,14 +127,13 @@ export class Replays {
   }
 
   async #turn(replay: Replay): Promise<Outcome> {
-    const { session, outbox, terms, since, reader, gate } = replay;
+    const { session, outbox, terms, since, reader, brought } = replay;
     const grant: Grant = { ...terms.grant, isRetained: true };
     for (let batches = 0; batches < REPLAY_TURN_BATCHES; batches += 1) {
       const messages = await reader.next();
       if (messages === undefined || !isWanted(replay)) return "done";
       for (const message of messages)
-        if (message.sequence < since && !gate.isSuperseded(message.topic))
-          this.#send(message, { session, grant });
+        if (message.sequence < since && !brought.has(message.topic)) this.#send(message, { session, grant });
       if (!outbox.hasRoom) return "no room";
       await new Promise<void>((resolve) => void setImmediate(resolve));
     }

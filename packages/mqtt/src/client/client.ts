@@ -93,6 +93,26 @@ export function connectMqtt(options: ConnectMqttOptions): MqttClient {
   return new ReconnectingClient(options);
 }
 
+export type ForgetSessionOptions = Pick<
+  ConnectMqttOptions,
+  "dial" | "clientId" | "username" | "password" | "clock" | "random" | "log"
+> & { readonly signal: AbortSignal };
+
+/** Ends a session at the broker, with all that waits in it; resolves when that is durable. @throws the signal's reason */
+export async function forgetSession({ signal, ...options }: ForgetSessionOptions): Promise<void> {
+  signal.throwIfAborted();
+  // A clean session ends the one before it (MQTT 3.1.1, section 3.1.2.4).
+  await using client = connectMqtt({ ...options, cleanSession: true, onMessage() {} });
+  const stop = (): void => void client[Symbol.asyncDispose]();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    // Its answer comes behind CONNACK.
+    await client.unsubscribe(["none"]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
 class ReconnectingClient implements MqttClient {
   readonly #options: ConnectMqttOptions;
   readonly #stop: AbortController = new AbortController();

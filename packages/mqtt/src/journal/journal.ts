@@ -4,7 +4,13 @@ import type { Clock } from "@cortado/std/clock";
 import type { Files } from "@cortado/std/files";
 import type { Log } from "@cortado/std/log";
 import { messageOf } from "@cortado/std/status";
-import { DISK_RETRY_FIRST_MS, DISK_RETRY_MAX_MS, GROUP_BYTES_MAX } from "../limits.ts";
+import {
+  DISK_RETRY_FIRST_MS,
+  DISK_RETRY_MAX_MS,
+  GROUP_BYTES_MAX,
+  GROUP_EARLY_ITEMS,
+  GROUP_EARLY_SYNC_MS_MAX,
+} from "../limits.ts";
 import type { BrokerTime } from "../session/broker-time.ts";
 import { FORMAT_VERSION, jsonRecord, recordKinds } from "./records.ts";
 import { newSegment, noteMessageAt, segmentName, type Segment } from "./segment.ts";
@@ -52,7 +58,12 @@ export class Journal implements AsyncDisposable {
   #waiting: Entry[] = [];
   #waitingBytes = 0;
   #sealedBytes = 0;
-  #running: Promise<void> | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #isRunning = false;
+  /** The end of this turn, when what it brought will be written. */
+  #gathering: NodeJS.Immediate | undefined;
+  /** What the disk took for the last group. */
+  #writeMs = 0;
   #rotate = false;
   #fault: string | undefined;
   #writtenBytes = 0;
@@ -100,18 +111,33 @@ export class Journal implements AsyncDisposable {
 
   add(entry: Entry): void {
     assert(!this.#stop.signal.aborted, "nothing is added to a closed journal");
-    if (entry.record === undefined && this.#running === undefined && this.#current !== undefined) {
+    if (entry.record === undefined && this.#isIdle && this.#current !== undefined) {
       entry.committed(this.#current); // nobody is ahead of it
       return;
     }
     this.#waiting.push(entry);
     this.#waitingBytes += entry.record?.byteLength ?? 0;
-    this.#running ??= this.#run();
+    if (this.#isRunning) return;
+    // A quick disk writes what is here while the rest of the turn is worked on; a slow one is given all of it at once.
+    if (this.#waiting.length >= GROUP_EARLY_ITEMS && this.#writeMs <= GROUP_EARLY_SYNC_MS_MAX) this.#start();
+    else this.#gathering ??= setImmediate(() => this.#start());
+  }
+
+  get #isIdle(): boolean {
+    return !this.#isRunning && this.#gathering === undefined;
+  }
+
+  #start(): void {
+    clearImmediate(this.#gathering);
+    this.#gathering = undefined;
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    this.#running = this.#run();
   }
 
   /** Calls when all that was added before is committed: at once when nothing is under way, and when the disk takes nothing. */
   behind(then: () => void): void {
-    if (this.#running === undefined || this.#fault !== undefined) then();
+    if (this.#isIdle || this.#fault !== undefined) then();
     else this.add({ committed: then });
   }
 
@@ -134,21 +160,20 @@ export class Journal implements AsyncDisposable {
   /** Resolves when all that was added before is committed. */
   flushed(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#running === undefined) resolve();
+      if (this.#isIdle) resolve();
       else this.add({ committed: () => resolve() });
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error("the journal is closed"));
+    if (this.#gathering !== undefined) this.#start();
     await this.#running;
     for (const segment of this.#segments) await segment.file[Symbol.asyncDispose]();
   }
 
   async #run(): Promise<void> {
     const { turns } = this.#options;
-    // One turn of the loop: whatever else the sockets brought in it shares the group.
-    await new Promise<void>((resolve) => void setImmediate(resolve));
     while (this.#waiting.length > 0) {
       this.onGroup();
       const group = this.#takeGroup();
@@ -164,7 +189,7 @@ export class Journal implements AsyncDisposable {
       }
       this.onCommitted();
     }
-    this.#running = undefined;
+    this.#isRunning = false;
   }
 
   #takeGroup(): readonly Entry[] {
@@ -208,6 +233,7 @@ export class Journal implements AsyncDisposable {
     const head = file.sizeBytes === 0 ? [this.#header()] : [];
     const offset = file.sizeBytes + (head[0]?.byteLength ?? 0);
     const bytes = Buffer.concat([...head, ...records]);
+    const startMs = this.#options.clock.monotonicMs();
     try {
       await file.append(bytes);
     } catch (error) {
@@ -224,6 +250,7 @@ export class Journal implements AsyncDisposable {
       this.measure();
       throw error;
     }
+    this.#writeMs = this.#options.clock.monotonicMs() - startMs;
     this.#soundBytes = file.sizeBytes;
     this.#writtenBytes += bytes.byteLength;
     return { segment, offset };

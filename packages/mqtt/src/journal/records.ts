@@ -82,6 +82,14 @@ export type FilterRecord = {
   readonly noLocal?: boolean;
   readonly retainAsPublished?: boolean;
   readonly identifier?: number;
+  readonly due?: DueRetained;
+};
+/** Retained messages that a subscription of the broker's own has not all got into its queue yet. */
+export type DueRetained = {
+  /** Those before this sequence: later ones came as they were published. Absent: it was not known yet. */
+  readonly since?: number;
+  /** Those of topics behind this one, in the order of runs; absent: all. */
+  readonly after?: string;
 };
 export type SessionRecord = {
   readonly number: number;

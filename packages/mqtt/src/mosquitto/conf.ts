@@ -1,5 +1,5 @@
 import type { BrokerLimits } from "../limits.ts";
-import type { ListenerSettings, ListenerTls, MqttSettings } from "../standalone/settings.ts";
+import type { AccessSettings, ListenerSettings, ListenerTls, MqttSettings } from "../standalone/settings.ts";
 import { BridgeReader, bridgeKeys } from "./conf-bridge.ts";
 import { confLines, type ConfLine, type LineNote } from "./lines.ts";
 
@@ -29,11 +29,12 @@ class ConfReader {
   readonly #limits: Draft<BrokerLimits> = {};
   readonly #bridges: BridgeReader[] = [];
   #folder = "/var/lib/cortado-mqtt";
-  #allowAnonymous: boolean | undefined;
-  #passwordFile: string | undefined;
-  #aclFile: string | undefined;
+  /** For all listeners. */
+  readonly #access: Draft<AccessSettings> = {};
+  /** Lines of it that stand where no listener is yet. */
+  readonly #early: ConfLine[] = [];
   #clientIdPrefix: string | undefined;
-  #perListener: ConfLine | undefined;
+  #isPerListener = false;
   #logLevel: MqttSettings["logLevel"];
 
   take(line: ConfLine): void {
@@ -58,30 +59,25 @@ class ConfReader {
 
   end(file: string): Imported {
     const listeners = this.#listeners.map((draft) => this.#listener(draft));
-    if (this.#perListener !== undefined && listeners.length > 1)
+    const isPerListener = this.#isPerListener && listeners.length > 0;
+    for (const line of isPerListener ? this.#early : [])
       this.#fault(
-        this.#perListener,
-        "per_listener_settings: users and rules are the same for all listeners here; run one broker for each that differs",
+        line,
+        `${line.key}: with per_listener_settings it is of no listener where it stands; put it behind per_listener_settings and its listener`,
       );
     const settings: MqttSettings = {
       folder: this.#folder,
       // As mosquitto 2 has it: without a listener it serves the machine itself, and anybody there.
       listeners: listeners.length > 0 ? listeners : [{ address: "127.0.0.1", port: 1883 }],
-      allowAnonymous: this.#allowAnonymous ?? listeners.length === 0,
-      ...(this.#passwordFile === undefined ? {} : { passwordFile: this.#passwordFile }),
-      ...(this.#aclFile === undefined ? {} : { aclFile: this.#aclFile }),
+      allowAnonymous: listeners.length === 0,
+      ...(isPerListener ? {} : this.#access),
       ...(this.#clientIdPrefix === undefined ? {} : { clientIdPrefix: this.#clientIdPrefix }),
       ...(Object.keys(this.#limits).length === 0 ? {} : { limits: this.#limits }),
       ...(this.#bridges.length === 0 ? {} : { bridges: this.#bridges.map((bridge) => bridge.end()) }),
       ...(this.#logLevel === undefined ? {} : { logLevel: this.#logLevel }),
     };
-    if (!settings.allowAnonymous && settings.passwordFile === undefined && !listeners.some(isByCertificate))
-      this.#faults.push({
-        file,
-        line: 0,
-        message:
-          "nobody could connect: allow_anonymous is false, as it is by default behind a listener, and there is no password_file",
-      });
+    if (!isPerListener && !isOpenTo(settings) && !listeners.some(isByCertificate))
+      this.#faults.push({ file, line: 0, message: `nobody could connect: ${CLOSED}` });
     return { settings, faults: this.#faults, notes: this.#notes };
   }
 
@@ -98,7 +94,12 @@ class ConfReader {
     this.#notes.push({ file, line, message });
   }
 
-  #listener({ at, tls, ...listener }: ListenerDraft): ListenerSettings {
+  #listener({ at, tls, ...draft }: ListenerDraft): ListenerSettings {
+    // Said in any case: so it has users of its own.
+    const own = this.#isPerListener ? { allowAnonymous: draft.allowAnonymous ?? false } : {};
+    const listener = { ...draft, ...own };
+    if (this.#isPerListener && !isOpenTo(listener) && tls?.identity === undefined)
+      this.#fault(at, `nobody could connect to this listener: ${CLOSED}`);
     if (tls === undefined) return listener;
     const { certFile, keyFile } = tls;
     if (certFile === undefined || keyFile === undefined) {
@@ -167,16 +168,14 @@ class ConfReader {
     );
   }
 
-  anonymous(line: ConfLine): void {
-    this.#allowAnonymous = this.flag(line);
-  }
-
-  passwordFile(line: ConfLine): void {
-    this.#passwordFile = line.value;
-  }
-
-  aclFile(line: ConfLine): void {
-    this.#aclFile = line.value;
+  /** Of the listener above it, or of all. */
+  access(line: ConfLine, change: Draft<AccessSettings>): void {
+    const last = this.#listeners.at(-1);
+    if (this.#isPerListener && last !== undefined) Object.assign(last, change);
+    else {
+      Object.assign(this.#access, change);
+      this.#early.push(line);
+    }
   }
 
   clientIdPrefix(line: ConfLine): void {
@@ -184,7 +183,7 @@ class ConfReader {
   }
 
   perListener(line: ConfLine): void {
-    if (this.flag(line) === true) this.#perListener = line;
+    this.#isPerListener = this.flag(line) ?? false;
   }
 
   logType(line: ConfLine): void {
@@ -249,6 +248,13 @@ class ConfReader {
   }
 }
 
+const CLOSED =
+  "allow_anonymous is false, as it is by default behind a listener, and there is no password_file";
+
+/** Whether anybody can come in by what a CONNECT says. */
+const isOpenTo = ({ allowAnonymous, passwordFile }: Draft<AccessSettings>): boolean =>
+  allowAnonymous === true || passwordFile !== undefined;
+
 const isByCertificate = ({ tls }: ListenerSettings): boolean => tls?.identity !== undefined;
 
 type Reader = (this: ConfReader, line: ConfLine) => void;
@@ -295,9 +301,16 @@ const keys: Readonly<Record<string, Reader | string>> = {
   use_identity_as_username: identity("commonName"),
   use_subject_as_username: identity("subject"),
   persistence_location: ConfReader.prototype.folder,
-  allow_anonymous: ConfReader.prototype.anonymous,
-  password_file: ConfReader.prototype.passwordFile,
-  acl_file: ConfReader.prototype.aclFile,
+  allow_anonymous(line) {
+    const allowAnonymous = this.flag(line);
+    if (allowAnonymous !== undefined) this.access(line, { allowAnonymous });
+  },
+  password_file(line) {
+    this.access(line, { passwordFile: line.value });
+  },
+  acl_file(line) {
+    this.access(line, { aclFile: line.value });
+  },
   clientid_prefixes: ConfReader.prototype.clientIdPrefix,
   per_listener_settings: ConfReader.prototype.perListener,
   max_connections: ConfReader.prototype.connections,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { aclAllows, readAclFile, type AclQuestion } from "./acl-file.ts";
+import { realmOf } from "../standalone/settings.ts";
 import { importMosquittoConf } from "./conf.ts";
 import { passwordFits, readPasswordFile } from "./password-file.ts";
 
@@ -90,6 +91,53 @@ keepalive_interval 20
       },
     ],
   });
+});
+
+test("per_listener_settings: each listener has its own users and rules, and says so", () => {
+  const { settings, faults } = importOf(`
+per_listener_settings true
+listener 1883 127.0.0.1
+allow_anonymous true
+acl_file /etc/inner.acl
+listener 8883
+password_file /etc/outer
+listener 8884
+certfile /etc/cert.pem
+keyfile /etc/key.pem
+cafile /etc/ca.pem
+require_certificate true
+use_identity_as_username true
+`);
+  assert.deepEqual(faults, []);
+  assert.equal(settings.allowAnonymous, false);
+  assert.deepEqual(settings.listeners.slice(0, 2), [
+    { port: 1883, address: "127.0.0.1", allowAnonymous: true, aclFile: "/etc/inner.acl" },
+    { port: 8883, passwordFile: "/etc/outer", allowAnonymous: false },
+  ]);
+  assert.equal(settings.listeners[2]?.allowAnonymous, false);
+  assert.deepEqual(settings.listeners.map(realmOf), ["127.0.0.1:1883", "0.0.0.0:8883", "0.0.0.0:8884"]);
+});
+
+test("per_listener_settings: what is of no listener, and a listener that nobody could use, are refused by line", () => {
+  const { faults } = importOf(
+    [
+      "allow_anonymous true",
+      "per_listener_settings true",
+      "acl_file /etc/acl",
+      "listener 1883",
+      "listener 1884",
+      "password_file /etc/users",
+    ].join("\n"),
+  );
+  const said = faults.map(({ line, message }) => [line, message.slice(0, 40)]);
+  assert.deepEqual(said, [
+    [4, "nobody could connect to this listener: a"],
+    [1, "allow_anonymous: with per_listener_setti"],
+    [3, "acl_file: with per_listener_settings it "],
+  ]);
+  // Of no listener at all it is for the one that is there by default.
+  const alone = importOf("per_listener_settings true\npassword_file /etc/users\n");
+  assert.deepEqual([alone.faults, alone.settings.passwordFile], [[], "/etc/users"]);
 });
 
 test("what cannot be honoured is refused by its line; what means nothing here is a note", () => {

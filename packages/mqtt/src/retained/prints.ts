@@ -27,6 +27,15 @@ export class Prints {
     return new Prints(sorted);
   }
 
+  /** Out of what `sorted` was. */
+  static restored(sorted: Uint32Array): Prints {
+    return new Prints(sorted);
+  }
+
+  get sorted(): Uint32Array {
+    return this.#sorted;
+  }
+
   get size(): number {
     return this.#sorted.length;
   }

@@ -31,10 +31,25 @@ export class RetainedReader {
   #topics: string[] | undefined;
   #scans: ReadonlyMap<Run, RunScan> = new Map();
 
-  constructor(shelf: Shelf, filter: string) {
+  constructor(
+    shelf: Shelf,
+    { filter, after }: { readonly filter: string; readonly after: string | undefined },
+  ) {
     this.#shelf = shelf;
     this.#filter = filter;
     this.#range = new FilterRange(filter);
+    this.#after = after;
+  }
+
+  /** All up to here has been answered; undefined: nothing. */
+  get passed(): string | undefined {
+    return this.#after;
+  }
+
+  /** Whether a topic is among those that are still to come, if it is retained. */
+  isAhead(topic: string): boolean {
+    const key = orderKey(topic);
+    return !this.#ended && (this.#after === undefined || key > this.#after) && this.#range.matches(key);
   }
 
   /** Undefined at the end. */
@@ -73,8 +88,10 @@ export class RetainedReader {
 
   #topicsInMemory(): string[] {
     const keys: string[] = [];
-    for (const topic of this.#shelf.topicsInMemory())
-      if (this.#range.matches(orderKey(topic))) keys.push(orderKey(topic));
+    for (const topic of this.#shelf.topicsInMemory()) {
+      const key = orderKey(topic);
+      if ((this.#after === undefined || key > this.#after) && this.#range.matches(key)) keys.push(key);
+    }
     return keys.toSorted().toReversed(); // taken from the end
   }
 

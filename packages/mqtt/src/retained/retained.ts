@@ -13,8 +13,10 @@ import { Arena } from "./arena.ts";
 import { orderKey } from "./order.ts";
 import { topicHash } from "./prints.ts";
 import { RetainedReader, type Shelf } from "./reader.ts";
-import { indexRun, Run, type Entry } from "./run.ts";
-import { isUnfinished, runNumber, writeRun } from "./run-writer.ts";
+import type { Entry, Run } from "./run.ts";
+import { openRuns, type Damaged } from "./open-runs.ts";
+import { indexPath } from "./run-names.ts";
+import { writeRun } from "./run-writer.ts";
 
 export type RetainedOptions = { readonly files: Files; readonly folder: string; readonly log: Log };
 
@@ -53,7 +55,21 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
     this.#options.log.error("mqtt retained messages are damaged: what is sound in the file is served", {
       path,
     });
+    this.#unindexing = this.#unindexing
+      .then(() => this.#options.files.remove(indexPath(path)))
+      .catch((error: unknown) => this.#noteUnindexed(path, error));
   };
+  readonly #noteUnindexed = (path: string, error: unknown): void =>
+    this.#options.log.warn(
+      "mqtt index of retained messages could not be written; the next start reads the run",
+      {
+        path,
+        error,
+      },
+    );
+  /** Of damaged runs, so that the next start reads all of them. */
+  #unindexing: Promise<void> = Promise.resolve();
+  readonly #notes = { damaged: this.#noteDamage, unindexed: this.#noteUnindexed };
 
   private constructor(options: RetainedOptions) {
     this.#options = options;
@@ -130,13 +146,13 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
       this.#isTight = this.#runs.length > 1; // a merge may find room
       return `${limits.retainedBytesMax} bytes are retained`;
     }
-    if (this.items < limits.retainedItemsMax || this.#isThere(topic)) return undefined;
+    if (this.items < limits.retainedItemsMax || this.mayHold(topic)) return undefined;
     return `${limits.retainedItemsMax} messages are retained`;
   }
 
-  /** The messages that a filter matches. */
-  matching(filter: string): RetainedReader {
-    return new RetainedReader(this, filter);
+  /** The messages that a filter matches; `after`: what `passed` of an earlier reader was. */
+  matching(filter: string, { after }: { readonly after?: string | undefined } = {}): RetainedReader {
+    return new RetainedReader(this, { filter, after });
   }
 
   inMemory(topic: string): Message | undefined {
@@ -236,6 +252,7 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.stop();
     for (const run of this.#runs) await run[Symbol.asyncDispose]();
+    await this.#unindexing;
   }
 
   /**
@@ -282,7 +299,7 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
     const { files, folder } = this.#options;
     const number = this.#nextRun;
     this.#nextRun += 1;
-    return writeRun({ files, folder, number, entries, damaged: this.#noteDamage });
+    return writeRun({ files, folder, number, entries, ...this.#notes });
   }
 
   #isBelow(topic: string): boolean {
@@ -298,29 +315,15 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
     return false;
   }
 
-  #isThere(topic: string): boolean {
+  /** Whether the topic has a message, by its print: once in a thousand million times it has none. */
+  mayHold(topic: string): boolean {
     const fresh = this.#fresh.get(topic);
     return fresh === undefined ? this.#isBelow(topic) : hasPayload(fresh);
   }
 
   async #open(nowMs: number): Promise<readonly string[]> {
-    const { files, folder } = this.#options;
-    const damaged: Damaged[] = [];
-    const names = await files.list(folder);
-    for (const name of names.filter(isUnfinished)) await files.remove(`${folder}/${name}`);
-    const numbers = names.map(runNumber).filter((number) => number !== undefined);
-    this.#nextRun = Math.max(0, ...numbers) + 1;
-    for (const name of names) {
-      const number = runNumber(name);
-      if (number === undefined) continue;
-      const path = `${folder}/${name}`;
-      const file = await files.openAppend(path);
-      const { index, damagedBytes } = await indexRun(file);
-      const prints = await index.prints();
-      const run = new Run({ number, path, files, file, index, prints, damaged: this.#noteDamage });
-      this.#runs.push(run);
-      if (damagedBytes > 0) damaged.push({ run, damagedBytes, aside: `damaged-${name}-${nowMs}` });
-    }
+    const { runs, nextRun, damaged } = await openRuns({ ...this.#options, ...this.#notes, nowMs });
+    [this.#runs, this.#nextRun] = [runs, nextRun];
     this.#count();
     return damaged.length === 0 ? [] : this.#setAside(damaged);
   }
@@ -363,10 +366,7 @@ export class RetainedMessages implements Shelf, AsyncDisposable {
   }
 }
 
-type Damaged = { readonly run: Run; readonly damagedBytes: number; readonly aside: string };
-
-/** So many runs of like size become one. */
-const MERGE_RUNS = 4;
+const MERGE_RUNS = 4; // of like size
 const MERGE_FACTOR = 3;
 /** Entries made in one turn of the loop. */
 const TURN_ITEMS = 1_000;

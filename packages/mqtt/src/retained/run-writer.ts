@@ -1,19 +1,8 @@
 import type { AppendFile, Files } from "@cortado/std/files";
 import { READ_BYTES, RETAINED_SYNC_BYTES } from "../limits.ts";
+import { writeIndex } from "./index-file.ts";
+import { runPaths } from "./run-names.ts";
 import { Run, RunIndex, type Entry } from "./run.ts";
-
-const NAME = /^retained-(\d{10})\.run$/;
-const UNFINISHED = /^retained-\d{10}\.new$/;
-
-export function runNumber(name: string): number | undefined {
-  const found = NAME.exec(name);
-  return found === null ? undefined : Number(found[1]);
-}
-
-/** A run that was being written when the broker ended: what was to be in it is where it came from. */
-export function isUnfinished(name: string): boolean {
-  return UNFINISHED.test(name);
-}
 
 export type WritingRun = {
   readonly files: Files;
@@ -23,23 +12,25 @@ export type WritingRun = {
   readonly entries: AsyncIterable<Entry>;
   /** Called with the run's path when it is found damaged later. */
   readonly damaged: (path: string) => void;
+  /** The run is there, and its index could not be written. */
+  readonly unindexed: (path: string, error: unknown) => void;
 };
 
 /** Writes a run under another name and gives it its own when it would survive a power cut; undefined when it has nothing to hold. */
 export async function writeRun(writing: WritingRun): Promise<Run | undefined> {
-  const { files, folder, number, entries, damaged } = writing;
-  const base = `${folder}/retained-${String(number).padStart(10, "0")}`;
-  const unfinished = `${base}.new`;
+  const { files, folder, number, entries, damaged, unindexed } = writing;
+  const { path, unfinished } = runPaths(folder, number);
   await files.remove(unfinished); // left by a try that failed
   const file = await files.openAppend(unfinished);
   let done = false;
   try {
     const index = await append(file, entries);
     if (index.endBytes === 0) return undefined;
-    const path = `${base}.run`;
+    const prints = await index.prints();
     await files.rename({ from: unfinished, to: path });
     done = true;
-    return new Run({ number, path, files, file, index, prints: await index.prints(), damaged });
+    await writeIndex(files, path, { index, prints }).catch((error: unknown) => unindexed(path, error));
+    return new Run({ number, path, files, file, index, prints, damaged });
   } finally {
     if (!done) {
       await file[Symbol.asyncDispose]();

@@ -2,6 +2,7 @@ import type { AppendFile, Files } from "@cortado/std/files";
 import { readMessage, recordKinds, scanRecords, type Message } from "../journal/records.ts";
 import { READ_BYTES, RECORD_BYTES_MAX, RETAINED_BLOCK_BYTES } from "../limits.ts";
 import { orderKey } from "./order.ts";
+import { indexPath } from "./run-names.ts";
 import { printOf, PrintList, type Prints } from "./prints.ts";
 
 /** A retained message in a run; one without a payload says that its topic was cleared. */
@@ -12,13 +13,27 @@ export type Entry = {
   readonly record: Uint8Array;
 };
 
+type IndexParts = {
+  readonly offsets: number[];
+  readonly firsts: string[];
+  readonly lastKey: string;
+  readonly endBytes: number;
+};
+
 /** Where the blocks of a run begin, and with which key. */
 export class RunIndex {
-  readonly offsets: number[] = [];
-  readonly firsts: string[] = [];
+  readonly offsets: number[];
+  readonly firsts: string[];
   readonly #prints: PrintList = new PrintList();
-  #end = 0;
-  lastKey = "";
+  #end: number;
+  lastKey: string;
+
+  constructor({ offsets = [], firsts = [], lastKey = "", endBytes = 0 }: Partial<IndexParts> = {}) {
+    this.offsets = offsets;
+    this.firsts = firsts;
+    this.lastKey = lastKey;
+    this.#end = endBytes;
+  }
 
   add({ key, message, bytes, offset }: Entry & { readonly bytes: number; readonly offset: number }): void {
     const start = this.offsets.at(-1);
@@ -135,6 +150,7 @@ export class Run {
   /** Removes the file, as soon as nobody reads it. */
   async retire(): Promise<void> {
     this.#isRetired = true;
+    await this.#options.files.remove(indexPath(this.path));
     await this.#options.files.remove(this.path);
     await this.#close();
   }

@@ -9,7 +9,7 @@ import {
   REPLAY_ITEMS_AHEAD,
 } from "../limits.ts";
 import { Framer, type ClientTerms } from "./framing.ts";
-import { ReplayGate, type Replaying } from "./replay-gate.ts";
+import { ReplayGate, type Bring, type Replaying } from "./replay-gate.ts";
 import { plainGrants, type Grant } from "./grant.ts";
 import { lowerQos, storedPacketId, type Outgoing, type Session, type Transient } from "./session.ts";
 import { StoredQueue } from "./stored-queue.ts";
@@ -125,14 +125,23 @@ export class Outbox implements Outgoing {
     return [...left, ...(this.#transients ?? [])];
   }
 
-  replayBegins(): Replaying {
-    const gate = (this.#gate ??= new ReplayGate(() => void (this.#closed || this.wake())));
-    const { isSuperseded, begun, end } = gate.begin();
+  replayBegins(bring: Bring): Replaying {
+    const gate = (this.#gate ??= new ReplayGate(() => this.#opened()));
+    const { begun, end } = gate.begin(bring);
     const ended = (): void => {
       end();
-      if (gate.isIdle && this.#gate === gate) this.#gate = undefined;
+      this.#letGo();
     };
-    return { isSuperseded, begun, end: ended };
+    return { begun, end: ended };
+  }
+
+  #opened(): void {
+    this.#letGo();
+    if (!this.#closed) this.wake();
+  }
+
+  #letGo(): void {
+    if (this.#gate?.isIdle === true) this.#gate = undefined;
   }
 
   /** QoS 0: the same frame for all; dropped when the client does not keep up. */

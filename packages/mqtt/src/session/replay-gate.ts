@@ -1,25 +1,29 @@
-import { REPLAY_HELD_MAX, REPLAY_SUPERSEDED_MAX } from "../limits.ts";
+import { REPLAY_HELD_MAX } from "../limits.ts";
+
+/** What a replay still has on a topic, on its way to the client now; undefined when there is nothing that must go first. */
+export type Bring = (topic: string) => Promise<void> | undefined;
 
 /** One replay of retained messages, as the gate has it. */
 export interface Replaying {
-  /** Something newer came on this topic meanwhile: what is retained would come after it. */
-  readonly isSuperseded: (topic: string) => boolean;
   /** Its first messages have gone: live ones need not wait for all the rest. */
   readonly begun: () => void;
   readonly end: () => void;
 }
 
+type Held = { readonly topic: string; readonly send: () => void };
+
 /**
  * Keeps live messages behind the retained ones of a new subscription, so that on no topic an older value comes after a newer one. It
- * holds them while a replay begins, which is all that most replays are. Of one that takes longer, topics on which something came
- * meanwhile are left out: their subscriber has what is newer.
+ * holds them while a replay begins, which is all that most replays are. While one takes longer, a live message waits only for what is
+ * retained on its own topic, which is brought out of its turn.
  */
 export class ReplayGate {
   readonly #opened: () => void;
-  readonly #replays: Set<object> = new Set();
+  readonly #replays: Map<object, Bring> = new Map();
   readonly #beginning: Set<object> = new Set();
-  #held: (() => void)[] = [];
-  readonly #superseded: Set<string> = new Set();
+  /** What is brought at the moment. */
+  readonly #bringing: Set<object> = new Set();
+  #held: Held[] = [];
 
   /** `opened`: nothing is held any more. */
   constructor(opened: () => void) {
@@ -28,17 +32,16 @@ export class ReplayGate {
 
   /** Whether live messages wait. */
   get holds(): boolean {
-    return this.#beginning.size > 0;
+    return this.#beginning.size > 0 || this.#bringing.size > 0;
   }
 
-  /** Whether no replay is under way. */
+  /** Whether no replay is under way, and nothing waits for one. */
   get isIdle(): boolean {
-    return this.#replays.size === 0;
+    return this.#replays.size === 0 && !this.holds;
   }
 
-  begin(): Replaying {
+  begin(bring: Bring): Replaying {
     const replay: Replaying = {
-      isSuperseded: (topic) => this.#superseded.has(topic),
       begun: () => {
         if (this.#beginning.delete(replay) && !this.holds) this.#release();
       },
@@ -47,35 +50,55 @@ export class ReplayGate {
         replay.begun();
       },
     };
-    this.#replays.add(replay);
+    this.#replays.set(replay, bring);
     this.#beginning.add(replay);
     return replay;
   }
 
   /** A live message, to be sent by `send` now or when what is retained has gone before it. */
   pass(topic: string, send: () => void): void {
-    if (!this.holds) {
-      this.#note(topic);
+    const first = this.holds ? undefined : this.#bring(topic);
+    if (!this.holds && first === undefined) {
       send();
       return;
     }
-    this.#held.push(() => {
-      this.#note(topic);
-      send();
+    this.#held.push({ topic, send });
+    if (first !== undefined) this.#await(first);
+    // More do not wait: then an older value may come behind a newer one.
+    if (this.#held.length >= REPLAY_HELD_MAX) this.#releaseAll();
+  }
+
+  #bring(topic: string): Promise<unknown> | undefined {
+    let brought: Promise<void>[] | undefined;
+    for (const bring of this.#replays.values()) {
+      const one = bring(topic);
+      if (one !== undefined) (brought ??= []).push(one);
+    }
+    return brought === undefined ? undefined : Promise.all(brought);
+  }
+
+  #await(first: Promise<unknown>): void {
+    const bringing = {};
+    this.#bringing.add(bringing);
+    void first.finally(() => {
+      if (this.#bringing.delete(bringing) && !this.holds) this.#release();
     });
-    if (this.#held.length < REPLAY_HELD_MAX) return;
-    this.#beginning.clear();
-    this.#release();
   }
 
-  #note(topic: string): void {
-    if (!this.isIdle && this.#superseded.size < REPLAY_SUPERSEDED_MAX) this.#superseded.add(topic);
-  }
-
+  /** Each has to wait again, if there is something on its topic; the first need not, as that was brought. */
   #release(): void {
     const held = this.#held;
     this.#held = [];
-    for (const send of held) send();
+    for (const { topic, send } of held) this.pass(topic, send);
+    if (!this.holds) this.#opened();
+  }
+
+  #releaseAll(): void {
+    this.#beginning.clear();
+    this.#bringing.clear();
+    const held = this.#held;
+    this.#held = [];
+    for (const { send } of held) send();
     this.#opened();
   }
 }

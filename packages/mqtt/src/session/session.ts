@@ -6,7 +6,7 @@ import type { Grant } from "./grant.ts";
 import { NumberSet } from "./number-set.ts";
 import { Receiving } from "./receiving.ts";
 import { Spans } from "./spans.ts";
-import type { Replaying } from "./replay-gate.ts";
+import type { Bring, Replaying } from "./replay-gate.ts";
 
 /** A message on its way that nothing on disk waits for. */
 export type Transient = { readonly message: Message; readonly grant: Grant };
@@ -29,7 +29,7 @@ export interface Outgoing {
   /** Calls once when there is room; never when the client has gone. */
   whenRoom(then: () => void): void;
   /** Retained messages are on their way to a new subscription: live ones come behind them. */
-  replayBegins(): Replaying;
+  replayBegins(bring: Bring): Replaying;
 }
 
 /** A subscription as a session has it. */

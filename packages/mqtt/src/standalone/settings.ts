@@ -1,3 +1,4 @@
+import { addressText } from "@cortado/std/net";
 import { StatusError, type StatusCause } from "@cortado/std/status";
 import type { FileBridge } from "./file-bridge.ts";
 import { brokerLimits, type BrokerLimits } from "../limits.ts";
@@ -22,18 +23,22 @@ export type ListenerSettings = {
   readonly unix?: string;
   readonly protocol?: "mqtt" | "websockets";
   readonly tls?: ListenerTls;
-};
+} & Partial<AccessSettings>;
 
-/** What a broker by itself is told by its file. */
-export type MqttSettings = {
-  readonly folder: string;
-  readonly listeners: readonly ListenerSettings[];
+/** Who may come in, and what they may do. */
+export type AccessSettings = {
   /** Whether clients may come without a user name. */
   readonly allowAnonymous: boolean;
   /** As mosquitto_passwd writes it. */
   readonly passwordFile?: string;
   /** As mosquitto's acl_file. Absent: everybody may all but publish to $SYS. */
   readonly aclFile?: string;
+};
+
+/** What a broker by itself is told by its file. */
+export type MqttSettings = AccessSettings & {
+  readonly folder: string;
+  readonly listeners: readonly ListenerSettings[];
   /** Only clients whose id begins with it. */
   readonly clientIdPrefix?: string;
   readonly limits?: Partial<BrokerLimits>;
@@ -63,7 +68,9 @@ const tls: Kind = {
   identity: ["commonName", "subject"],
   minVersion: ["TLSv1.2", "TLSv1.3"],
 };
+const access = { allowAnonymous: "flag", passwordFile: "text", aclFile: "text" } as const;
 const listener: Kind = {
+  ...access,
   port: "number",
   address: "text",
   unix: "text",
@@ -94,19 +101,25 @@ const bridge: Kind = {
 };
 const limits: Kind = Object.fromEntries(Object.keys(brokerLimits).map((name) => [name, "number"]));
 const whole: Kind = {
-  ...{
-    folder: "text",
-    allowAnonymous: "flag",
-    passwordFile: "text",
-    aclFile: "text",
-    clientIdPrefix: "text",
-  },
+  ...access,
+  folder: "text",
+  clientIdPrefix: "text",
   limits,
   metrics: { port: "number", address: "text" },
   logLevel: ["debug", "info", "warn", "error"],
   listeners: "list",
   bridges: "list",
 };
+
+/**
+ * The name under which a listener has users of its own, which are not those of the file with the same names; undefined when they are
+ * the same as everywhere. It has its own as soon as it says anything of them.
+ */
+export function realmOf(listener: ListenerSettings): string | undefined {
+  const { unix, port = 0, address = "0.0.0.0" } = listener;
+  if (Object.keys(access).every((name) => !Object.hasOwn(listener, name))) return undefined;
+  return addressText(unix === undefined ? { host: address, port } : { path: unix });
+}
 
 /**
  * The tree of a settings file, checked: names, kinds, and what must go together. `file` is its name in messages.
@@ -164,11 +177,11 @@ function check(value: unknown, kind: Kind, at: string, wrong: Wrong): void {
     }
 }
 
-function checkListener(
-  { port, unix, protocol, tls: secure }: ListenerSettings,
-  at: string,
-  wrong: Wrong,
-): void {
+function checkListener(one: ListenerSettings, at: string, wrong: Wrong): void {
+  const { port, unix, tls: secure } = one;
+  // The name of a listener's users ends with its address.
+  if (unix?.includes("@") === true && realmOf(one) !== undefined)
+    wrong(`${at}.unix`, "a listener with users of its own has no @ in its path");
   if ((port === undefined) === (unix === undefined)) wrong(at, "give a port, or the path of a Unix socket");
   if (port !== undefined && (port < 1 || port > 65_535))
     wrong(`${at}.port`, `${port} is not from 1 to 65535`);
@@ -179,6 +192,4 @@ function checkListener(
     wrong(`${at}.tls.caFile`, "client certificates need the authorities that signed them");
   if (secure.identity !== undefined && secure.requireCertificate !== true)
     wrong(`${at}.tls.identity`, "a name from the certificate needs requireCertificate: true");
-  if (protocol === "websockets" && (secure.requireCertificate === true || secure.identity !== undefined))
-    wrong(`${at}.tls`, "over WebSocket client certificates are not known; ask for them on an mqtt listener");
 }

@@ -3,13 +3,13 @@ import type { BridgeSettings } from "../bridge/settings.ts";
 import { readAclFile } from "../mosquitto/acl-file.ts";
 import type { LineNote } from "../mosquitto/lines.ts";
 import { readPasswordFile } from "../mosquitto/password-file.ts";
-import type { FileAccessRules } from "./access.ts";
+import type { FileAccessRules, FileRules } from "./access.ts";
 import { fileBridgeSettings, type FileBridge } from "./file-bridge.ts";
-import type { MqttSettings } from "./settings.ts";
+import { realmOf, type AccessSettings, type MqttSettings } from "./settings.ts";
 
 export { importMosquittoConf, type Imported } from "../mosquitto/conf.ts";
 export type { LineNote } from "../mosquitto/lines.ts";
-export { FileAccess, type FileAccessRules } from "./access.ts";
+export { FileAccess, type FileAccessRules, type FileRules } from "./access.ts";
 export * from "./settings.ts";
 
 /** Reads a file that the settings name. @throws what says that it is not there */
@@ -18,15 +18,29 @@ export type ReadFile = (path: string) => Promise<string>;
 export const noteText = ({ file, line, message }: LineNote): string =>
   line === 0 ? `${file}: ${message}` : `${file}:${line}: ${message}`;
 
-/** The rules that the files say. @throws StatusError "Invalid" with each line that cannot be read */
-export async function readAccess(settings: MqttSettings, read: ReadFile): Promise<FileAccessRules> {
-  const { allowAnonymous, clientIdPrefix, passwordFile, aclFile } = settings;
+/** The rules that the files say, for all and for listeners with users of their own. @throws StatusError "Invalid" with each line that cannot be read */
+export async function readAccess(settings: MqttSettings, read: ReadFile): Promise<FileRules> {
+  const { clientIdPrefix, listeners } = settings;
+  const realms = new Map<string, FileAccessRules>();
+  for (const listener of listeners) {
+    const realm = realmOf(listener);
+    if (realm === undefined) continue;
+    const { allowAnonymous = false, ...own } = listener;
+    realms.set(realm, { ...(await readRules({ allowAnonymous, ...own }, read)), clientIdPrefix });
+  }
+  return { common: { ...(await readRules(settings, read)), clientIdPrefix }, realms };
+}
+
+async function readRules(
+  { allowAnonymous, passwordFile, aclFile }: AccessSettings,
+  read: ReadFile,
+): Promise<Omit<FileAccessRules, "clientIdPrefix">> {
   const passwords =
     passwordFile === undefined ? undefined : readPasswordFile(await read(passwordFile), passwordFile);
   const acl = aclFile === undefined ? undefined : readAclFile(await read(aclFile), aclFile);
   const faults = [...(passwords?.faults ?? []), ...(acl?.faults ?? [])];
   if (faults.length > 0) throw new StatusError("Invalid", faults.map(noteText).join("\n"));
-  return { allowAnonymous, clientIdPrefix, passwords: passwords?.users, acl: acl?.acl };
+  return { allowAnonymous, passwords: passwords?.users, acl: acl?.acl };
 }
 
 /** Bridges of a settings file as a broker takes them. @throws StatusError "Invalid" naming bridge and field */

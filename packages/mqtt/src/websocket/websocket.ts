@@ -1,16 +1,19 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
 import type { Log } from "@cortado/std/log";
-import type { Connection, ConnectionEvents } from "@cortado/std/net";
+import type { Connection, ConnectionEvents, PeerCertificate } from "@cortado/std/net";
+import { shownBy } from "@cortado/std/node/tls";
 import { WebSocketServer, type RawData, type WebSocket } from "ws";
+import { acceptOptionsOf, type AcceptOptions, type Naming } from "../broker/accept.ts";
 
 export type WebSocketUpgradeOptions = {
-  readonly accept: (connection: Connection) => void;
+  readonly accept: (connection: Connection, options: AcceptOptions) => void;
   readonly bytesMax: number;
   readonly log: Log;
 };
 
-type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer, naming?: Naming) => void;
 
 // MQTT 3.1.1, section 6; the second is what clients of MQTT 3.1 say.
 const subprotocols = ["mqtt", "mqttv3.1"] as const;
@@ -24,7 +27,7 @@ export function newWebSocketUpgrade({ accept, bytesMax, log }: WebSocketUpgradeO
     maxPayload: bytesMax,
     handleProtocols: (offered) => subprotocols.find((known) => offered.has(known)) ?? false,
   });
-  return (request, socket, head) => {
+  return (request, socket, head, naming = {}) => {
     const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((text) => text.trim());
     if (!subprotocols.some((known) => offered.includes(known))) {
       log.warn("mqtt websocket refused: the client does not offer the subprotocol mqtt", { offered });
@@ -32,9 +35,14 @@ export function newWebSocketUpgrade({ accept, bytesMax, log }: WebSocketUpgradeO
       return;
     }
     server.handleUpgrade(request, socket, head, (webSocket) =>
-      accept(webSocketConnection(webSocket, request)),
+      accept(webSocketConnection(webSocket, request), acceptOptionsOf(naming, certificateIn(request))),
     );
   };
+}
+
+/** What the client has shown to the HTTPS server that its request came to, which has turned away whoever's is bad. */
+function certificateIn({ socket }: IncomingMessage): PeerCertificate | undefined {
+  return socket instanceof TLSSocket ? shownBy(socket).certificate : undefined;
 }
 
 function webSocketConnection(webSocket: WebSocket, request: IncomingMessage): Connection {

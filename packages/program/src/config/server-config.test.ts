@@ -27,7 +27,59 @@ test("the command line goes before the file, the file before what is built in; l
   assert.deepEqual(config.tlsSan, ["x.test", "192.0.2.1"]);
 });
 
+test("MQTT over TLS: not unless it is asked for, then on 8883 with the store's own certificate", () => {
+  assert.equal(toServerConfig({}, {}, "host").mqttTls, undefined);
+  assert.equal(toServerConfig({ "mqtt-tls": false }, {}, "host").mqttTls, undefined);
+  assert.deepEqual(toServerConfig({}, { "mqtt-tls": true }, "host").mqttTls, {
+    port: 8883,
+    webSocketPort: 0,
+    files: undefined,
+    caFile: undefined,
+    crlFile: undefined,
+    requireCertificate: false,
+  });
+  const file = {
+    "mqtt-tls": "true",
+    "mqtt-tls-port": 0,
+    "mqtt-websocket-tls-port": 9002,
+    "mqtt-tls-cert-file": "/crt",
+    "mqtt-tls-key-file": "/key",
+    "mqtt-tls-ca-file": "/ca",
+    "mqtt-tls-crl-file": "/crl",
+    "mqtt-tls-require-certificate": true,
+  };
+  assert.deepEqual(toServerConfig(file, {}, "host").mqttTls, {
+    port: 0,
+    webSocketPort: 9002,
+    files: { certFile: "/crt", keyFile: "/key" },
+    caFile: "/ca",
+    crlFile: "/crl",
+    requireCertificate: true,
+  });
+});
+
 for (const { name, line, says } of [
+  { name: "a flag", line: { "mqtt-tls": "yes" }, says: /mqtt-tls: "yes" is neither true nor false/ },
+  {
+    name: "a setting of MQTT over TLS that is not asked for",
+    line: { "mqtt-tls-port": "8884" },
+    says: /mqtt-tls-port: .*set mqtt-tls too/,
+  },
+  {
+    name: "a certificate without its key",
+    line: { "mqtt-tls": true, "mqtt-tls-cert-file": "/crt" },
+    says: /mqtt-tls-cert-file: give mqtt-tls-key-file too/,
+  },
+  {
+    name: "clients' certificates that nobody signs",
+    line: { "mqtt-tls": true, "mqtt-tls-require-certificate": true },
+    says: /mqtt-tls-require-certificate: .*mqtt-tls-ca-file/,
+  },
+  {
+    name: "MQTT over TLS on no port",
+    line: { "mqtt-tls": true, "mqtt-tls-port": "0" },
+    says: /mqtt-tls: both .* are 0/,
+  },
   {
     name: "a port that is no number",
     line: { "https-listen-port": "https" },

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { load } from "js-yaml";
 import { StatusError } from "@cortado/std/status";
+import { toMqttTls, type MqttTlsConfig } from "./mqtt-tls.ts";
 
 /** What a store is told; names are K3s's where K3s has them, ours where it does not. */
 export type ServerConfig = {
@@ -35,6 +36,8 @@ export type ServerConfig = {
   /** Ports on the node's addresses; 0 turns one off. */
   readonly mqttPort: number;
   readonly mqttWebSocketPort: number;
+  /** Undefined: not asked for. */
+  readonly mqttTls: MqttTlsConfig | undefined;
   readonly gatewayPort: number;
   readonly telemetryPort: number;
   readonly ingressPort: number;
@@ -69,6 +72,14 @@ export const settingNames = [
   "local-socket-dir",
   "mqtt-port",
   "mqtt-websocket-port",
+  "mqtt-tls",
+  "mqtt-tls-port",
+  "mqtt-websocket-tls-port",
+  "mqtt-tls-cert-file",
+  "mqtt-tls-key-file",
+  "mqtt-tls-ca-file",
+  "mqtt-tls-crl-file",
+  "mqtt-tls-require-certificate",
   "gateway-port",
   "telemetry-port",
   "ingress-port",
@@ -123,6 +134,24 @@ export const serverSettings: Readonly<Record<SettingName, Setting>> = {
   },
   "mqtt-port": { kind: "number", help: "Port of the MQTT broker; 0: none", fallback: "1883" },
   "mqtt-websocket-port": { kind: "number", help: "Port of MQTT over WebSocket; 0: none", fallback: "9001" },
+  "mqtt-tls": { kind: "flag", help: "Opens MQTT over TLS too; not if absent" },
+  "mqtt-tls-port": { kind: "number", help: "Its port; 0: none", fallback: "8883" },
+  "mqtt-websocket-tls-port": {
+    kind: "number",
+    help: "Port of MQTT over WebSocket over TLS; 0: none",
+    fallback: "0",
+  },
+  "mqtt-tls-cert-file": {
+    kind: "text",
+    help: "PEM file with its certificate and those between it and the root; the API server's if absent",
+  },
+  "mqtt-tls-key-file": { kind: "text", help: "PEM file with the certificate's key" },
+  "mqtt-tls-ca-file": {
+    kind: "text",
+    help: "PEM file with who signs clients' certificates; none is asked for if absent",
+  },
+  "mqtt-tls-crl-file": { kind: "text", help: "PEM file with their certificates that no longer count" },
+  "mqtt-tls-require-certificate": { kind: "flag", help: "Turns away clients without a certificate" },
   "gateway-port": { kind: "number", help: "Port of the function gateway; 0: none", fallback: "8080" },
   "telemetry-port": {
     kind: "number",
@@ -181,6 +210,8 @@ export function toServerConfig(file: Values, line: Values, hostName: string): Se
   const optional = (name: SettingName): string | undefined =>
     value(name) === undefined ? undefined : text(name);
   const number = (name: SettingName): number => toNumber(name, value(name));
+  const flag = (name: SettingName): boolean => toFlag(name, value(name));
+  const isGiven = (name: SettingName): boolean => (line[name] ?? file[name]) !== undefined;
   const runtime = text("runtime");
   if (runtime !== "containerd" && runtime !== "simulated")
     throw new StatusError(
@@ -219,6 +250,7 @@ export function toServerConfig(file: Values, line: Values, hostName: string): Se
     ),
     mqttPort: number("mqtt-port"),
     mqttWebSocketPort: number("mqtt-websocket-port"),
+    mqttTls: toMqttTls({ optional, number, flag, isGiven }),
     gatewayPort: number("gateway-port"),
     telemetryPort: number("telemetry-port"),
     ingressPort: number("ingress-port"),
@@ -232,6 +264,12 @@ function toNumber(name: string, value: unknown): number {
   if (value === undefined || value === "" || !Number.isInteger(number) || number < 0)
     throw new StatusError("BadRequest", `${name}: ${JSON.stringify(value)} is not a whole number`);
   return number;
+}
+
+function toFlag(name: string, value: unknown): boolean {
+  if (value === undefined || value === false || value === "false") return false;
+  if (value === true || value === "true") return true;
+  throw new StatusError("BadRequest", `${name}: ${JSON.stringify(value)} is neither true nor false`);
 }
 
 function toList(value: unknown): readonly string[] {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Client } from "@cortado/client";
+import type { Certificates } from "@cortado/cluster/certificates";
 import { startFunctions } from "@cortado/functions";
 import { startBroker, type Broker } from "@cortado/mqtt";
 import { startMqttControl, UserAccess } from "@cortado/mqtt/control";
@@ -7,19 +8,21 @@ import { startTelemetry, type Telemetry } from "@cortado/telemetry";
 import { watchAlerts } from "@cortado/telemetry/alerts";
 import { textAnswer, type HttpHandler } from "@cortado/std/http";
 import { systemNetwork } from "@cortado/std/node/net";
+import { systemSecureNetwork } from "@cortado/std/node/tls";
 import type { Address } from "@cortado/std/net";
 import { listenHttp } from "../http-listener.ts";
+import { listenMqttTls } from "../mqtt-tls.ts";
+import { mqttOverWebSocket } from "../mqtt-websocket.ts";
 import { version } from "../version.ts";
 import { ownSecret } from "../own-secret.ts";
 import { startPart } from "./lifetime.ts";
 import { dialRemote, healthAnswer } from "./mqtt.ts";
 import type { Parts } from "./parts.ts";
 
+type Edge = Parts & { readonly client: Client; readonly certificates: Certificates };
+
 /** Starts what machines and the shop talk to: the broker, the journal of events, which it answers, and the gateway of functions. */
-export async function startEdge(
-  parts: Parts & { readonly client: Client },
-  stack: AsyncDisposableStack,
-): Promise<Telemetry> {
+export async function startEdge(parts: Edge, stack: AsyncDisposableStack): Promise<Telemetry> {
   const { config, ports, client, loopMetrics, signal } = parts;
   const { clock, random, files, log, metrics } = ports;
   const open = (port: number, socket?: string): readonly Address[] => addressesOf(parts, port, socket);
@@ -52,11 +55,8 @@ export async function startEdge(
 }
 
 /** The broker, configured from the API, and where machines reach it. */
-async function startMqtt(
-  parts: Parts & { readonly client: Client },
-  stack: AsyncDisposableStack,
-): Promise<Broker> {
-  const { config, ports, client, loopMetrics, signal } = parts;
+async function startMqtt(parts: Edge, stack: AsyncDisposableStack): Promise<Broker> {
+  const { config, ports, client, certificates, loopMetrics, signal } = parts;
   const { clock, random, files, log, metrics } = ports;
   const access = new UserAccess(random);
   const broker = await startPart(stack, {
@@ -67,6 +67,7 @@ async function startMqtt(
         files,
         folder: join(config.dataDir, "mqtt"),
         network: systemNetwork,
+        secureNetwork: systemSecureNetwork,
         clock,
         random,
         log,
@@ -82,16 +83,13 @@ async function startMqtt(
   for (const address of addressesOf(parts, config.mqttPort, "mqtt.sock"))
     stack.use(await broker.listen(address));
   const webSocket = addressesOf(parts, config.mqttWebSocketPort);
-  const onlyUpgrades: HttpHandler = () =>
-    Promise.resolve(textAnswer(426, "this port speaks MQTT over WebSocket\n"));
-  if (webSocket.length > 0)
-    stack.use(
-      await listenHttp({
-        addresses: webSocket,
-        handle: onlyUpgrades,
-        upgrade: (...upgrade) => broker.upgrade(...upgrade),
-      }),
-    );
+  if (webSocket.length > 0) stack.use(await mqttOverWebSocket(broker, { addresses: webSocket, log }));
+  if (config.mqttTls !== undefined) {
+    const { port, webSocketPort } = config.mqttTls;
+    const [addresses, webSocketAddresses] = [addressesOf(parts, port), addressesOf(parts, webSocketPort)];
+    const common = { config: config.mqttTls, certificates, files, clock, log };
+    stack.use(await listenMqttTls(broker, { ...common, addresses, webSocketAddresses }));
+  }
   return broker;
 }
 

@@ -2,19 +2,14 @@ import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dump, load } from "js-yaml";
 import type { MqttWords } from "@cortado/cli/mqtt";
-import {
-  startBroker,
-  type BridgeSettings,
-  type Broker,
-  type DialRemote,
-  type ListenOptions,
-} from "@cortado/mqtt";
+import { startBroker, type BridgeSettings, type Broker, type DialRemote, type Naming } from "@cortado/mqtt";
 import {
   FileAccess,
   importMosquittoConf,
   noteText,
   readAccess,
   readBridges,
+  realmOf,
   toMqttSettings,
   type ListenerSettings,
   type ListenerTls,
@@ -23,7 +18,7 @@ import {
 import { textAnswer, type HttpHandler } from "@cortado/std/http";
 import { jsonLog, type Log } from "@cortado/std/log";
 import { newMetrics } from "@cortado/std/metrics";
-import type { Address, SecureListening, TlsOptions } from "@cortado/std/net";
+import type { Address, TlsOptions } from "@cortado/std/net";
 import { systemClock } from "@cortado/std/node/clock";
 import { dialTls } from "@cortado/std/node/dial-tls";
 import { systemFiles } from "@cortado/std/node/files";
@@ -32,6 +27,7 @@ import { systemRandom } from "@cortado/std/node/random";
 import { systemSecureNetwork } from "@cortado/std/node/tls";
 import { messageOf, StatusError } from "@cortado/std/status";
 import { listenHttp } from "../http-listener.ts";
+import { mqttOverWebSocket } from "../mqtt-websocket.ts";
 import { writeText } from "../standard-output.ts";
 import { watchProcess } from "./process-metrics.ts";
 
@@ -100,11 +96,12 @@ export async function startMqttBroker({ config, check }: MqttWords): Promise<Asy
       mayRead: access.mayRead,
     }),
   );
-  const secure: (readonly [ListenerTls, SecureListening])[] = [];
+  const secure: Secure[] = [];
   for (const listener of settings.listeners) {
-    const listening = stack.use(await listen(broker, listener));
-    if (listener.tls !== undefined && "renew" in listening)
-      secure.push([listener.tls, listening as SecureListening]);
+    const listening = stack.use(await listen(broker, listener, log));
+    const { renew } = listening;
+    if (listener.tls !== undefined && renew !== undefined)
+      secure.push({ tls: listener.tls, renew: (next) => renew.call(listening, next) });
   }
   await putBridges(broker, bridges, log);
   if (settings.metrics !== undefined) {
@@ -128,20 +125,23 @@ async function putBridges(broker: Broker, bridges: readonly BridgeSettings[], lo
   for (const bridge of bridges) await broker.bridges.put(bridge);
 }
 
+/** A listener whose certificates can be read anew. */
+type Secure = { readonly tls: ListenerTls; readonly renew: (tls: TlsOptions) => void };
+
 type Reloading = {
   readonly config: string;
   readonly access: FileAccess;
-  readonly secure: readonly (readonly [ListenerTls, SecureListening])[];
+  readonly secure: readonly Secure[];
 };
 
 /** Users, rules and certificates anew. Other settings need a start: connections would have to be ended for them. */
 async function reload({ config, access, secure }: Reloading): Promise<void> {
   const rules = await readAccess(await readSettings(config), read);
-  const certificates = await Promise.all(secure.map(async ([tls]) => await toTls(tls)));
-  access.rules = rules;
-  for (const [at, [, listening]] of secure.entries()) {
+  const certificates = await Promise.all(secure.map(async ({ tls }) => await toTls(tls)));
+  access.replace(rules);
+  for (const [at, { renew }] of secure.entries()) {
     const next = certificates[at];
-    if (next !== undefined) listening.renew(next);
+    if (next !== undefined) renew(next);
   }
 }
 
@@ -157,27 +157,27 @@ function onHangUp(work: () => Promise<void>, log: Log): Disposable {
   return { [Symbol.dispose]: () => void process.off("SIGHUP", listener) };
 }
 
-async function listen(broker: Broker, listener: ListenerSettings): Promise<AsyncDisposable> {
+async function listen(
+  broker: Broker,
+  listener: ListenerSettings,
+  log: Log,
+): Promise<AsyncDisposable & { renew?(tls: TlsOptions): void }> {
   const { tls, protocol, unix, port = 0, address: host = "0.0.0.0" } = listener;
   const address: Address = unix === undefined ? { host, port } : { path: unix };
-  const secured = tls === undefined ? undefined : await toTls(tls);
-  if (protocol === "websockets") {
-    const handle: HttpHandler = () =>
-      Promise.resolve(textAnswer(426, "this port speaks MQTT over WebSocket\n"));
-    const upgrade: Parameters<typeof listenHttp>[0]["upgrade"] = (...words) => broker.upgrade(...words);
-    const keys = secured === undefined ? {} : { tls: { cert: secured.certificate, key: secured.key } };
-    return await listenHttp({ addresses: [address], handle, upgrade, ...keys });
-  }
-  if (secured === undefined) return await broker.listen(address);
-  return await broker.listen(address, { tls: secured, identity: identityOf(tls) });
+  const secured = tls === undefined ? {} : { tls: await toTls(tls) };
+  const realm = realmOf(listener);
+  const naming: Naming = { identity: identityOf(tls), ...(realm === undefined ? {} : { realm }) };
+  return protocol === "websockets"
+    ? await mqttOverWebSocket(broker, { addresses: [address], log, naming, ...secured })
+    : await broker.listen(address, { ...naming, ...secured });
 }
 
-function identityOf(tls: ListenerTls | undefined): NonNullable<ListenOptions["identity"]> {
+function identityOf(tls: ListenerTls | undefined): NonNullable<Naming["identity"]> {
   if (tls?.identity === undefined) return "username";
   return tls.identity === "commonName" ? "common-name" : "subject";
 }
 
-async function toTls({
+export async function toTls({
   certFile,
   keyFile,
   caFile,

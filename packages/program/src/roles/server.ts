@@ -62,7 +62,7 @@ export async function startServer(config: ServerConfig): Promise<AsyncDisposable
   startLoops(parts, certificates.serverCa, stack);
   const admin = clientOf(server, "system:admin", "system:masters");
   await applyFirstObjects(admin, stop.signal);
-  const telemetry = await startEdge({ ...parts, client: admin }, stack);
+  const telemetry = await startEdge({ ...parts, client: admin, certificates }, stack);
   const node = clientOf(server, `system:node:${config.nodeName}`, "system:nodes", "system:masters");
   const { node: running, address } = await startPods(
     config,

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Certificates } from "@cortado/cluster/certificates";
 import type { Client } from "@cortado/client";
 import { startNetwork, systemTools, type IngressListener } from "@cortado/network";
-import { publishLocalServices } from "../local-services.ts";
+import { publishLocalServices, type LocalService } from "../local-services.ts";
 import { startPart } from "./lifetime.ts";
 import { podBridge, podSubnet } from "./pods.ts";
 import type { Parts } from "./parts.ts";
@@ -61,12 +61,32 @@ export async function startTraffic(
         fallbackCertificate: () => certificates.ingress,
       }),
   });
-  const services = [
-    { name: "mqtt", namespace: "cortado-system", ports: [{ name: "mqtt", port: config.mqttPort }] },
-    { name: "telemetry", namespace: "cortado-system", ports: [{ name: "http", port: config.telemetryPort }] },
-    { name: "gateway", namespace: "openfaas", ports: [{ name: "http", port: config.gatewayPort }] },
-  ].filter(({ ports: [first] }) => first?.port !== 0); // turned off
-  await publishLocalServices(client, { services, apiPort: parts.apiPort, address, signal });
+  await publishLocalServices(client, {
+    services: localServices(config),
+    apiPort: parts.apiPort,
+    address,
+    signal,
+  });
+}
+
+/** Ports of the node that pods reach by a name. */
+function localServices({
+  mqttPort,
+  mqttTls,
+  telemetryPort,
+  gatewayPort,
+}: Parts["config"]): readonly LocalService[] {
+  const mqtt = [
+    { name: "mqtt", port: mqttPort },
+    { name: "mqtts", port: mqttTls?.port ?? 0 },
+  ];
+  return [
+    { name: "mqtt", namespace: "cortado-system", ports: mqtt },
+    { name: "telemetry", namespace: "cortado-system", ports: [{ name: "http", port: telemetryPort }] },
+    { name: "gateway", namespace: "openfaas", ports: [{ name: "http", port: gatewayPort }] },
+  ]
+    .map((service) => ({ ...service, ports: service.ports.filter(({ port }) => port !== 0) })) // turned off
+    .filter(({ ports }) => ports.length > 0);
 }
 
 function ingressListeners({ config }: Parts): readonly IngressListener[] {

@@ -13,33 +13,24 @@ export const systemSecureNetwork: SecureNetwork = {
   async listenTls(address, tls, { accept, failed }) {
     if ("path" in address) await rm(address.path, { force: true }); // left behind by a killed process
     const sockets = new Set<TLSSocket>();
-    const { clientCertificates } = tls;
-    const server = guarded(address, () =>
-      createServer({
-        ...contextOf(tls),
-        noDelay: true,
-        handshakeTimeout: HANDSHAKE_MS,
-        requestCert: clientCertificates !== "none",
-        rejectUnauthorized: clientCertificates === "required",
-      }),
+    const server = guardedTls(address, () =>
+      createServer({ ...serverOptionsOf(tls), noDelay: true, handshakeTimeout: HANDSHAKE_MS }),
     );
     server.on("secureConnection", (socket) => {
       sockets.add(socket);
       socket.once("close", () => sockets.delete(socket));
-      const shown = clientCertificates === "none" ? undefined : socket.getPeerX509Certificate();
-      if (shown !== undefined && !socket.authorized) {
-        // Asked for and not required: none is fine, a bad one is not.
-        failed(String(socket.authorizationError), remoteOf(socket));
+      const { certificate, fault } = shownBy(socket);
+      if (fault === undefined) accept(socketConnection(socket), certificate);
+      else {
+        failed(fault, remoteOf(socket));
         socket.destroy();
-        return;
       }
-      accept(socketConnection(socket), shown === undefined ? undefined : certificateOf(shown));
     });
     server.on("tlsClientError", (error, socket) => failed(error.message, remoteOf(socket)));
     await listening(server, address);
     return {
       address: boundAddress(server, address),
-      renew: (next) => guarded(address, () => server.setSecureContext(contextOf(next))),
+      renew: (next) => guardedTls(address, () => server.setSecureContext(contextOf(next))),
       async [Symbol.asyncDispose]() {
         const closed = new Promise<void>((resolve) => server.close(() => resolve()));
         for (const socket of sockets) socket.destroy();
@@ -49,7 +40,27 @@ export const systemSecureNetwork: SecureNetwork = {
   },
 };
 
-function contextOf({
+/** What a client has shown on a socket that asked for it. Asked for and not required: none is fine, a bad one is a fault. */
+export function shownBy(socket: TLSSocket): {
+  readonly certificate: PeerCertificate | undefined;
+  readonly fault: string | undefined;
+} {
+  const shown = socket.getPeerX509Certificate();
+  if (shown !== undefined && !socket.authorized)
+    return { certificate: undefined, fault: String(socket.authorizationError) };
+  return { certificate: shown === undefined ? undefined : certificateOf(shown), fault: undefined };
+}
+
+/** As Node's servers take it; theirs to ask for clients' certificates, whoever looks at those by `shownBy`. */
+export function serverOptionsOf(tls: TlsOptions): NodeTlsOptions {
+  return {
+    ...contextOf(tls),
+    requestCert: tls.clientCertificates !== "none",
+    rejectUnauthorized: tls.clientCertificates === "required",
+  };
+}
+
+export function contextOf({
   certificate,
   key,
   clientAuthorities,
@@ -65,8 +76,8 @@ function contextOf({
   };
 }
 
-// What OpenSSL does not take is the operator's file, not our fault.
-function guarded<Value>(address: Address, make: () => Value): Value {
+/** What OpenSSL does not take is the operator's file, not our fault. @throws StatusError "Invalid" naming the listener */
+export function guardedTls<Value>(address: Address, make: () => Value): Value {
   try {
     return make();
   } catch (cause) {
@@ -80,7 +91,7 @@ function guarded<Value>(address: Address, make: () => Value): Value {
   }
 }
 
-function remoteOf({ remoteAddress, remotePort }: TLSSocket): string {
+export function remoteOf({ remoteAddress, remotePort }: TLSSocket): string {
   return remoteAddress === undefined ? "local" : `${remoteAddress}:${remotePort ?? 0}`;
 }
 

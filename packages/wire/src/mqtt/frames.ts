@@ -8,6 +8,8 @@ import { malformed } from "./malformed.ts";
 export class FrameReader {
   /** Undefined while there are none, which is nearly always. */
   #chunks: Uint8Array[] | undefined;
+  /** Bytes of the first chunk that were taken. */
+  #taken = 0;
   #held = 0;
   /** Bytes that must be there before another look is worth it. */
   #wanted = 2;
@@ -32,7 +34,8 @@ export class FrameReader {
 
   /** Forgets what it holds: nobody will ask for it. */
   drop(): void {
-    this.#chunks = [];
+    this.#chunks = undefined;
+    this.#taken = 0;
     this.#held = 0;
   }
 
@@ -40,11 +43,12 @@ export class FrameReader {
   next(): Uint8Array | undefined {
     if (this.#held < this.#wanted) return undefined;
     const bytes = this.#joined();
+    const start = this.#taken;
     let length = 0;
     let at = 1;
     for (let shift = 0; ; shift += 7, at += 1) {
       if (at > LENGTH_FIELD_BYTES_MAX) throw malformed("the remaining length is longer than four bytes");
-      const byte = bytes[at];
+      const byte = bytes[start + at];
       if (byte === undefined) {
         this.#wanted = at + 1;
         return undefined;
@@ -56,28 +60,32 @@ export class FrameReader {
     const most = this.frameBytesMax;
     if (total > most)
       throw malformed(`a packet of ${total} bytes is over the limit of ${most}`, { fault: "packetTooLarge" });
-    if (bytes.byteLength < total) {
+    if (this.#held < total) {
       this.#wanted = total;
       return undefined;
     }
-    const rest = bytes.subarray(total);
-    this.#chunks = rest.byteLength === 0 ? undefined : [rest];
-    this.#held = rest.byteLength;
+    this.#held -= total;
     this.#wanted = 2;
-    return bytes.subarray(0, total);
+    const end = start + total;
+    if (this.#held === 0) this.#chunks = undefined;
+    this.#taken = this.#held === 0 ? 0 : end;
+    return bytes.subarray(start, end);
   }
 
+  /** All that is held in one piece, behind what was taken of it. */
   #joined(): Uint8Array {
     const chunks = this.#chunks ?? [];
-    const [first, second] = chunks;
-    if (first !== undefined && second === undefined) return first;
+    const first = chunks[0];
+    if (first !== undefined && chunks.length === 1) return first;
     const whole = new Uint8Array(this.#held);
     let at = 0;
     for (const chunk of chunks) {
-      whole.set(chunk, at);
-      at += chunk.byteLength;
+      const rest = chunk === first ? chunk.subarray(this.#taken) : chunk;
+      whole.set(rest, at);
+      at += rest.byteLength;
     }
     this.#chunks = [whole];
+    this.#taken = 0;
     return whole;
   }
 }
