@@ -1,4 +1,4 @@
-// Measures what the README promises: npm run bench -- [idle] [demo] [store] [stall] [lines] [box512] [fleet] [mqtt] [--idle-minutes N] [--stores N]
+// Measures what the README promises: npm run bench -- [idle] [demo] [store] [stall] [lines] [box512] [fleet] [mqtt] [--idle-minutes N] [--stores N] [--fleet-part PART]
 import { execFileSync } from "node:child_process";
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { join } from "node:path";
@@ -20,6 +20,8 @@ const { values, positionals } = parseArgs({
     "idle-minutes": { type: "string", default: "10" },
     /** Stores of the largest chain of `fleet`. */
     stores: { type: "string", default: "10000" },
+    /** One part of `fleet` alone, which is printed and not written down. */
+    "fleet-part": { type: "string" },
   },
 });
 const unknown = positionals.find((word) => !(all as readonly string[]).includes(word));
@@ -34,7 +36,9 @@ const add = (more: readonly Section[]): void => {
 if (wants("lines")) add([benchLines(top)]);
 if (wants("store")) add([await benchStore()]);
 if (wants("stall")) add([await benchStall()]);
-if (wants("fleet")) for await (const section of benchFleet({ stores: Number(values.stores) })) add([section]);
+const part = values["fleet-part"];
+if (wants("fleet"))
+  for await (const section of benchFleet({ stores: Number(values.stores), part })) add([section]);
 if (wants("mqtt")) for await (const section of benchMqtt()) add([section]);
 const parts = (["idle", "demo"] as const).filter(wants);
 if (parts.length > 0 || wants("box512")) {
@@ -45,8 +49,10 @@ if (parts.length > 0 || wants("box512")) {
     if (wants("box512")) add([await benchBox512()]);
   }
 }
-writeReport(join(top, "docs", "bench.md"), sections, preface());
-console.log(`written to docs/bench.md`);
+if (part === undefined) {
+  writeReport(join(top, "docs", "bench.md"), sections, preface());
+  console.log(`written to docs/bench.md`);
+}
 
 function preface(): string {
   const said = (program: string, ...words: readonly string[]): string => {

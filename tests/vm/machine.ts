@@ -205,7 +205,7 @@ function makeDisk(kernel: Kernel, folder: string): string {
   copyPython(tree);
   for (const path of linkedLibraries(process.execPath)) copyInto(path, tree);
   copyFileSync(process.execPath, join(tree, "usr/local/bin/node"));
-  for (const name of ["cortado.cjs", "acquirer.cjs"])
+  for (const name of ["cortado.cjs", "thread.cjs", "acquirer.cjs"])
     cpSync(join(bundle, name), join(tree, "opt/cortado", name));
   // What every pod needs is there from the start; the rest is brought in by the checks, one after the other.
   const images = join(tree, "var/lib/cortado/agent/images");

@@ -2,11 +2,12 @@ import { assert } from "@cortado/std/assert";
 import { backoffMs } from "@cortado/std/backoff";
 import type { Clock } from "@cortado/std/clock";
 import type { Log } from "@cortado/std/log";
+import { flatText } from "@cortado/std/flat-text";
 import { hasReason } from "@cortado/std/status";
 import type { KubeObject } from "@cortado/kinds";
 import type { ResourceType } from "@cortado/kinds/resources";
-import type { Change, Client, Selection, Stored } from "./client.ts";
-import { RELIST_FIRST_MS, RELIST_MAX_MS, SEEN_MAX_MS } from "./limits.ts";
+import type { Change, Client, ListOf, Selection, Stored } from "./client.ts";
+import { LIST_PAGE, RELIST_FIRST_MS, RELIST_MAX_MS, SEEN_MAX_MS } from "./limits.ts";
 
 /** "namespace/name", or "name" of a kind without namespaces. */
 export type Key = string;
@@ -32,6 +33,13 @@ export type InformerOptions<Kind extends KubeObject> = Selection & {
    * changes; `old`, `get` and `list` answer what is kept.
    */
   readonly keep?: (object: Stored<Kind>) => Stored<Kind>;
+  /**
+   * Objects that the cache need not hold: they are told as they come, change (`old` is undefined) and go (`old` is the last there was).
+   * Which of them went while no watch was up only `listed` can say.
+   */
+  readonly forget?: (object: Stored<Kind>) => boolean;
+  /** Called after each list, with the uids of all that there is. */
+  readonly listed?: (uids: ReadonlySet<string>) => void;
   /** Named functions from an object to the values it is found by. */
   readonly indexes?: Readonly<Record<string, (object: Stored<Kind>) => readonly string[]>>;
 };
@@ -69,7 +77,7 @@ export function startInformer<Kind extends KubeObject>(
   type: ResourceType<Kind>,
   options: InformerOptions<Kind>,
 ): Informer<Kind> {
-  const cache = new Cache<Kind>(options.indexes ?? {}, options.keep ?? ((object) => object));
+  const cache = new Cache<Kind>(options);
   let isSynced = false;
   const synced = new Promise<void>((resolve, reject) => {
     options.signal.addEventListener("abort", () => reject(options.signal.reason as Error), { once: true });
@@ -134,10 +142,22 @@ async function relist<Kind extends KubeObject>(
     ...(labelSelector === undefined ? {} : { labelSelector }),
     ...(fieldSelector === undefined ? {} : { fieldSelector }),
   };
-  const { items, resourceVersion } = await client.list(type, { ...selection, signal });
-  cache.replace(items);
-  cache.reached(resourceVersion);
-  return resourceVersion;
+  const listed = { keys: new Set<Key>(), uids: new Set<string>() };
+  // In pages: of ten thousand objects the whole ones of one page are in memory at once, and what is kept of the others.
+  let page: ListOf<Kind> | undefined;
+  do {
+    const from: string = page?.continue ?? "";
+    const next = from === "" ? {} : { continue: from };
+    page = await client.list(type, { ...selection, limit: LIST_PAGE, ...next, signal });
+    for (const item of page.items) {
+      listed.keys.add(cache.listed(item));
+      if (options.listed !== undefined) listed.uids.add(item.metadata.uid);
+    }
+  } while ((page.continue ?? "") !== "");
+  cache.keepOnly(listed.keys);
+  options.listed?.(listed.uids);
+  cache.reached(page.resourceVersion);
+  return page.resourceVersion;
 }
 
 async function watchOnce<Kind extends KubeObject>(
@@ -166,19 +186,23 @@ async function watchOnce<Kind extends KubeObject>(
 class Cache<Kind extends KubeObject> {
   readonly objects = new Map<Key, Stored<Kind>>();
   readonly #indexers: Readonly<Record<string, (object: Stored<Kind>) => readonly string[]>>;
-  readonly #indexes = new Map<string, Map<string, Set<Key>>>();
+  /** A value that one object has, as most do, is that object's key alone. */
+  readonly #indexes = new Map<string, Map<string, Key | Set<Key>>>();
   readonly #keep: (object: Stored<Kind>) => Stored<Kind>;
+  readonly #forget: (object: Stored<Kind>) => boolean;
   readonly #listeners = new Set<(notice: Notice<Kind>) => void>();
   readonly #waiters = new Set<{ readonly revision: number; readonly done: () => void }>();
   #reached = 0;
 
-  constructor(
-    indexers: Readonly<Record<string, (object: Stored<Kind>) => readonly string[]>>,
-    keep: (object: Stored<Kind>) => Stored<Kind>,
-  ) {
-    this.#indexers = indexers;
+  constructor({
+    indexes = {},
+    keep = (object) => object,
+    forget = () => false,
+  }: Pick<InformerOptions<Kind>, "indexes" | "keep" | "forget">) {
+    this.#indexers = indexes;
     this.#keep = keep;
-    for (const name of Object.keys(indexers)) this.#indexes.set(name, new Map());
+    this.#forget = forget;
+    for (const name of Object.keys(indexes)) this.#indexes.set(name, new Map());
   }
 
   /** Everything up to this resourceVersion is in the cache. */
@@ -210,48 +234,64 @@ class Cache<Kind extends KubeObject> {
   byIndex(index: string, value: string): readonly Stored<Kind>[] {
     const values = this.#indexes.get(index);
     assert(values !== undefined, `the informer was made with an index ${index}`);
-    return [...(values.get(value) ?? [])].map((key) => this.objects.get(key) as Stored<Kind>);
+    return keysIn(values.get(value)).map((key) => this.objects.get(key) as Stored<Kind>);
   }
 
-  replace(items: readonly Stored<Kind>[]): void {
-    const listed = new Set<Key>();
-    for (const item of items) {
-      const key = keyOf(item);
-      listed.add(key);
-      if (this.objects.get(key)?.metadata.resourceVersion !== item.metadata.resourceVersion)
-        this.#set(key, item);
-    }
+  /** Takes over an object of a list; answers its key. */
+  listed(item: Stored<Kind>): Key {
+    const key = keyOf(item);
+    if (this.objects.get(key)?.metadata.resourceVersion !== item.metadata.resourceVersion)
+      this.#set(key, item);
+    return key;
+  }
+
+  /** The list is whole: what it did not have is gone. */
+  keepOnly(listed: ReadonlySet<Key>): void {
     for (const key of [...this.objects.keys()]) if (!listed.has(key)) this.#set(key, undefined);
   }
 
   apply(change: Change<Kind>): void {
     if (change.type === "BOOKMARK") return;
-    this.#set(keyOf(change.object), change.type === "DELETED" ? undefined : change.object);
+    const key = keyOf(change.object);
+    if (change.type !== "DELETED") this.#set(key, change.object);
+    else this.#set(key, undefined, deepFreeze(this.#keep(deepFreeze(change.object))));
   }
 
-  #set(key: Key, now: Stored<Kind> | undefined): void {
-    const old = this.objects.get(key);
+  #set(key: Key, now: Stored<Kind> | undefined, last?: Stored<Kind>): void {
+    const held = this.objects.get(key);
+    // Of one that is not held the end is told with the last that is known of it.
+    const old = held ?? (last !== undefined && this.#forget(last) ? last : undefined);
     if (old === undefined && now === undefined) return;
-    if (now === undefined) this.objects.delete(key);
-    else this.objects.set(key, deepFreeze(this.#keep(deepFreeze(now))));
-    this.#reindex(key, old, now);
+    const kept = now === undefined ? undefined : deepFreeze(this.#keep(deepFreeze(now)));
+    if (kept === undefined || this.#forget(kept)) this.objects.delete(key);
+    else this.objects.set(held === undefined ? flatText(key) : key, kept);
+    this.#reindex(key, held, now);
     for (const listener of this.#listeners) listener({ key, old, now });
   }
 
   #reindex(key: Key, old: Stored<Kind> | undefined, now: Stored<Kind> | undefined): void {
     for (const [name, indexer] of Object.entries(this.#indexers)) {
-      const index = this.#indexes.get(name) as Map<string, Set<Key>>;
+      const index = this.#indexes.get(name) as Map<string, Key | Set<Key>>;
       for (const value of old === undefined ? [] : indexer(old)) {
         const keys = index.get(value);
-        keys?.delete(key);
-        if (keys?.size === 0) index.delete(value);
+        if (keys === key) index.delete(value);
+        if (keys === undefined || typeof keys === "string") continue;
+        keys.delete(key);
+        if (keys.size === 0) index.delete(value);
       }
       for (const value of now === undefined ? [] : indexer(now)) {
-        const keys = index.get(value) ?? new Set();
-        index.set(value, keys.add(key));
+        const keys = index.get(value);
+        if (keys === undefined) index.set(value, key);
+        else if (typeof keys !== "string") keys.add(key);
+        else if (keys !== key) index.set(value, new Set([keys, key]));
       }
     }
   }
+}
+
+function keysIn(keys: Key | ReadonlySet<Key> | undefined): readonly Key[] {
+  if (keys === undefined) return [];
+  return typeof keys === "string" ? [keys] : [...keys];
 }
 
 // Two loops of one process share what a cache hands out, so a write into it must fail at the writer, not at the reader.

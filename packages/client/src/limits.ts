@@ -11,3 +11,5 @@ export const RELIST_MAX_MS = 30_000;
 export const SEEN_MAX_MS = 3_000;
 /** How long a connection may be silent before the other end is asked whether it is there; ten questions in as many seconds go unanswered, and it is over. */
 export const KEEP_ALIVE_MS = 10_000;
+/** Objects of one page of a list that fills a cache: kubectl's page. */
+export const LIST_PAGE = 100;

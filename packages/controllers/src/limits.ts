@@ -21,3 +21,7 @@ export const CRON_MISSED_MAX = 100;
 export const GARBAGE_SCAN_MS = 60_000;
 /** Events remembered so that a repetition counts the first one up (client-go, tools/record, maxLruCacheEntries). */
 export const EVENTS_TOLD_MAX = 4_096;
+/** Namespaces and kinds that the garbage loop holds once; then it begins anew. */
+export const GARBAGE_WORDS_MAX = 10_000;
+/** How long the garbage loop waits for the first lists of all kinds; then it asks for owners one by one. */
+export const GARBAGE_START_MS = 30_000;

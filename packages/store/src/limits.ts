@@ -8,6 +8,15 @@ export const KEY_LENGTH_MAX = 2_048;
 export const HISTORY_EVENTS_MAX = 10_000;
 /** The same in bytes of values: a share of a store's 160 MB. */
 export const HISTORY_BYTES_MAX: number = 12 * 1024 * 1024;
+/**
+ * Values in memory of a store whose driver reads them from its disk: all of a store of some thousand objects, so that it never
+ * reads; a share of its 160 MB.
+ */
+export const CACHE_BYTES_MAX: number = 4 * 1024 * 1024;
+/** What a cached value takes beside its key and its bytes: its object, an array over a buffer, its place in the cache; measured. */
+export const CACHED_VALUE_BYTES = 300;
+/** Values that a list reads from the disk in one turn of the event loop: 2 ms, at some 10 µs each. */
+export const LIST_READ_KEYS = 200;
 /** Events told to a watcher in one batch, so that a long history does not hold the event loop. */
 export const WATCH_BATCH_EVENTS_MAX = 500;
 /** Writes waiting for a commit; more are refused, as a disk that hangs must not fill the memory. */

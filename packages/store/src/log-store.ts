@@ -1,29 +1,13 @@
 import { assert } from "@cortado/std/assert";
 import { StatusError } from "@cortado/std/status";
+import { Batch } from "./batch.ts";
+import { cold, CurrentValues, type Found } from "./current-values.ts";
+import type { Durability, Opened } from "./durability.ts";
 import { History, type HistoryLimits } from "./history.ts";
-import { COMMIT_WRITES_MAX, KEY_LENGTH_MAX, PENDING_WRITES_MAX, VALUE_BYTES_MAX } from "./limits.ts";
-import { VOLATILE_RESERVE, WATCH_BATCH_EVENTS_MAX } from "./limits.ts";
-import { SortedKeys } from "./sorted-keys.ts";
-import type { Expectation, KeyValue, ListQuery, ListResult, Revision, Store } from "./store.ts";
+import { CACHE_BYTES_MAX, COMMIT_WRITES_MAX, KEY_LENGTH_MAX, LIST_READ_KEYS } from "./limits.ts";
+import { PENDING_WRITES_MAX, VALUE_BYTES_MAX, VOLATILE_RESERVE, WATCH_BATCH_EVENTS_MAX } from "./limits.ts";
+import type { KeyValue, ListQuery, ListResult, Revision, Store } from "./store.ts";
 import type { StoreEvent, WatchQuery, Write, WriteResult } from "./store.ts";
-
-/** One transaction: all of it is durable when `commit` resolves, or none of it. */
-export type Commit = {
-  /** New values; undefined deletes the key. */
-  readonly changes: ReadonlyMap<string, KeyValue | undefined>;
-  /** The store never gives out a revision up to this one again, whatever happens. */
-  readonly reserved: Revision;
-};
-
-/** What a driver found at opening. */
-export type Opened = { readonly values: Iterable<KeyValue>; readonly reserved: Revision };
-
-/** The durable half of a store with one writer process: memory and SQLite make it. */
-export interface Durability extends AsyncDisposable {
-  open(): Promise<Opened>;
-  /** @throws StatusError "InsufficientStorage" or "ServiceUnavailable"; then nothing may count on the commit */
-  commit(commit: Commit): Promise<void>;
-}
 
 type Pending = {
   readonly write: Write;
@@ -31,37 +15,50 @@ type Pending = {
   readonly reject: (error: unknown) => void;
 };
 
-/** Opens the engine over a driver: current values and recent history in memory, every change through group commits. */
-export async function openLogStore(durability: Durability, limits?: HistoryLimits): Promise<Store> {
-  const { values, reserved } = await durability.open();
-  return new LogStore(durability, { values, reserved, history: new History(limits) });
+export type EngineOptions = {
+  readonly history?: HistoryLimits | undefined;
+  /** Of values that the driver can read from its disk, so many bytes are in memory. */
+  readonly cacheBytes?: number | undefined;
+};
+
+/** What keys were before they changed; the first change of a key counts. */
+type Past = ReadonlyMap<string, KeyValue | undefined>;
+
+/** Opens the engine over a driver: keys, recent history and warm values in memory, every change through group commits. */
+export async function openLogStore(durability: Durability, options: EngineOptions = {}): Promise<Store> {
+  return new LogStore(durability, { ...(await durability.open()), ...options });
 }
 
 class LogStore implements Store {
   readonly #durability: Durability;
   readonly #history: History;
-  readonly #values = new Map<string, KeyValue>();
-  readonly #keys = new SortedKeys();
+  readonly #current: CurrentValues;
   readonly #pending: Pending[] = [];
   readonly #sleepers = new Set<() => void>();
   /** Keys whose last commit failed: what is on disk is unknown, so the next commit writes their value again. */
   readonly #doubtful = new Set<string>();
-  #volatile = new Map<string, KeyValue>();
+  /** Keys whose value is in memory only. */
+  readonly #volatile = new Set<string>();
+  /** Of each list that is reading from the disk, what changed since it began. */
+  readonly #changedInLists = new Set<Map<string, KeyValue | undefined>>();
   #revision: Revision;
   #next: number;
   #reserved: Revision;
   #flushing: Promise<void> | undefined;
   #closed = false;
 
-  constructor(durability: Durability, opened: Opened & { readonly history: History }) {
+  constructor(durability: Durability, { rows, reserved, history, cacheBytes }: Opened & EngineOptions) {
     this.#durability = durability;
-    this.#history = opened.history;
-    for (const value of opened.values) this.#values.set(value.key, value);
-    this.#keys.fill(this.#values.keys());
-    this.#revision = opened.reserved;
-    this.#reserved = opened.reserved;
-    this.#next = opened.reserved + 1;
-    this.#history.startAt(opened.reserved);
+    this.#history = new History(history);
+    this.#current = new CurrentValues({
+      opened: rows,
+      read: durability.read === undefined ? undefined : (keys) => this.#readDisk(keys),
+      cacheBytes: cacheBytes ?? CACHE_BYTES_MAX,
+    });
+    this.#revision = reserved;
+    this.#reserved = reserved;
+    this.#next = reserved + 1;
+    this.#history.startAt(reserved);
   }
 
   get revision(): Revision {
@@ -72,16 +69,22 @@ class LogStore implements Store {
     return this.#history.compacted;
   }
 
-  get(key: string): Promise<KeyValue | undefined> {
-    return Promise.resolve(this.#values.get(key));
+  async get(key: string): Promise<KeyValue | undefined> {
+    const found = this.#current.find(key);
+    if (found !== cold) return found;
+    const [read] = await this.#current.read([key], { areWanted: true });
+    return read;
   }
 
-  list(query: ListQuery): Promise<ListResult> {
-    try {
-      return Promise.resolve(this.#list(query));
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
+  async list(query: ListQuery): Promise<ListResult> {
+    const { at } = query;
+    const now = this.#revision;
+    if (at !== undefined && at > now)
+      throw new StatusError("Timeout", `revision ${at} is in the future; the newest is ${now}`);
+    const past = at === undefined || at === now ? undefined : this.#history.before(at);
+    const { keys, total } = this.#keysOf(query, past);
+    const items = await this.#valuesOf(keys, past);
+    return { items, revision: at ?? now, remaining: total - items.length };
   }
 
   write(write: Write): Promise<WriteResult> {
@@ -125,18 +128,21 @@ class LogStore implements Store {
     if (this.#closed) return;
     this.#closed = true;
     await this.#flushing;
-    // Leases kept in memory reach the disk at a clean end, and the reserve shrinks to what was used.
-    if (this.#volatile.size > 0 || this.#reserved !== this.#revision)
+    // Leases kept in memory and what is in doubt reach the disk at a clean end, and the reserve shrinks to what was used.
+    const kept = [...this.#volatile, ...this.#doubtful];
+    if (kept.length > 0 || this.#reserved !== this.#revision) {
+      const changes = new Map(kept.map((key) => [key, this.#inMemory(key)]));
       await this.#durability
-        .commit({ changes: this.#volatile, reserved: (this.#next - 1) as Revision })
+        .commit({ changes, reserved: (this.#next - 1) as Revision })
         .catch(() => undefined);
+    }
     for (const wake of this.#sleepers) wake();
     await this.#durability[Symbol.asyncDispose]();
   }
 
   #refusal(write: Write): StatusError | undefined {
     assert(write.key.startsWith("/"), "keys are absolute");
-    if (this.#closed) return new StatusError("ServiceUnavailable", "the store is closed");
+    if (this.#closed) return isClosed();
     if (write.key.length > KEY_LENGTH_MAX)
       return new StatusError("BadRequest", `a key is over ${KEY_LENGTH_MAX} characters`);
     if (write.kind === "put" && write.value.byteLength > VALUE_BYTES_MAX)
@@ -153,82 +159,148 @@ class LogStore implements Store {
     );
   }
 
-  #list({ prefix, after, limit, at }: ListQuery): ListResult {
-    const now = this.#revision;
-    if (at !== undefined && at > now)
-      throw new StatusError("Timeout", `revision ${at} is in the future; the newest is ${now}`);
-    const past = at === undefined || at === now ? undefined : this.#history.before(at);
-    const keys =
-      past === undefined ? this.#keys.slice(prefix, after) : this.#keysThen(past, { prefix, after });
-    const wanted = limit === undefined ? keys : keys.slice(0, limit);
-    const items = wanted.map(
-      (key) => (past?.has(key) === true ? past.get(key) : this.#values.get(key)) as KeyValue,
-    );
-    return { items, revision: at ?? now, remaining: keys.length - items.length };
+  #readDisk(keys: readonly string[]): Promise<readonly (KeyValue | undefined)[]> {
+    const { read } = this.#durability;
+    assert(read !== undefined, "values are read from a driver that can");
+    return this.#closed ? Promise.reject(isClosed()) : read.call(this.#durability, keys);
   }
 
-  #keysThen(
-    past: ReadonlyMap<string, KeyValue | undefined>,
-    { prefix, after }: { readonly prefix: string; readonly after: string | undefined },
-  ): readonly string[] {
-    const keys = new Set(this.#keys.slice(prefix, after));
-    for (const [key, then] of past) {
-      if (!key.startsWith(prefix) || (after !== undefined && key <= after)) continue;
+  /** The keys of a list, and how many there are without its limit. */
+  #keysOf(
+    { prefix, after, limit }: ListQuery,
+    past: Past | undefined,
+  ): { readonly keys: readonly string[]; readonly total: number } {
+    const { rows } = this.#current;
+    const range = rows.range(prefix, after);
+    const isListed = (key: string): boolean => key.startsWith(prefix) && (after === undefined || key > after);
+    const others = [...(past ?? [])].filter(
+      ([key, then]) => isListed(key) && (then !== undefined) !== rows.has(key),
+    );
+    if (others.length === 0) return { keys: rows.keys(range, limit), total: range.to - range.from };
+    const keys = new Set(rows.keys(range));
+    for (const [key, then] of others)
       if (then === undefined) keys.delete(key);
       else keys.add(key);
+    const sorted = [...keys].sort();
+    return { keys: limit === undefined ? sorted : sorted.slice(0, limit), total: sorted.length };
+  }
+
+  /** The values of keys as they are now, or were in the past; what changes while the disk is read is not seen. */
+  async #valuesOf(keys: readonly string[], past: Past | undefined): Promise<readonly KeyValue[]> {
+    const items: KeyValue[] = [];
+    const changed = new Map<string, KeyValue | undefined>();
+    const find = (key: string): Found => {
+      if (past?.has(key) === true) return past.get(key);
+      return changed.has(key) ? changed.get(key) : this.#current.find(key);
+    };
+    this.#changedInLists.add(changed);
+    try {
+      for (let from = 0; from < keys.length; from += LIST_READ_KEYS) {
+        const some = keys.slice(from, from + LIST_READ_KEYS);
+        const found = some.map(find);
+        const coldKeys = some.filter((_, at) => found[at] === cold);
+        const read = coldKeys.length === 0 ? [] : await this.#current.read(coldKeys, { areWanted: false });
+        let next = 0;
+        for (const one of found) items.push(one === cold ? (read[next++] as KeyValue) : (one as KeyValue));
+        if (coldKeys.length > 0 && from + LIST_READ_KEYS < keys.length) await endOfTurn();
+      }
+    } finally {
+      this.#changedInLists.delete(changed);
     }
-    return [...keys].sort();
+    return items;
   }
 
   async #flush(): Promise<void> {
     // All writes of this turn go into one commit, and those that come meanwhile into the next.
-    await new Promise<void>((resolve) => void setImmediate(resolve));
-    while (this.#pending.length > 0) {
-      const batch = this.#pending.splice(0, COMMIT_WRITES_MAX);
-      const results = new Batch(this.#values, this.#next);
-      const answers = batch.map(({ write }) => results.take(write));
-      this.#next = results.next;
-      try {
-        await this.#commit(results);
-      } catch (error) {
-        for (const { key } of results.events) this.#doubtful.add(key);
-        for (const { reject } of batch) reject(error);
-        continue;
-      }
-      this.#apply(results.events);
-      for (const [at, { resolve }] of batch.entries()) resolve(answers[at] as WriteResult);
-      for (const wake of [...this.#sleepers]) wake();
-    }
+    await endOfTurn();
+    while (this.#pending.length > 0) await this.#settle(this.#pending.splice(0, COMMIT_WRITES_MAX));
     this.#flushing = undefined;
+  }
+
+  /** Commits writes together and answers each. */
+  async #settle(writes: readonly Pending[]): Promise<void> {
+    const { known, unread } = this.#knownOf(writes);
+    if (unread.length > 0) writes = await this.#readFor(writes, unread, known);
+    const batch = new Batch(known, this.#next);
+    const answers = writes.map(({ write }) => batch.take(write));
+    this.#next = batch.next;
+    try {
+      await this.#commit(batch);
+    } catch (error) {
+      for (const { key } of batch.events) this.#doubtful.add(key);
+      for (const { reject } of writes) reject(error);
+      return;
+    }
+    this.#apply(batch);
+    for (const [at, { resolve }] of writes.entries()) resolve(answers[at] as WriteResult);
+    for (const wake of [...this.#sleepers]) wake();
+  }
+
+  /** Values of the keys that are written to, and those of them that must be read first. */
+  #knownOf(writes: readonly Pending[]): {
+    readonly known: Map<string, KeyValue>;
+    readonly unread: readonly string[];
+  } {
+    const known = new Map<string, KeyValue>();
+    const unread = new Set<string>();
+    for (const { write } of writes) {
+      const found = this.#current.find(write.key);
+      if (found === cold) unread.add(write.key);
+      else if (found !== undefined) known.set(write.key, found);
+    }
+    return { known, unread: [...unread] };
+  }
+
+  /** An event tells what was before. Whose value cannot be read is not written; answers the writes of all others. */
+  async #readFor(
+    writes: readonly Pending[],
+    unread: readonly string[],
+    known: Map<string, KeyValue>,
+  ): Promise<readonly Pending[]> {
+    const failed = new Map<string, unknown>();
+    const read = async (key: string): Promise<void> => {
+      const [value] = await this.#current.read([key], { areWanted: true });
+      known.set(key, value as KeyValue);
+    };
+    await Promise.all(unread.map((key) => read(key).catch((error: unknown) => failed.set(key, error))));
+    for (const { write, reject } of writes) if (failed.has(write.key)) reject(failed.get(write.key));
+    return writes.filter(({ write }) => !failed.has(write.key));
   }
 
   async #commit(batch: Batch): Promise<void> {
     const changes = new Map<string, KeyValue | undefined>(batch.durable);
     const newest = batch.next - 1;
-    if (changes.size === 0 && newest <= this.#reserved) {
-      for (const [key, value] of batch.volatile) this.#volatile.set(key, value);
-      return;
-    }
-    for (const key of this.#doubtful) if (!changes.has(key)) changes.set(key, this.#values.get(key));
+    if (changes.size === 0 && newest <= this.#reserved) return;
+    // From now on the disk may have another value than the one that is true until this commit is.
+    for (const { previous } of batch.events)
+      if (previous !== undefined && previous.modified <= this.#revision) this.#current.hold(previous);
+    for (const key of this.#doubtful) if (!changes.has(key)) changes.set(key, this.#inMemory(key));
     const reserved = (
       batch.volatile.size > 0 ? newest + VOLATILE_RESERVE : Math.max(newest, this.#reserved)
     ) as Revision;
     await this.#durability.commit({ changes, reserved });
-    this.#doubtful.clear();
     this.#reserved = reserved;
+    for (const key of this.#doubtful) this.#current.release(key);
+    this.#doubtful.clear();
     for (const key of changes.keys()) this.#volatile.delete(key);
-    for (const [key, value] of batch.volatile) this.#volatile.set(key, value);
   }
 
-  #apply(events: readonly StoreEvent[]): void {
-    for (const event of events) {
+  /** Of a key that is held. */
+  #inMemory(key: string): KeyValue | undefined {
+    const found = this.#current.find(key);
+    assert(found !== cold, "what is not on disk is in memory");
+    return found;
+  }
+
+  #apply(batch: Batch): void {
+    for (const event of batch.events) {
       const { key, value, revision, created } = event;
-      if (event.kind === "delete") {
-        this.#values.delete(key);
-        this.#keys.delete(key);
-      } else {
-        if (!this.#values.has(key)) this.#keys.add(key);
-        this.#values.set(key, { key, value, modified: revision, created });
+      for (const changed of this.#changedInLists) if (!changed.has(key)) changed.set(key, event.previous);
+      if (event.kind === "delete") this.#current.delete(key);
+      else {
+        const isOnDisk = !batch.volatile.has(key);
+        if (!isOnDisk) this.#volatile.add(key);
+        this.#current.put({ key, value, modified: revision, created }, { isOnDisk });
       }
       this.#history.append(event);
       this.#revision = revision;
@@ -248,45 +320,10 @@ class LogStore implements Store {
   }
 }
 
-/** Decides the writes of one commit in order, each seeing those before it. */
-class Batch {
-  readonly events: StoreEvent[] = [];
-  readonly durable = new Map<string, KeyValue | undefined>();
-  readonly volatile = new Map<string, KeyValue>();
-  readonly #committed: ReadonlyMap<string, KeyValue>;
-  readonly #seen = new Map<string, KeyValue | undefined>();
-  next: number;
-
-  constructor(committed: ReadonlyMap<string, KeyValue>, next: number) {
-    this.#committed = committed;
-    this.next = next;
-  }
-
-  take(write: Write): WriteResult {
-    const { key } = write;
-    const current = this.#seen.has(key) ? this.#seen.get(key) : this.#committed.get(key);
-    if (!holds(write.expect, current) || (write.kind === "delete" && current === undefined))
-      return { written: false, current };
-    const revision = this.next as Revision;
-    this.next += 1;
-    assert(Number.isSafeInteger(this.next), "revisions stay exact");
-    const created = current?.created ?? revision;
-    const now = write.kind === "put" ? { key, value: write.value, modified: revision, created } : undefined;
-    const value = write.kind === "put" ? write.value : (current as KeyValue).value;
-    this.#seen.set(key, now);
-    if (write.kind === "put" && write.volatile === true && current !== undefined && !this.durable.has(key))
-      this.volatile.set(key, now as KeyValue);
-    else {
-      this.durable.set(key, now);
-      this.volatile.delete(key);
-    }
-    this.events.push({ kind: write.kind, key, value, revision, created, previous: current });
-    return { written: true, revision };
-  }
+function endOfTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
 }
 
-function holds(expect: Expectation, current: KeyValue | undefined): boolean {
-  if (expect.kind === "anything") return true;
-  if (expect.kind === "absent") return current === undefined;
-  return current?.modified === expect.revision;
+function isClosed(): StatusError {
+  return new StatusError("ServiceUnavailable", "the store is closed");
 }

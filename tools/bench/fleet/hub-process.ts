@@ -32,7 +32,7 @@ export const sleep = (ms: number): Promise<void> => new Promise((resolve) => set
 /** All garbage, and the memory that it lay in. */
 const collect = 'gc({ type: "major", flavor: "last-resort" });';
 
-/** The shipped program as a hub, in a process of its own with a folder of its own. */
+/** The shipped program as a hub, with what BENCH_HUB_NODE says to its Node (to look into it), in a process of its own with a folder of its own. */
 export class HubProcess implements AsyncDisposable {
   readonly folder: string;
   readonly url: string;
@@ -101,7 +101,8 @@ export class HubProcess implements AsyncDisposable {
     );
     const data = ["--data-dir", join(this.folder, "data"), "--write-kubeconfig", kubeconfig];
     const words = ["hub", ...data, "--bind-address", "127.0.0.1", ...this.#words];
-    const child = spawn(process.execPath, ["--expose-gc", "--require", aid, program, ...words], {
+    const more = (process.env["BENCH_HUB_NODE"] ?? "").split(" ").filter((word) => word !== "");
+    const child = spawn(process.execPath, ["--expose-gc", "--require", aid, ...more, program, ...words], {
       stdio: ["ignore", log, log],
     });
     closeSync(log);

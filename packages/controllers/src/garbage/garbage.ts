@@ -8,9 +8,13 @@ import { every } from "@cortado/std/clock";
 import { hasReason } from "@cortado/std/status";
 import type { Context } from "../context.ts";
 import { listedResources } from "../discovery.ts";
-import { GARBAGE_SCAN_MS } from "../limits.ts";
+import { GARBAGE_SCAN_MS, GARBAGE_START_MS, GARBAGE_WORDS_MAX } from "../limits.ts";
 
-type Kept = { readonly resource: ResourceType; readonly cache: Informer<KubeObject> };
+/**
+ * Of a kind's first list, until all kinds that began with it are listed: whose owners were listed too need not be asked for one by one.
+ */
+type Start = { uids: Set<string>; readonly owned: string[]; isOver: boolean };
+type Kept = { readonly resource: ResourceType; readonly cache: Informer<KubeObject>; readonly start: Start };
 const foreground = "foregroundDeletion";
 const orphan = "orphan";
 
@@ -21,6 +25,7 @@ const orphan = "orphan";
 export function startGarbageLoop(context: Context): Loop {
   const { clock, signal, log } = context;
   const kinds = new Map<string, Kept>();
+  const words = new Words();
   const loop = startLoop({
     ...context,
     name: "garbage_collector",
@@ -29,7 +34,7 @@ export function startGarbageLoop(context: Context): Loop {
     reconcile: (key) => reconcile(key, context, kinds),
   });
   const follow = (): void => {
-    followKinds(context, kinds, loop).catch((error: unknown) => {
+    followKinds({ context, kinds, loop, words }).catch((error: unknown) => {
       if (!signal.aborted) log.warn("kinds could not be listed for garbage collection", { error });
     });
   };
@@ -43,39 +48,119 @@ export function startGarbageLoop(context: Context): Loop {
 
 const unowned = new Set(["events", "leases", "nodes", "namespaces"]);
 
-async function followKinds(context: Context, kinds: Map<string, Kept>, loop: Loop): Promise<void> {
+type Following = {
+  readonly context: Context;
+  readonly kinds: Map<string, Kept>;
+  readonly loop: Loop;
+  readonly words: Words;
+};
+
+async function followKinds({ context, kinds, loop, words }: Following): Promise<void> {
   const { client, clock, log, signal } = context;
+  const begun: Kept[] = [];
   for (const resource of await listedResources(client, signal)) {
     const id = idOf(resource);
     if (kinds.has(id) || unowned.has(resource.plural) || resource.group === "metrics.k8s.io") continue;
-    const indexes = { owner: ownerUids };
-    const cache = startInformer(client, resource, { clock, log, signal, indexes, keep: onlyOwnership });
-    kinds.set(id, { resource, cache });
+    const start: Start = { uids: new Set(), owned: [], isOver: false };
+    const cache = startInformer(client, resource, {
+      clock,
+      log,
+      signal,
+      indexes: { owner: ownerUids },
+      keep: (object) => onlyOwnership(object, words),
+      forget: isItsOwn,
+      listed(uids) {
+        if (start.isOver) wakeAbandoned({ owners: resource, uids }, kinds, loop);
+        else start.uids = new Set(uids);
+      },
+    });
+    const kept = { resource, cache, start };
+    kinds.set(id, kept);
+    begun.push(kept);
     cache.subscribe(({ key, old, now }) => {
-      if (now !== undefined && needsLook(now)) loop.add(`${id}|${key}`);
-      if (now === undefined && old !== undefined) wakeDependents(old.metadata.uid, kinds, loop);
+      if (now !== undefined && needsLook(now)) {
+        if (cache.isSynced || now.metadata.deletionTimestamp !== undefined) loop.add(`${id}|${key}`);
+        else start.owned.push(key);
+      }
+      if (now === undefined && old !== undefined) {
+        start.uids.delete(old.metadata.uid);
+        wakeDependents(old.metadata.uid, kinds, loop);
+      }
       if (now?.metadata.deletionTimestamp !== undefined) wakeDependents(now.metadata.uid, kinds, loop);
       // An owner that waits for its dependents looks again when one of them is gone.
       if (now === undefined)
         for (const owner of old?.metadata.ownerReferences ?? []) wakeOwner(owner, old, kinds, loop);
     });
   }
+  const synced = Promise.all(begun.map(({ cache }) => cache.synced));
+  await Promise.race([synced, clock.sleep(GARBAGE_START_MS, { signal })]);
+  for (const { resource, cache, start } of begun) {
+    start.isOver = true;
+    for (const key of start.owned.splice(0)) {
+      const owners = cache.get(key)?.metadata.ownerReferences ?? [];
+      if (!owners.every((owner) => findKind(owner, kinds)?.start.uids.has(owner.uid) === true))
+        loop.add(`${idOf(resource)}|${key}`);
+    }
+  }
+  for (const { start } of begun) start.uids = new Set();
 }
 
-/** Of every object there is, only what says whose it is and whether it goes: the rest would be a second copy of the store. */
-function onlyOwnership({ metadata }: Stored<KubeObject>): Stored<KubeObject> {
+/**
+ * Of every object there is, only what says whose it is and whether it goes: the rest would be a second copy of the store. Words that
+ * thousands have in common are held once.
+ */
+function onlyOwnership({ metadata }: Stored<KubeObject>, words: Words): Stored<KubeObject> {
   const { name, namespace, uid, resourceVersion, ownerReferences, finalizers, deletionTimestamp } = metadata;
   return {
     metadata: {
       name,
-      ...(namespace === undefined ? {} : { namespace }),
+      ...(namespace === undefined ? {} : { namespace: words.one(namespace) }),
       uid,
       resourceVersion,
-      ...(ownerReferences === undefined ? {} : { ownerReferences }),
+      ...(ownerReferences === undefined
+        ? {}
+        : { ownerReferences: ownerReferences.map((owner) => words.inReference(owner)) }),
       ...(finalizers === undefined ? {} : { finalizers }),
       ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
     },
   } as Stored<KubeObject>;
+}
+
+/** Nobody's, and not going: nothing of it is needed until it goes. Most objects are such. */
+function isItsOwn({ metadata }: KubeObject): boolean {
+  const { ownerReferences = [], finalizers = [], deletionTimestamp } = metadata;
+  return ownerReferences.length === 0 && finalizers.length === 0 && deletionTimestamp === undefined;
+}
+
+/** Owners of one kind were listed anew: of those that went unseen the dependents look. */
+function wakeAbandoned(
+  { owners, uids }: { readonly owners: ResourceType; readonly uids: ReadonlySet<string> },
+  kinds: ReadonlyMap<string, Kept>,
+  loop: Loop,
+): void {
+  for (const [id, { cache }] of kinds)
+    for (const object of cache.list())
+      for (const owner of object.metadata.ownerReferences ?? [])
+        if (!uids.has(owner.uid) && findKind(owner, kinds)?.resource === owners)
+          loop.add(`${id}|${keyOf(object)}`);
+}
+
+/** Words of references and namespaces: kinds and namespaces are few. */
+class Words {
+  readonly #known: Map<string, string> = new Map();
+
+  one(word: string): string {
+    const known = this.#known.get(word);
+    if (known !== undefined) return known;
+    if (this.#known.size >= GARBAGE_WORDS_MAX) this.#known.clear();
+    this.#known.set(word, word);
+    return word;
+  }
+
+  inReference({ apiVersion, kind, name, uid, ...more }: OwnerReference): OwnerReference {
+    const reference = { apiVersion: this.one(apiVersion), kind: this.one(kind), name, uid };
+    return Object.keys(more).length === 0 ? reference : { ...reference, ...more };
+  }
 }
 
 function ownerUids(object: KubeObject): readonly string[] {

@@ -125,9 +125,7 @@ class Hub implements RunningHub {
     );
     this.#lookAtChanges(informers);
     tellKinds(core, informers, followed);
-    // After the rows: it shows them as they are once a change has reached them.
     const shown = { core, blobs, ...informers };
-    void followed.then(() => views.deployments.attach(shown)).catch(() => undefined);
     views.contents.attach(shown);
     const tokens = new Tokens(core);
     this.#doors = new Doors(core, tokens);
@@ -136,14 +134,17 @@ class Hub implements RunningHub {
       bundleAt: (key) => informers.bundles.get(key),
       isComplete: (namespace) => this.#rollouts.isComplete(namespace),
       needs: () => this.#rollouts.needs,
-      connectedCount: () => this.figures.connected,
       welcomes: { waiting: 0 },
       woke: (row) => this.#turned(row),
     };
     // Before any store is told anything: one whose window is closed must not begin.
     const windows = followed.then(() => core.windows.begin());
     this.ready = Promise.all([windows, tokens.synced]).then(() => this.#rollouts.idle());
-    this.ready.catch(() => undefined);
+    // It shows what stores have, and is told of it by changes of their Clusters: those that need no change are shown now.
+    this.ready.then(
+      () => views.deployments.attach(shown),
+      () => undefined,
+    );
     this.#watchTime();
   }
 
@@ -186,9 +187,8 @@ class Hub implements RunningHub {
 
   get figures(): RunningHub["figures"] {
     const { stores, cells, variants } = this.#core;
-    let connected = 0;
-    for (const row of stores.all()) if (row.connected !== undefined) connected += 1;
-    return { clusters: stores.size, cells: cells.size, connected, variants: variants.size };
+    const { size: clusters, connectedCount: connected } = stores;
+    return { clusters, cells: cells.size, connected, variants: variants.size };
   }
 
   async openStream(

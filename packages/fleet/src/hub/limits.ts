@@ -8,6 +8,8 @@ export const STATUS_EVERY_MS = 1_000;
 export const STATUS_SHARE_MS = 4;
 /** Changes of one moment are gathered for so long before the first write. */
 export const STATUS_GATHER_MS = 20;
+/** After its start the hub writes of no store what it had until all its bundles were looked at, or so long. */
+export const UNLOOKED_MS_MAX = 60_000;
 /** A rollout is looked at at most once in this time. */
 export const ROLLOUT_EVERY_MS = 150;
 /** With many stores a look takes time: the next one waits so many times what looks at all bundles took, and no longer than this. */

@@ -1,6 +1,5 @@
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Worker } from "node:worker_threads";
 import { createApiServer, type ApiServer } from "@cortado/apiserver";
 import type { HealthCheck, TokenReader, View } from "@cortado/apiserver/ports";
 import type { PasswordReader } from "@cortado/apiserver/front/identity";
@@ -17,6 +16,7 @@ import type { Random } from "@cortado/std/random";
 import { openSqliteStore } from "@cortado/store/sqlite";
 import type { ServerConfig } from "../config/server-config.ts";
 import { openJoinTokens, type JoinTokens } from "../join-tokens.ts";
+import { diskThread } from "../disk-thread.ts";
 import { relaySocket } from "../relay.ts";
 import { startPart } from "./lifetime.ts";
 
@@ -83,7 +83,7 @@ export async function startApi(
   const store = await startPart(stack, {
     name: "store",
     log,
-    start: () => openSqliteStore({ path, clock, openWorker }),
+    start: () => openSqliteStore({ path, clock, openWorker: (file) => diskThread("store-committer", file) }),
   });
   const server = await startPart(stack, {
     name: "apiserver",
@@ -213,9 +213,4 @@ export function firstAddress(cidr: string): string {
   const parts = network.split(".").map(Number);
   parts[3] = (parts[3] ?? 0) + 1;
   return parts.join(".");
-}
-
-/** The thread that commits when the disk is slow; the bundle is its source too. */
-function openWorker(path: string): Worker {
-  return new Worker(process.argv[1] as string, { workerData: { role: "store-committer", path } });
 }

@@ -1,4 +1,5 @@
 import { chmod, mkdir, rename, writeFile } from "node:fs/promises";
+import { hash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { hubKubeconfig, type KubeconfigOptions } from "@cortado/cluster/kubeconfig";
@@ -34,6 +35,7 @@ export interface HubKubeconfig extends Disposable {
 export async function keepHubKubeconfig(options: HubKubeconfigOptions): Promise<HubKubeconfig> {
   const { config, hub, content, clock, log } = options;
   const { writeKubeconfig: path, writeKubeconfigMode: mode } = config;
+  /** A sum of the text: with a thousand stores it is half a megabyte. */
   let written = "";
   let tookMs = 0;
   let writing: Promise<void> = Promise.resolve();
@@ -48,12 +50,13 @@ export async function keepHubKubeconfig(options: HubKubeconfigOptions): Promise<
     }));
     const text = hubKubeconfig({ server, ...rest }, contexts);
     tookMs = clock.monotonicMs() - startMs;
-    if (text === written) return;
+    const sum = hash("sha256", text);
+    if (sum === written) return;
     await mkdir(dirname(path), { recursive: true });
     await writeFile(`${path}.next`, text, { mode });
     await chmod(`${path}.next`, mode); // an older half-written one may have had another
     await rename(`${path}.next`, path);
-    written = text;
+    written = sum;
   };
   const later = (ms: number): void => {
     waiting ??= clock.after(ms, () => {

@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import { mkdir, readFile } from "node:fs/promises";
-import { Worker } from "node:worker_threads";
 import type { FrontRoute } from "@cortado/apiserver/front/routes";
 import type { Client } from "@cortado/client";
 import type { TakeEvents } from "@cortado/fleet/hub";
@@ -10,6 +9,7 @@ import { openCentral, type Central } from "@cortado/telemetry/central";
 import { keepAlertObjects } from "@cortado/telemetry/central/alert-objects";
 import { answerEvents, readEventsQuery } from "@cortado/telemetry/central/events-query";
 import { readTargets, startForwarding } from "@cortado/telemetry/forward";
+import { diskThread } from "../disk-thread.ts";
 import type { ServerConfig } from "../config/server-config.ts";
 import type { Ports } from "./api.ts";
 import { mustMay } from "./hub-access.ts";
@@ -36,7 +36,12 @@ export async function startHubTelemetry(
   const central = await startPart(stack, {
     name: "central-telemetry",
     log: ports.log,
-    start: () => openCentral({ ...ports, path: join(folder, "events.db"), openWriter }),
+    start: () =>
+      openCentral({
+        ...ports,
+        path: join(folder, "events.db"),
+        openWriter: (file) => diskThread("event-writer", file),
+      }),
   });
   stack.use(keepAlertObjects({ ...ports, central, client }));
   if (targets.length > 0) stack.use(startForwarding({ ...ports, central, targets }));
@@ -86,9 +91,4 @@ function sayWhoYouAre(): ReturnType<FrontRoute["handle"]> {
     ...answer,
     headers: { ...headers, "www-authenticate": 'Basic realm="cortado hub"' },
   });
-}
-
-/** The thread that writes events; the bundle is its source too. */
-function openWriter(path: string): Worker {
-  return new Worker(process.argv[1] as string, { workerData: { role: "event-writer", path } });
 }

@@ -12,12 +12,12 @@ test("when all stores come at once, those that would wait too long are told to c
   const cluster = { namespace: "fleet-default", name: "store-1" };
   const row = { key: "fleet-default/store-1", cluster, isRevoked: false, keySha256: "ab", status: {} };
   const core = {
-    stores: { get: () => row },
+    stores: { get: () => row, connectedCount: 0 },
     options: { maxHeld: 10, sleepMs: 1 },
     ports: { clock: new HeldClock(), random: seededRandom(1), log: silentLog },
   };
   const welcomes = { waiting: WELCOMES_MAX };
-  const ports = { core, connectedCount: () => 0, welcomes } as unknown as SessionPorts;
+  const ports = { core, welcomes } as unknown as SessionPorts;
   const { agent, hub } = linkPair();
   const identity = { cluster, keySha256: "ab", isExpired: false, remote: "198.51.100.7:1" };
   const served = serveSession(hub, identity, ports);

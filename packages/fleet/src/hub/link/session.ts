@@ -26,7 +26,6 @@ import { shortId, toReport, toRow } from "./reports.ts";
 export type SessionPorts = DesiredPorts & {
   /** What stores are to tell of their own ConfigMaps and Secrets. */
   readonly needs: () => Needs;
-  readonly connectedCount: () => number;
   /** How many stores have said hello and were not welcomed yet. */
   readonly welcomes: { waiting: number };
   /** The store was silent until now. */
@@ -104,7 +103,7 @@ class Session implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const row = this.#row;
     if (row !== undefined && row.connected === this.#connected) {
-      row.connected = undefined;
+      this.#core.stores.setConnected(row, undefined);
       row.values?.forgetTexts();
     }
     this.#streams[Symbol.dispose]();
@@ -143,7 +142,7 @@ class Session implements AsyncDisposable {
   async #hello(row: StoreRow, hello: Hello): Promise<boolean> {
     checkHello(hello);
     const { options } = this.#core;
-    if (row.connected === undefined && this.#ports.connectedCount() >= options.maxHeld) {
+    if (row.connected === undefined && this.#core.stores.connectedCount >= options.maxHeld) {
       this.#hear(row);
       await this.#link.send({ type: "sleep", ms: options.sleepMs });
       return false;
@@ -173,11 +172,10 @@ class Session implements AsyncDisposable {
         await this.#link[Symbol.asyncDispose]();
       },
     };
-    row.connected = this.#connected;
+    this.#core.stores.setConnected(row, this.#connected);
     this.#hear(row);
     const { heartbeatMs } = options;
     await this.#link.send({ type: "welcome", session, cluster: row.cluster, heartbeatMs });
-    void this.#core.writeStore(row, { isLazy: true }).catch(() => undefined);
     this.#tell(row);
     return true;
   }

@@ -4,9 +4,9 @@ import { TLSSocket } from "node:tls";
 import { StatusError } from "@cortado/std/status";
 import { acceptWebSocket, type AcceptedWebSocket } from "@cortado/wire/websocket";
 import type { Clock } from "@cortado/std/clock";
-import { createHash } from "node:crypto";
 import type { FromAgent, HubLink } from "../../protocol/protocol.ts";
 import { MESSAGE_BYTES_MAX, SEND_LOOK_MS, SEND_WAITING_BYTES } from "../limits.ts";
+import { certificateKeySha256 } from "../register/keys.ts";
 import type { PeerIdentity } from "../ports.ts";
 
 const OPEN_BRACE = 0x7b;
@@ -25,10 +25,9 @@ export function identityOf(socket: Duplex, nowMs: number): PeerIdentity {
   const isStore = /(?:^|\n)O=cortado:stores(?:\n|$)/.test(certificate.subject);
   if (!isStore || namespace === undefined || name === undefined)
     throw new StatusError("Forbidden", "the certificate is not one of a store");
-  const der = certificate.publicKey.export({ type: "spki", format: "der" });
   return {
     cluster: { namespace, name },
-    keySha256: createHash("sha256").update(der).digest("hex"),
+    keySha256: certificateKeySha256(certificate),
     isExpired,
     remote: `${socket.remoteAddress ?? ""}:${socket.remotePort ?? 0}`,
   };

@@ -92,7 +92,7 @@ export class Doors {
     const publicKey = textAt(body, "publicKey");
     if (clientId === "") throw new StatusError("Invalid", "clientId is missing; give the uid of kube-system");
     checkKey(publicKey);
-    const signed = `register\n${clientId}\n${sha256Of(new TextEncoder().encode(token))}`;
+    const signed = `register\n${clientId}\n${sha256Of(token)}`;
     if (!isSigned(publicKey, signed, textAt(body, "proof")))
       throw new StatusError(
         "Unauthorized",
@@ -230,7 +230,7 @@ function labelsOf(body: unknown): Readonly<Record<string, string>> {
 }
 
 function nameFrom(clientId: string): string {
-  return `cluster-${sha256Of(new TextEncoder().encode(clientId)).slice(0, 12)}`;
+  return `cluster-${sha256Of(clientId).slice(0, 12)}`;
 }
 
 function isUnclaimed({ spec, status }: Stored<Cluster>): boolean {

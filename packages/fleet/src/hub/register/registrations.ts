@@ -17,7 +17,7 @@ export async function noteRegistration(
   const { ports, signal } = core;
   const { client, random } = ports;
   const { namespace, name: clusterName } = cluster;
-  const name = `request-${sha256Of(new TextEncoder().encode(`${clusterName}/${wanted.clientId}`)).slice(0, 12)}`;
+  const name = `request-${sha256Of(`${clusterName}/${wanted.clientId}`).slice(0, 12)}`;
   const known = core.stores.get(`${namespace}/${clusterName}`)?.uid;
   const uid = known ?? (await client.get(clusters, { ...cluster, signal })).metadata.uid;
   const owner = { apiVersion: "fleet.cattle.io/v1alpha1", kind: "Cluster", name: clusterName, uid };

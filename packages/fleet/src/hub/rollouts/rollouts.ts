@@ -18,6 +18,7 @@ import { GENERATIONS_KEPT, ROUNDS_AT_ONCE, STATUS_GATHER_MS } from "../limits.ts
 import { lookedAt, type StoreRow } from "../state/stores.ts";
 import { REPO_LABEL } from "../sources/bundle-plan.ts";
 import { shortId, toReport } from "../link/reports.ts";
+import { writeOwnStatus } from "../status/own-status.ts";
 import { bundleStatus } from "../status/bundle-status.ts";
 import { clashingBundle } from "../reach/told-bundle.ts";
 import { Copies, type CopyNames } from "../copies/copies.ts";
@@ -375,22 +376,13 @@ export class Rollouts {
     bundle: Bundle,
     { plan, problem }: { readonly plan: RolloutPlan | undefined; readonly problem: string | undefined },
   ): Promise<void> {
-    const { ports, signal } = this.#core;
     const rollout = plan === undefined ? undefined : rolloutOf(row, plan, bundle);
     const status = bundleStatus(this.#core, { key: row.key, bundle, rollout, problem });
     const text = JSON.stringify(status);
     if (text === row.written) return;
     const { namespace, name } = row;
     try {
-      await ports.client.patch(bundles, {
-        namespace,
-        name,
-        type: "merge",
-        subresource: "status",
-        fieldManager: "cortado-hub",
-        body: { status },
-        signal,
-      });
+      await writeOwnStatus(this.#core, bundles, { namespace, name, fields: status });
       row.written = text;
       if (rollout !== undefined) await tellTurn(this.#core, row, { bundle, rollout });
     } catch (error) {

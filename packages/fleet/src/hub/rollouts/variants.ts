@@ -2,6 +2,7 @@ import { gzipSync } from "node:zlib";
 import type { Tree } from "@cortado/kinds/tree";
 import type { Clock } from "@cortado/std/clock";
 import type { Files } from "@cortado/std/files";
+import { jsonText } from "@cortado/wire/json";
 import { messageOf, StatusError } from "@cortado/std/status";
 import { canonicalJson } from "../../compile/canonical-json.ts";
 import type { BundleFile, BundleOptions } from "../../compile/bundle.ts";
@@ -60,6 +61,8 @@ const KEPT_FORMAT = 2;
 export class Variants {
   readonly #ports: VariantPorts;
   readonly #rendering: Map<string, Promise<Variant>> = new Map();
+  /** What was asked for last of each bundle. */
+  readonly #asked: Map<string, { readonly text: string; readonly key: string }> = new Map();
   readonly #byNumber: Map<number, Variant> = new Map();
   readonly #numbers: Map<string, number> = new Map();
   /** By what was rendered. */
@@ -111,7 +114,7 @@ export class Variants {
       options,
       ...(copies.length === 0 ? {} : { copies }),
     };
-    const key = sha256Of(new TextEncoder().encode(canonicalJson(of)));
+    const key = this.#keyOf(bundle.key, of);
     const known = this.#rendering.get(key);
     if (known !== undefined) return known;
     const work = this.#render(key, request);
@@ -119,6 +122,16 @@ export class Variants {
     // What failed may succeed when it is asked for again, and is not asked for by each of its clusters.
     work.catch(() => this.#ports.clock.after(RENDER_AGAIN_MS, () => this.#rendering.delete(key)));
     return work;
+  }
+
+  /** Store after store asks for the same: its one text and its sum are made once. */
+  #keyOf(bundle: string, of: unknown): string {
+    const text = jsonText(of);
+    const last = this.#asked.get(bundle);
+    if (last?.text === text) return last.key;
+    const key = sha256Of(canonicalJson(of));
+    this.#asked.set(bundle, { text, key });
+    return key;
   }
 
   async #render(key: string, request: RenderRequest): Promise<Variant> {
@@ -188,6 +201,7 @@ export class Variants {
       await files.remove(`${folder}/${key}`);
     }
     this.#unneeded = unneeded;
+    this.#asked.clear();
     const alive = new Set([...of.inUse(), ...this.#numberOfKey.values()]);
     for (const [number, { chunkNames }] of this.#byNumber)
       if (alive.has(number)) for (const name of chunkNames) chunks.add(name);

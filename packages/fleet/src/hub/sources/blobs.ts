@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Files } from "@cortado/std/files";
 import { StatusError } from "@cortado/std/status";
 
@@ -17,8 +17,9 @@ export interface Blobs {
   sweep(isNeeded: (sha256: string) => boolean): Promise<number>;
 }
 
-export function sha256Of(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
+/** Of bytes, or of a text as UTF-8. */
+export function sha256Of(bytes: Uint8Array | string): string {
+  return hash("sha256", bytes, "hex");
 }
 
 /** One file each, in a folder of its own. */

@@ -18,6 +18,8 @@ export function rankOf(state: BundleState): number {
 }
 
 const FIRST_CELLS = 1_024;
+/** Half as much again would be a third of a million cells' memory for nothing. */
+const GROWTH = 1.2;
 const none = 0;
 
 /** A bundle in a cluster, read out of the columns. */
@@ -237,7 +239,7 @@ export class Cells {
   }
 
   #grow(): void {
-    const cells = Math.ceil(this.#cluster.length * 1.5);
+    const cells = Math.ceil(this.#cluster.length * GROWTH);
     this.#cluster = grown(this.#cluster, cells);
     this.#bundle = grown(this.#bundle, cells);
     this.#wanted = grown(this.#wanted, cells);

@@ -9,6 +9,7 @@ import type { Core } from "../core.ts";
 import { STATUS_GATHER_MS } from "../limits.ts";
 import { keySha256 } from "../register/keys.ts";
 import type { Shared } from "./shared.ts";
+import { sumOfStatus } from "../status/store-status.ts";
 import { shortSum } from "./short-sum.ts";
 import { isRevoked, keptStatus, noBundles, setKey, type StoreRow } from "./stores.ts";
 
@@ -28,8 +29,8 @@ export function keptCluster(cluster: Stored<Cluster>, shared: Shared): Stored<Cl
   const { managedFields: _managers, labels, annotations, namespace, ...meta } = metadata;
   const { index, summary, resourceCounts, display } = status ?? {};
   return {
-    apiVersion: cluster.apiVersion,
-    kind: cluster.kind,
+    apiVersion: shared.text(cluster.apiVersion),
+    kind: shared.text(cluster.kind),
     metadata: {
       ...meta,
       ...(namespace === undefined ? {} : { namespace: shared.text(namespace) }),
@@ -50,17 +51,38 @@ export function keptCluster(cluster: Stored<Cluster>, shared: Shared): Stored<Cl
   };
 }
 
+/** A Cluster before the rows begin: ten thousand whole ones would be most of a start's memory. */
+type Early = { readonly cluster: Stored<Cluster>; readonly writtenSum: number };
+
+function earlyOf(cluster: Stored<Cluster>, shared: Shared): Early {
+  const { publicKey, index, agent } = cluster.status ?? {};
+  const kept = keptCluster(cluster, shared);
+  const status = {
+    ...keptStatus(cluster.status ?? {}, shared),
+    ...(publicKey === undefined ? {} : { publicKey }),
+    ...(index === undefined ? {} : { index }),
+    ...(agent === undefined ? {} : { agent }),
+  };
+  return { cluster: { ...kept, status }, writtenSum: sumOfWritten(cluster) };
+}
+
+function sumOfWritten({ status }: Stored<Cluster>): number {
+  return status?.index === undefined ? 0 : sumOfStatus(status);
+}
+
 /** Keeps a row for each Cluster, with what targets see of it. */
 export class StoreFollower {
   readonly #ports: FollowPorts;
   /** As they came, until everything else is there: the cache keeps less of them than a row begins with. */
-  #early: Map<string, Stored<Cluster> | undefined> | undefined = new Map();
+  #early: Map<string, Early | undefined> | undefined = new Map();
+
+  #unlooked: ReadonlySet<string> = noBundles;
 
   constructor(ports: FollowPorts) {
     this.#ports = ports;
     ports.clusters.subscribe(({ key, now }) => {
       if (this.#early === undefined) this.#follow(key, now);
-      else this.#early.set(key, now);
+      else this.#early.set(key, now === undefined ? undefined : earlyOf(now, ports.core.shared));
     });
   }
 
@@ -70,8 +92,10 @@ export class StoreFollower {
     const early = [...(this.#early ?? [])];
     this.#early = undefined;
     // Who has a number keeps it: those that have none yet come after.
-    for (const [key, cluster] of early) if (cluster?.status?.index !== undefined) this.#follow(key, cluster);
-    for (const [key, cluster] of early) if (cluster?.status?.index === undefined) this.#follow(key, cluster);
+    const isNumbered = (one: Early | undefined): boolean => one?.cluster.status?.index !== undefined;
+    for (const isFirst of [true, false])
+      for (const [key, one] of early)
+        if (isNumbered(one) === isFirst) this.#follow(key, one?.cluster, one?.writtenSum);
     ports.groups.subscribe(({ old, now }) => {
       // Only what targets see: our own counts are no reason to look at every store.
       if (sameTree([old?.spec, old?.metadata.labels], [now?.spec, now?.metadata.labels])) return;
@@ -81,18 +105,18 @@ export class StoreFollower {
     });
   }
 
-  #follow(key: string, cluster: Stored<Cluster> | undefined): void {
+  #follow(key: string, cluster: Stored<Cluster> | undefined, writtenSum?: number): void {
     const { stores } = this.#ports.core;
     const row = stores.get(key);
     const isGone = cluster === undefined || cluster.metadata.deletionTimestamp !== undefined;
     if (row !== undefined && (isGone || row.uid !== cluster.metadata.uid)) this.#remove(row);
     if (isGone) return;
     const known = stores.get(key);
-    if (known === undefined) this.#add(key, cluster);
+    if (known === undefined) this.#add(key, cluster, writtenSum ?? sumOfWritten(cluster));
     else this.#change(known, cluster);
   }
 
-  #add(key: string, cluster: Stored<Cluster>): void {
+  #add(key: string, cluster: Stored<Cluster>, writtenSum: number): void {
     const { core, wasAway } = this.#ports;
     const { clock } = core.ports;
     const { namespace = "", name } = cluster.metadata;
@@ -116,8 +140,8 @@ export class StoreFollower {
       keySha256: keySha256(publicKey),
       keySum: shortSum(publicKey),
       status: keptStatus(status, core.shared),
-      writtenSum: 0,
-      writtenMs: Number.NEGATIVE_INFINITY,
+      writtenSum,
+      writtenMs: status.index === undefined ? Number.NEGATIVE_INFINITY : clock.monotonicMs(),
       heardSinceMs: nowMs,
       revision: nowMs,
       fullFrom: nowMs,
@@ -178,9 +202,13 @@ export class StoreFollower {
       .map((bundle) => keyOf(bundle));
   }
 
+  /** The same set for all stores that begin with the same bundles. */
   #unlookedOf(namespace: string): ReadonlySet<string> {
     const keys = this.#bundlesOf(namespace);
-    return keys.length === 0 ? noBundles : new Set(keys);
+    if (keys.length === 0) return noBundles;
+    const isSame = this.#unlooked.size === keys.length && keys.every((key) => this.#unlooked.has(key));
+    if (!isSame) this.#unlooked = new Set(keys);
+    return this.#unlooked;
   }
 
   #factsOf(cluster: Stored<Cluster>): ClusterFacts {

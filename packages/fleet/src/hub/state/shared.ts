@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import { freezeTree } from "@cortado/kinds/tree";
 import { SHARED_MAX } from "../limits.ts";
 
@@ -6,9 +7,9 @@ export class Shared {
   readonly #texts: Map<string, string> = new Map();
   readonly #trees: Map<string, unknown> = new Map();
 
-  text(text: string): string {
+  text<Text extends string>(text: Text): Text {
     const known = this.#texts.get(text);
-    if (known !== undefined) return known;
+    if (known !== undefined) return known as Text;
     // A full table begins anew: what is shared stays shared, and later texts find each other again.
     if (this.#texts.size >= SHARED_MAX) this.#texts.clear();
     this.#texts.set(text, text);
@@ -18,12 +19,13 @@ export class Shared {
   /** Frozen, and the same object for the same JSON. */
   tree<Value>(tree: Value): Value {
     if (tree === undefined) return tree;
-    const text = JSON.stringify(tree);
-    const known = this.#trees.get(text);
+    // Its sum: texts of trees would be most of what is held here.
+    const sum = hash("sha256", JSON.stringify(tree), "base64");
+    const known = this.#trees.get(sum);
     if (known !== undefined) return known as Value;
     if (this.#trees.size >= SHARED_MAX) this.#trees.clear();
     const shared = freezeTree(structuredClone(tree));
-    this.#trees.set(text, shared);
+    this.#trees.set(sum, shared);
     return shared;
   }
 }

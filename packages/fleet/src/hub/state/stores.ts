@@ -11,6 +11,7 @@ import { shortSum } from "./short-sum.ts";
 import type { ToldValues } from "./told-values.ts";
 
 export type ClusterStatus = NonNullable<Cluster["status"]>;
+/** `agent` is without `lastSeen`. */
 export type KeptStatus = Pick<
   ClusterStatus,
   "conditions" | "agent" | "session" | "reports" | "agentDeployedGeneration"
@@ -49,7 +50,7 @@ export type StoreRow = {
   keySum: number;
   /** What the next status is made of; what is made anew each time is not kept. */
   status: KeptStatus;
-  /** Of the status as it was written last; 0: not by this hub. */
+  /** Of the status as it was written last, also by the hub before this; 0: never. */
   writtenSum: number;
   writtenMs: number;
   heardSinceMs: number;
@@ -59,7 +60,8 @@ export type StoreRow = {
   unlooked: ReadonlySet<string>;
   /** Who knows less than this is told everything. */
   fullFrom: number;
-  connected: Connected | undefined;
+  /** Set by `Stores.setConnected`, which counts. */
+  readonly connected: Connected | undefined;
   /** What its agent understands; undefined: it has not come to this hub since it was started. */
   knows: readonly Knowledge[] | undefined;
   /** What it told of its own ConfigMaps and Secrets; undefined: nothing. */
@@ -77,9 +79,20 @@ export function setKey(row: StoreRow, publicKey: string): void {
 /** Notes that a bundle was looked at; answers whether it was the last. */
 export function lookedAt(row: StoreRow, bundle: string): boolean {
   if (!row.unlooked.has(bundle)) return false;
-  const left = [...row.unlooked].filter((one) => one !== bundle);
-  row.unlooked = left.length === 0 ? noBundles : new Set(left);
-  return left.length === 0;
+  row.unlooked = without(row.unlooked, bundle);
+  return row.unlooked.size === 0;
+}
+
+/** All stores begin with the same bundles and lose them in the same order: each set is made once. */
+const smaller: WeakMap<ReadonlySet<string>, Map<string, ReadonlySet<string>>> = new WeakMap();
+
+function without(bundles: ReadonlySet<string>, bundle: string): ReadonlySet<string> {
+  if (bundles.size === 1) return noBundles;
+  const known = smaller.get(bundles) ?? new Map<string, ReadonlySet<string>>();
+  smaller.set(bundles, known);
+  const left = known.get(bundle) ?? new Set([...bundles].filter((one) => one !== bundle));
+  known.set(bundle, left);
+  return left;
 }
 
 /** What a status is made of, with what all stores have in common held once. */
@@ -89,31 +102,22 @@ export function keptStatus(
 ): KeptStatus {
   return {
     ...(conditions === undefined ? {} : { conditions: conditions.map((one) => shared.tree(one)) }),
-    ...(agent === undefined
-      ? {}
-      : {
-          agent: {
-            ...agent,
-            ...shareTexts({ version: agent.version, kubernetes: agent.kubernetes }, shared),
-          },
-        }),
+    ...(agent === undefined ? {} : { agent: shared.tree(withoutTime(agent)) }),
     ...(session === undefined ? {} : { session: { ...session } }),
     ...(agentDeployedGeneration === undefined ? {} : { agentDeployedGeneration }),
-    ...(reports === undefined ? {} : { reports: reports.map((one) => shared.tree(one)) }),
+    // Most stores have what most others have.
+    ...(reports === undefined ? {} : { reports: shared.tree(reports) }),
   };
 }
 
-function shareTexts(
-  texts: Readonly<Record<string, string | undefined>>,
-  shared: Shared,
-): Record<string, string> {
-  const known = Object.entries(texts).filter((one): one is [string, string] => one[1] !== undefined);
-  return Object.fromEntries(known.map(([name, text]) => [name, shared.text(text)]));
+/** When a store was heard is known elsewhere, and is another for each. */
+function withoutTime({ lastSeen: _lastSeen, ...agent }: NonNullable<ClusterStatus["agent"]>): object {
+  return agent;
 }
 
 /** Where the BundleDeployments of a store are shown; a name of at most 63 characters that no other store has. */
 export function deploymentNamespace({ namespace, name }: ClusterKey): string {
-  const sum = sha256Of(new TextEncoder().encode(`${namespace}/${name}`)).slice(0, 12);
+  const sum = sha256Of(`${namespace}/${name}`).slice(0, 12);
   return `cluster-${`${namespace}-${name}`.slice(0, 41).replace(/[^a-z0-9]+$/, "")}-${sum}`;
 }
 
@@ -131,6 +135,8 @@ export class Stores {
   readonly #byKey: Map<string, StoreRow> = new Map();
   readonly #byIndex: (StoreRow | undefined)[] = [];
   readonly #inOrder: Map<string, readonly StoreRow[]> = new Map();
+  /** Counted as they come and go: a hub asks at each hello. */
+  #connectedCount = 0;
   /** No free index is lower. */
   #lowest = 0;
   readonly #listeners: Set<() => void> = new Set();
@@ -143,6 +149,15 @@ export class Stores {
 
   get size(): number {
     return this.#byKey.size;
+  }
+
+  get connectedCount(): number {
+    return this.#connectedCount;
+  }
+
+  setConnected(row: StoreRow, connected: Connected | undefined): void {
+    this.#connectedCount += Number(connected !== undefined) - Number(row.connected !== undefined);
+    (row as { connected: Connected | undefined }).connected = connected;
   }
 
   get(key: string): StoreRow | undefined {

@@ -1,10 +1,10 @@
 import type { ResourceType } from "@cortado/kinds/resources";
-import type { Cluster, ClusterRegistration } from "@cortado/kinds/fleet";
+import type { Bundle, Cluster, ClusterRegistration } from "@cortado/kinds/fleet";
 import type { Tree } from "@cortado/kinds/tree";
 import type { Core } from "../core.ts";
 import type { ClusterKey } from "../ports.ts";
 
-type Owned = Cluster | ClusterRegistration;
+type Owned = Bundle | Cluster | ClusterRegistration;
 
 /** Writes fields of a status that is the hub's alone; resolves when they are durable. @throws StatusError "NotFound" */
 export async function writeOwnStatus<Kind extends Owned>(

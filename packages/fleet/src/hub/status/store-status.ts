@@ -1,10 +1,16 @@
-import { done, startLoop, newLoopMetrics, type Loop } from "@cortado/client/loop";
+import { again, done, startLoop, newLoopMetrics, type Loop } from "@cortado/client/loop";
 import { clusters } from "@cortado/kinds/fleet";
 import { toTime } from "@cortado/std/clock";
 import { newMetrics } from "@cortado/std/metrics";
 import { hasReason } from "@cortado/std/status";
 import type { Core, WriteOptions } from "../core.ts";
-import { STATUS_EVERY_MS, STATUS_GATHER_MS, STATUS_SHARE_MS, STORES_AT_ONCE } from "../limits.ts";
+import {
+  STATUS_EVERY_MS,
+  STATUS_GATHER_MS,
+  STATUS_SHARE_MS,
+  STORES_AT_ONCE,
+  UNLOOKED_MS_MAX,
+} from "../limits.ts";
 import { deploymentNamespace, keptStatus, type ClusterStatus, type StoreRow } from "../state/stores.ts";
 import { shortSum } from "../state/short-sum.ts";
 import { writeOwnStatus } from "./own-status.ts";
@@ -24,6 +30,7 @@ export class StoreStatus {
     this.#loop = startLoop({
       name: "fleet-cluster-status",
       reconcile: async (key) => {
+        if (this.#isEarly(key)) return again(STATUS_EVERY_MS);
         await this.#round(key);
         return done;
       },
@@ -56,6 +63,13 @@ export class StoreStatus {
     return waiters;
   }
 
+  /** What a store has is not known yet: the hub has just begun, and what was written before it did says more. */
+  #isEarly(key: string): boolean {
+    const row = this.#core.stores.get(key);
+    if (row === undefined || row.unlooked.size === 0 || row.writtenSum === 0) return false;
+    return this.#core.ports.clock.monotonicMs() - row.writtenMs < UNLOOKED_MS_MAX;
+  }
+
   async #round(key: string): Promise<void> {
     const { stores, ports, signal } = this.#core;
     const row = stores.get(key);
@@ -64,7 +78,7 @@ export class StoreStatus {
     try {
       const status = statusOf(this.#core, row);
       row.status = keptStatus(status, this.#core.shared);
-      const sum = shortSum(JSON.stringify(status));
+      const sum = sumOfStatus(status);
       if (sum !== row.writtenSum) {
         await writeOwnStatus(this.#core, clusters, { ...row.cluster, fields: status });
         row.writtenSum = sum;
@@ -80,6 +94,22 @@ export class StoreStatus {
       throw error;
     }
   }
+}
+
+/**
+ * Of what is written of a store, as it was written or is read. When a store was last heard is no reason to write while it is heard:
+ * that changes all the time.
+ */
+export function sumOfStatus(status: ClusterStatus): number {
+  const { agent, conditions, session, reports, agentDeployedGeneration, index, namespace, summary } = status;
+  const { resourceCounts, scheduled, activeSchedule, display } = status;
+  const isDark = conditions?.some((one) => one.type === "Offline" && one.status === "True") === true;
+  const heard = isDark ? agent?.lastSeen : undefined;
+  const { version, kubernetes } = agent ?? {};
+  const own = [conditions, session, reports, agentDeployedGeneration, index, namespace, summary];
+  return shortSum(
+    JSON.stringify([...own, resourceCounts, scheduled, activeSchedule, display, version, kubernetes, heard]),
+  );
 }
 
 /** What a store is now. */
@@ -110,15 +140,8 @@ function statusOf({ cells, heard, bundles, ports, windows }: Core, row: StoreRow
     scheduled: isScheduled,
     activeSchedule: isScheduled && !isClosed,
     display: { readyBundles: `${ready}/${desiredReady}`, state: isDark ? dark : summed.state },
-    ...(never ? {} : { agent: { ...row.status.agent, lastSeen: toTime(lastSeenMs(row, lastMs, isDark)) } }),
+    ...(never ? {} : { agent: { ...row.status.agent, lastSeen: toTime(lastMs) } }),
   };
 }
 
 const zeros = { notReady: 0, waitApplied: 0, errApplied: 0, outOfSync: 0, modified: 0, pending: 0 };
-
-/** A store that is merely heard costs no write: its time goes along when something else is written. */
-function lastSeenMs(row: StoreRow, lastMs: number, isDark: boolean): number {
-  const written = Date.parse(row.status.agent?.lastSeen ?? "");
-  const isSame = Number.isFinite(written) && Math.abs(lastMs - written) < 1_000;
-  return isSame && !isDark ? written : lastMs;
-}

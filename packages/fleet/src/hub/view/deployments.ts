@@ -1,15 +1,16 @@
+import { hash } from "node:crypto";
 import { splitKey, type Informer } from "@cortado/client/informer";
 import { clusters, type Bundle, type Cluster } from "@cortado/kinds/fleet";
 import { sameTree, treeAt, type Tree } from "@cortado/kinds/tree";
 import { toTime } from "@cortado/std/clock";
 import { uuidFrom } from "@cortado/std/random";
+import { flatText } from "@cortado/std/flat-text";
 import { StatusError } from "@cortado/std/status";
 import type { Core } from "../core.ts";
 import { OVERRIDES_ANNOTATION, readOverrides } from "../holds/holds.ts";
 import type { ClusterKey, View, ViewChange, ViewItem, ViewPage } from "../ports.ts";
 import { sha256Of } from "../sources/blobs.ts";
 import { shortId } from "../link/reports.ts";
-import { shortSum } from "../state/short-sum.ts";
 import { deploymentNamespace, type StoreRow } from "../state/stores.ts";
 
 export type DeploymentPorts = {
@@ -22,7 +23,21 @@ export type DeploymentPorts = {
  * What was told of a store's objects: a sum of each and the revision of its last change. The objects themselves are computed when
  * somebody reads them; a million of them are not held.
  */
-type Shown = { readonly names: readonly string[]; readonly sums: readonly number[]; revisions: number[] };
+type Shown = {
+  /** The same array for all stores that have the same. */
+  readonly names: readonly string[];
+  /** SUM_CHARS of each. */
+  readonly sums: string;
+  /** One for all where it is the same: what was not changed since the hub began. */
+  readonly revisions: number | readonly number[];
+};
+
+/** Of a SHA-256 in base64: enough to see that an object is another than before. */
+const SUM_CHARS = 8;
+
+function revisionOf({ revisions }: Shown, at: number): number {
+  return typeof revisions === "number" ? revisions : (revisions[at] as number);
+}
 
 /**
  * BundleDeployments as objects: one for each bundle of each store, computed of the Cluster's row and the Bundle. They change when
@@ -50,7 +65,7 @@ export class Deployments implements View {
     const at = shown?.names.indexOf(name) ?? -1;
     if (shown === undefined || at === -1) return undefined;
     const object = this.#objectOf(shown.store, name);
-    return object === undefined ? undefined : { key, object, revision: shown.revisions[at] as number };
+    return object === undefined ? undefined : { key, object, revision: revisionOf(shown, at) };
   }
 
   list({ prefix, after = "", limit }: Parameters<View["list"]>[0]): ViewPage {
@@ -113,15 +128,15 @@ export class Deployments implements View {
     const namespace = deploymentNamespace({ namespace: storeNamespace, name: storeName });
     const before = this.#shown.get(namespace);
     const names: string[] = [];
-    const sums: number[] = [];
     const revisions: number[] = [];
     const changes: ViewChange[] = [];
+    let sums = "";
     for (const { name, sum } of this.#sums(storeKey)) {
       const at = before?.names.indexOf(name) ?? -1;
-      const isSame = before !== undefined && at !== -1 && before.sums[at] === sum;
+      const isSame = before !== undefined && at !== -1 && before.sums.startsWith(sum, at * SUM_CHARS);
       names.push(name);
-      sums.push(sum);
-      revisions.push(isSame ? (before.revisions[at] as number) : revision);
+      sums += sum;
+      revisions.push(isSame ? revisionOf(before, at) : revision);
       if (!isSame) changes.push({ kind: at === -1 ? "added" : "changed", key: `${namespace}/${name}` });
     }
     for (const name of before?.names ?? []) {
@@ -130,12 +145,21 @@ export class Deployments implements View {
       if (!names.includes(name)) changes.push({ kind: "gone", key, item });
     }
     if (names.length === 0) this.#shown.delete(namespace);
-    else if (changes.length > 0) this.#shown.set(namespace, { store: storeKey, names, sums, revisions });
+    else if (changes.length > 0) {
+      const [first = 0] = revisions;
+      const areSame = revisions.every((one) => one === first);
+      this.#shown.set(before === undefined ? flatText(namespace) : namespace, {
+        store: storeKey,
+        names: this.#ports?.core.shared.tree(names) ?? names,
+        sums: flatText(sums),
+        revisions: areSame ? first : revisions,
+      });
+    }
     for (const change of changes) this.#tell(change);
   }
 
   /** For each object of a store, a sum of what it is computed of. */
-  *#sums(storeKey: string): Iterable<{ readonly name: string; readonly sum: number }> {
+  *#sums(storeKey: string): Iterable<{ readonly name: string; readonly sum: string }> {
     const row = this.#ports?.core.stores.get(storeKey);
     if (row === undefined || this.#ports === undefined) return;
     const { core, bundles } = this.#ports;
@@ -146,7 +170,8 @@ export class Deployments implements View {
       const report = row.status.reports?.find((one) => one.bundle === name);
       const hold = holdOf(core, row, bundle);
       const of = [core.cells.read(cell), core.cells.countsOf(cell), report, hold, uid];
-      yield { name: name ?? "", sum: shortSum(`${JSON.stringify(of)}${this.#labelsText(labels)}`) };
+      const sum = hash("sha256", `${JSON.stringify(of)}${this.#labelsText(labels)}`, "base64");
+      yield { name: name ?? "", sum: sum.slice(0, SUM_CHARS) };
     }
   }
 
@@ -224,9 +249,7 @@ function objectOf(
     metadata: {
       name,
       namespace,
-      uid: uuidFrom(
-        Buffer.from(sha256Of(new TextEncoder().encode(`${row.uid}/${uid}`)), "hex").subarray(0, 16),
-      ),
+      uid: uuidFrom(Buffer.from(sha256Of(`${row.uid}/${uid}`), "hex").subarray(0, 16)),
       creationTimestamp: toTime(row.createdMs),
       labels: {
         ...labels,

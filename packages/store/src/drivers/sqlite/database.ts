@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fsyncSync, openSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { StatusError } from "@cortado/std/status";
-import type { Commit } from "../../log-store.ts";
+import type { Commit, Row } from "../../durability.ts";
 import type { KeyValue, Revision } from "../../store.ts";
 
 /**
@@ -12,7 +12,8 @@ export const FORMAT = 1;
 
 /**
  * One file, one connection, no other process: WAL for cheap small commits, FULL so that a commit survives a power cut, EXCLUSIVE
- * so that no -shm file is left to go bad. The page cache stays small: values live in the engine's memory anyway.
+ * so that no -shm file is left to go bad. The page cache stays small: warm values live in the engine's memory, and cold ones are
+ * in the operating system's.
  */
 const pragmas = `
   PRAGMA locking_mode = EXCLUSIVE;
@@ -52,6 +53,7 @@ export class Database implements Disposable {
   readonly #put: StatementSync;
   readonly #delete: StatementSync;
   readonly #meta: StatementSync;
+  readonly #get: StatementSync;
 
   /** @throws StatusError "ServiceUnavailable" when the file cannot be opened, is damaged, or is of a newer format */
   constructor(path: string) {
@@ -66,6 +68,7 @@ export class Database implements Disposable {
         "INSERT INTO current (key, value, modified, created) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET " +
           "value = excluded.value, modified = excluded.modified, created = excluded.created",
       );
+      this.#get = this.#sqlite.prepare("SELECT value, modified, created FROM current WHERE key = ?");
       this.#delete = this.#sqlite.prepare("DELETE FROM current WHERE key = ?");
       this.#meta = this.#sqlite.prepare(
         "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -75,11 +78,20 @@ export class Database implements Disposable {
     }
   }
 
-  *values(): Iterable<KeyValue> {
-    const rows = this.#sqlite
-      .prepare("SELECT key, value, modified, created FROM current ORDER BY key")
-      .iterate();
-    for (const row of rows) yield row as unknown as KeyValue;
+  *rows(): Iterable<Row> {
+    const rows = this.#sqlite.prepare("SELECT key, modified, created FROM current ORDER BY key").iterate();
+    for (const row of rows) yield row as unknown as Row;
+  }
+
+  read(keys: readonly string[]): readonly (KeyValue | undefined)[] {
+    try {
+      return keys.map((key) => {
+        const row = this.#get.get(key);
+        return row === undefined ? undefined : ({ key, ...row } as KeyValue);
+      });
+    } catch (error) {
+      throw this.#explain(error);
+    }
   }
 
   get reserved(): Revision {
