@@ -199,8 +199,8 @@ async function queued(count: number): Promise<object> {
 async function drained(count: number): Promise<object> {
   let got = 0;
   const startMs = performance.now();
-  const client = await LoadClient.open(port, "away", false);
-  client.listen({ publish: () => void (got += 1) });
+  // The first may come in one piece with the CONNACK.
+  await LoadClient.open(port, "away", false, { publish: () => void (got += 1) });
   while (got < count && performance.now() - startMs < 120_000) await sleep(1);
   if (got < count) throw new Error(`only ${got} of ${count} queued messages came`);
   return { drainMs: performance.now() - startMs };

@@ -68,9 +68,10 @@ export class LoadClient {
   }
 
   /** @throws Error when the broker does not take it within 30 s */
-  static async open(port: number, clientId: string, isClean = true): Promise<LoadClient> {
+  static async open(port: number, clientId: string, isClean = true, heard: Heard = {}): Promise<LoadClient> {
     const socket = connect({ port, host: "127.0.0.1", noDelay: true });
     const client = new LoadClient(socket);
+    client.#heard = heard;
     await new Promise<void>((resolve, reject) => {
       socket.once("connect", () => resolve());
       socket.once("error", reject);
