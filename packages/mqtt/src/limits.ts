@@ -72,6 +72,9 @@ export const UNCOMMITTED_ITEMS_MAX = 2_000;
 export const HELD_ITEMS_MAX = 100;
 /** Bytes on their way to a client: above it QoS 0 is dropped and counted, QoS 1 waits. */
 export const OUTGOING_BYTES_MAX = 1_048_576;
+/** Topics for which the subscription tree remembers who was found. */
+export const TOPICS_KNOWN_MAX = 512;
+export const KNOWN_TOPIC_LENGTH_MAX = 256;
 /** Records of messages are cut from blocks of so many bytes, larger ones than an eighth of it have their own. */
 export const POOL_BLOCK_BYTES = 16_384;
 /** Longer frames are not copied to be sent with others. */

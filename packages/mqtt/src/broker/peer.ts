@@ -122,9 +122,8 @@ export class Peer implements ConnectionEvents, Sink {
     this.session?.outbox?.wake();
   }
 
-  /** The socket is gone. */
+  /** The socket is gone; what it said before that counts. */
   closed(): void {
-    // It said these things before it went.
     if (this.#isQueued) this.#run();
     this.#detach();
     this.#host.gone(this);
@@ -140,17 +139,22 @@ export class Peer implements ConnectionEvents, Sink {
   }
 
   send(frame: Uint8Array): void {
-    if (this.#phase === "closed") return;
-    if (this.#frames === undefined) {
-      this.#frames = new Frames();
-      this.#host.unflushed(this);
-    }
-    this.#host.tally.messagesSent += 1;
-    this.#host.tally.bytesSent += frame.byteLength;
-    this.#frames.add(frame);
+    if (this.#phase !== "closed") this.#framesFor(frame.byteLength).add(frame);
   }
 
-  /** What was said in this turn leaves in one piece. */
+  sendPublish(frame: Uint8Array, options: { readonly id: number; readonly dup: boolean }): void {
+    if (this.#phase !== "closed") this.#framesFor(frame.byteLength).addPublish(frame, options);
+  }
+
+  /** Where what is sent in this turn is put. */
+  #framesFor(bytes: number): Frames {
+    const host = this.#host;
+    if (this.#frames === undefined) host.unflushed(this);
+    host.tally.messagesSent += 1;
+    host.tally.bytesSent += bytes;
+    return (this.#frames ??= new Frames());
+  }
+
   flush(): void {
     const frames = this.#frames;
     this.#frames = undefined;
@@ -165,8 +169,8 @@ export class Peer implements ConnectionEvents, Sink {
   /** The answer to a publish; its id is free again unless a QoS 2 exchange goes on. */
   answer(answer: PublishAnswer): void {
     if (answer.qos === 1 || (answer.code ?? 0) >= 0x80) this.#inbound?.answered(answer.id);
-    if (this.terms.level < 5) this.send(encodePacket(answerPacket(answer)));
-    else this.reply(answerPacket(answer));
+    if (this.terms.level === 5) this.reply(answerPacket(answer));
+    else if (this.#phase !== "closed") this.#framesFor(4).addAck(answer.qos === 1 ? 0x40 : 0x50, answer.id);
   }
 
   completed(id: number, code = 0): void {

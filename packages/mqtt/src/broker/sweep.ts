@@ -32,7 +32,11 @@ export class Sweep implements Disposable {
 
   constructor(options: SweepOptions) {
     this.#options = options;
-    this.#timer = every(options.clock, SWEEP_MS, () => void this.#look());
+    this.#timer = every(options.clock, SWEEP_MS, () => {
+      if (this.#isUnderWay) return;
+      this.#isUnderWay = true;
+      void this.#look().finally(() => (this.#isUnderWay = false));
+    });
   }
 
   [Symbol.dispose](): void {
@@ -41,8 +45,6 @@ export class Sweep implements Disposable {
   }
 
   async #look(): Promise<void> {
-    if (this.#isUnderWay) return;
-    this.#isUnderWay = true;
     const { clock, turns, peers, leaving, registry, swept } = this.#options;
     for (const peer of [...peers]) {
       this.#lookAt(peer);
@@ -56,7 +58,6 @@ export class Sweep implements Disposable {
       if (turns.isOver) await turns.over();
       if (this.#isOver) return;
     }
-    this.#isUnderWay = false;
     swept();
   }
 

@@ -1,4 +1,4 @@
-import { encodePacket, reasonCodes, withId, type AckPacket, type QoS } from "@cortado/wire/mqtt";
+import { encodePacket, reasonCodes, type AckPacket, type QoS } from "@cortado/wire/mqtt";
 import type { Committed, MessageLog, Row } from "../journal/message-log.ts";
 import type { Message } from "../journal/records.ts";
 import {
@@ -21,6 +21,8 @@ export interface Sink {
   readonly terms: ClientTerms;
   readonly bufferedBytes: number;
   send(frame: Uint8Array): void;
+  /** Sends a PUBLISH of QoS 1 or 2 with this id; the frame may be another's after that, and its id then too. */
+  sendPublish(frame: Uint8Array, options: { readonly id: number; readonly dup: boolean }): void;
   /** Ends the connection for a reason of the client's own making; `code` is MQTT 5's. */
   fail(reason: string, options?: { readonly code?: number }): void;
 }
@@ -295,7 +297,7 @@ export class Outbox implements Outgoing {
     const flights = (this.#flights ??= new Map());
     const id = this.#freeId(flights);
     flights.set(id, { row: undefined, sequence: 0, transient, qos, released: false });
-    sink.send(withId(frame, { id, dup: false }));
+    sink.sendPublish(frame, { id, dup: false });
     sent(message);
   }
 
@@ -335,7 +337,7 @@ export class Outbox implements Outgoing {
       return;
     }
     (this.#flights ??= new Map()).set(id, flight);
-    sink.send(withId(frame, { id, dup }));
+    sink.sendPublish(frame, { id, dup });
     sent(message);
   }
 

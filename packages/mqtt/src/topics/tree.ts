@@ -1,3 +1,4 @@
+import { KNOWN_TOPIC_LENGTH_MAX, TOPICS_KNOWN_MAX } from "../limits.ts";
 import { mergedGrants, type Grant } from "../session/grant.ts";
 
 type Node<Owner> = {
@@ -17,12 +18,15 @@ const nobody = new Map<never, Grant>();
 export class SubscriptionTree<Owner> {
   readonly #root: Node<Owner> = newNode();
   #size = 0;
+  /** Who was found for topics that came lately, until a subscription comes or goes: most topics come again and again. */
+  readonly #lately: Map<string, ReadonlyMap<Owner, Grant>> = new Map();
 
   get size(): number {
     return this.#size;
   }
 
   add(filter: string, { owner, grant }: { readonly owner: Owner; readonly grant: Grant }): void {
+    this.#lately.clear();
     const levels = filter.split("/");
     const last = levels.at(-1) === "#" ? levels.pop() : undefined;
     let node = this.#root;
@@ -33,6 +37,7 @@ export class SubscriptionTree<Owner> {
   }
 
   remove(filter: string, owner: Owner): void {
+    this.#lately.clear();
     const levels = filter.split("/");
     const last = levels.at(-1) === "#" ? levels.pop() : undefined;
     const way: { readonly node: Node<Owner>; readonly level: string }[] = [];
@@ -64,11 +69,17 @@ export class SubscriptionTree<Owner> {
    * left out of the merging; one that stands alone is in the answer and is the caller's to see. The map must not be changed.
    */
   match(topic: string, publisher?: Owner): ReadonlyMap<Owner, Grant> {
+    const known = this.#lately.get(topic);
+    if (known !== undefined) return known;
     const found: Map<Owner, Grant>[] = [];
     collect(this.#root, { levels: topic.split("/"), at: 0, found });
-    const [first, second] = found;
-    if (first === undefined) return nobody;
-    if (second === undefined) return first;
+    const [first = nobody, second] = found;
+    if (second === undefined) {
+      if (topic.length > KNOWN_TOPIC_LENGTH_MAX) return first;
+      if (this.#lately.size >= TOPICS_KNOWN_MAX) this.#lately.clear();
+      this.#lately.set(topic, first);
+      return first;
+    }
     const all = new Map<Owner, Grant>();
     for (const owners of found)
       for (const [owner, grant] of owners) {

@@ -7,7 +7,7 @@ export { encodePacket } from "./encode.ts";
 export { FrameReader } from "./frames.ts";
 export { PACKET_BYTES_MAX, TOPIC_LEVELS_MAX } from "./limits.ts";
 export { encodePacket5 } from "./encode5.ts";
-export { publishFrame, withId, type PublishFrame } from "./publish-frame.ts";
+export { publishFrame, setId, withId, type PublishFrame } from "./publish-frame.ts";
 export { faultCode, malformed, protocolError } from "./malformed.ts";
 export * from "./packets.ts";
 export * from "./reason-codes.ts";

@@ -59,12 +59,17 @@ export function withId(
 ): Uint8Array {
   const copy = Buffer.allocUnsafe(frame.byteLength);
   copy.set(frame);
-  let at = 1;
-  while ((copy[at] ?? 0) >= 0x80) at += 1;
-  const topicAt = at + 1;
-  const idAt = topicAt + 2 + (((copy[topicAt] ?? 0) << 8) | (copy[topicAt + 1] ?? 0));
-  copy[idAt] = options.id >> 8;
-  copy[idAt + 1] = options.id & 0xff;
-  copy[0] = options.dup ? (copy[0] ?? 0) | 0x08 : (copy[0] ?? 0) & ~0x08;
+  setId(copy, options);
   return copy;
+}
+
+/** Gives a QoS 1 or 2 PUBLISH frame another packet id and DUP flag, in its place. */
+export function setId(frame: Uint8Array, { id, dup }: { readonly id: number; readonly dup: boolean }): void {
+  let at = 1;
+  while ((frame[at] ?? 0) >= 0x80) at += 1;
+  const topicAt = at + 1;
+  const idAt = topicAt + 2 + (((frame[topicAt] ?? 0) << 8) | (frame[topicAt + 1] ?? 0));
+  frame[idAt] = id >> 8;
+  frame[idAt + 1] = id & 0xff;
+  frame[0] = dup ? (frame[0] ?? 0) | 0x08 : (frame[0] ?? 0) & ~0x08;
 }
