@@ -283,3 +283,11 @@ for (const { words, code, says } of [
     assert.equal(await runCli(words, roles), code);
     assert.match(said().err, says);
   });
+
+test("the version is told by each way that is usual", async () => {
+  for (const word of ["version", "--version", "-v"]) {
+    const { roles, said } = fakeRoles();
+    assert.equal(await runCli([word], roles), 0);
+    assert.deepEqual(said(), { out: "cortado 0.1.0\n", err: "" });
+  }
+});

@@ -43,6 +43,7 @@ function newCli(roles: CliRoles): Command {
       "Runs a store: a small Kubernetes with containers, an MQTT broker, functions, and the coffee shop.",
     )
     .exitOverride()
+    .version(roles.version, "-v, --version", "print the version")
     .enablePositionalOptions()
     .showHelpAfterError("(see cortado --help)")
     .configureOutput({ writeOut: roles.out, writeErr: roles.err });
