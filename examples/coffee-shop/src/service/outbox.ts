@@ -30,6 +30,8 @@ const BATCH_MAX = 50;
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #busy = new Set<string>();
+  /** Woken while it was at work: it may just have found nothing left. */
+  readonly #again = new Set<string>();
   readonly #retryMs = new Map<string, number>();
 
   constructor(options: OutboxOptions) {
@@ -50,9 +52,15 @@ export class Outbox {
   }
 
   #wake(target: string): void {
-    if (this.#busy.has(target)) return;
+    if (this.#busy.has(target)) {
+      this.#again.add(target);
+      return;
+    }
     this.#busy.add(target);
-    void this.#deliver(target).finally(() => this.#busy.delete(target));
+    void this.#deliver(target).finally(() => {
+      this.#busy.delete(target);
+      if (this.#again.delete(target)) this.#wake(target);
+    });
   }
 
   async #deliver(target: string): Promise<void> {
