@@ -11,7 +11,7 @@ else
     try {
       await dieTogether({
         file: import.meta.filename,
-        rounds: 4,
+        rounds: Number(process.env["CORTADO_MQTT_ROUNDS"] ?? 4),
         disk: { begin: () => folder, end() {} },
       });
     } finally {

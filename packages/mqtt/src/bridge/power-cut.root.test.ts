@@ -57,7 +57,11 @@ else {
       const folder = mkdtempSync(join(tmpdir(), "mqtt-bridge-cut-"));
       try {
         using disk = new LoopDisk(folder);
-        await dieTogether({ file: import.meta.filename, rounds: 3, disk });
+        await dieTogether({
+          file: import.meta.filename,
+          rounds: Number(process.env["CORTADO_MQTT_ROUNDS"] ?? 3),
+          disk,
+        });
       } finally {
         rmSync(folder, { recursive: true, force: true });
       }
