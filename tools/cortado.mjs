@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { allocator } from "./allocator.mjs";
 
 const top = dirname(dirname(fileURLToPath(import.meta.url)));
 const bundle = join(top, "dist", "cortado.cjs");
@@ -15,7 +16,7 @@ if (!existsSync(bundle)) {
 const child = spawn(
   existsSync(ours) ? ours : process.execPath,
   ["--enable-source-maps", bundle, ...process.argv.slice(2)],
-  { stdio: "inherit" },
+  { stdio: "inherit", env: { ...process.env, ...allocator } },
 );
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 child.once("exit", (code, signal) => (process.exitCode = code ?? (signal === null ? 1 : 128)));

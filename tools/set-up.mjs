@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { allocator } from "./allocator.mjs";
 
 const top = dirname(dirname(fileURLToPath(import.meta.url)));
 const cache = join(top, ".cache");
@@ -136,7 +137,11 @@ function runtime() {
 
 async function hand(run, more) {
   const node = runtime();
-  const env = { ...process.env, PATH: `${dirname(node)}:${process.env.PATH ?? ""}:/usr/sbin:/sbin` };
+  const env = {
+    ...process.env,
+    ...allocator,
+    PATH: `${dirname(node)}:${process.env.PATH ?? ""}:/usr/sbin:/sbin`,
+  };
   const child = spawn(node, [...run, ...more], { stdio: "inherit", env });
   // Ctrl-C on a terminal reaches the child as well; a second word to stop does it no harm, and we end with it.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));

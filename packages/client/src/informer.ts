@@ -263,10 +263,12 @@ class Cache<Kind extends KubeObject> {
     const old = held ?? (last !== undefined && this.#forget(last) ? last : undefined);
     if (old === undefined && now === undefined) return;
     const kept = now === undefined ? undefined : deepFreeze(this.#keep(deepFreeze(now)));
+    // One text for all places that it is held in.
+    const own = held === undefined ? flatText(key) : key;
     if (kept === undefined || this.#forget(kept)) this.objects.delete(key);
-    else this.objects.set(held === undefined ? flatText(key) : key, kept);
-    this.#reindex(key, held, now);
-    for (const listener of this.#listeners) listener({ key, old, now });
+    else this.objects.set(own, kept);
+    this.#reindex(own, held, now);
+    for (const listener of this.#listeners) listener({ key: own, old, now });
   }
 
   #reindex(key: Key, old: Stored<Kind> | undefined, now: Stored<Kind> | undefined): void {

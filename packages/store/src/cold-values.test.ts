@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { seededRandom, type Random } from "@cortado/std/random";
 import { hasReason, StatusError } from "@cortado/std/status";
 import { MemoryDisk, openMemoryStore } from "./drivers/memory/memory.ts";
+import { LIST_KEPT_KEYS } from "./limits.ts";
 import { holdAgainstTruth } from "./testing/against-truth.ts";
 import { mustPut, put, storeConformance } from "./testing/conformance.ts";
 
@@ -111,4 +112,33 @@ test("after it is closed a store reads no more", async () => {
   await mustPut(store, "/a", "one");
   await store[Symbol.asyncDispose]();
   await assert.rejects(store.get("/a"), (error) => hasReason(error, "ServiceUnavailable"));
+});
+
+test("a list of a few keys leaves its values in memory, one of many does not, in pages either", async () => {
+  const disk = new MemoryDisk();
+  {
+    await using store = await openMemoryStore({ disk });
+    const keys = Array.from({ length: LIST_KEPT_KEYS + 1 }, (_, at) => `/many/${at}`);
+    await Promise.all([...keys, "/few/1", "/few/2"].map((key) => mustPut(store, key, "a value")));
+  }
+  let reads = 0;
+  disk.beforeRead = () => {
+    reads += 1;
+    return Promise.resolve();
+  };
+  await using store = await openMemoryStore({ disk, cacheBytes: 1_000_000 });
+  const readsOf = async (prefix: string): Promise<number> => {
+    const before = reads;
+    let after = "";
+    for (let remaining = 1; remaining > 0;) {
+      const page = await store.list({ prefix, limit: 500, ...(after === "" ? {} : { after }) });
+      after = page.items.at(-1)?.key ?? "";
+      ({ remaining } = page);
+    }
+    return reads - before;
+  };
+  assert.deepEqual([await readsOf("/few/"), await readsOf("/few/")], [1, 0]);
+  const first = await readsOf("/many/");
+  assert.ok(first > 1);
+  assert.equal(await readsOf("/many/"), first);
 });

@@ -9,6 +9,8 @@ import { ValueCache } from "./value-cache.ts";
 export const cold: unique symbol = Symbol("cold");
 export type Found = KeyValue | typeof cold | undefined;
 
+export type Keep = "always" | "with room" | "not";
+
 export type CurrentOptions = {
   readonly opened: Iterable<Row>;
   /** Absent: all values stay in memory. */
@@ -47,10 +49,11 @@ export class CurrentValues {
   }
 
   /**
-   * Reads cold values, in the order of the keys; what others may read again stays in memory.
+   * Reads cold values, in the order of the keys; what others may read again stays in memory, as `keep` says: always, where there is
+   * room, or not.
    * @throws StatusError "ServiceUnavailable" when the disk fails, or does not have what was written
    */
-  async read(keys: readonly string[], { areWanted }: { readonly areWanted: boolean }): Promise<KeyValue[]> {
+  async read(keys: readonly string[], { keep }: { readonly keep: Keep }): Promise<KeyValue[]> {
     assert(this.#read !== undefined, "without a reader no value is cold");
     const heads = keys.map((key) => this.rows.find(key));
     const found = await this.#read(keys);
@@ -61,8 +64,8 @@ export class CurrentValues {
       const value = { ...head, value: read.value };
       // It was true when it was asked for, and may have changed since.
       if (this.rows.modified(head.key) === head.modified)
-        if (areWanted) this.#cache.put(value);
-        else this.#cache.offer(value);
+        if (keep === "always") this.#cache.put(value);
+        else if (keep === "with room") this.#cache.offer(value);
       return value;
     });
   }

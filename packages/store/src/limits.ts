@@ -17,6 +17,8 @@ export const CACHE_BYTES_MAX: number = 4 * 1024 * 1024;
 export const CACHED_VALUE_BYTES = 300;
 /** Values that a list reads from the disk in one turn of the event loop: 2 ms, at some 10 µs each. */
 export const LIST_READ_KEYS = 200;
+/** A list of more keys than this leaves nothing in memory. */
+export const LIST_KEPT_KEYS = 2_000;
 /** Events told to a watcher in one batch, so that a long history does not hold the event loop. */
 export const WATCH_BATCH_EVENTS_MAX = 500;
 /** Writes waiting for a commit; more are refused, as a disk that hangs must not fill the memory. */

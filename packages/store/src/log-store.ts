@@ -1,10 +1,16 @@
 import { assert } from "@cortado/std/assert";
 import { StatusError } from "@cortado/std/status";
 import { Batch } from "./batch.ts";
-import { cold, CurrentValues, type Found } from "./current-values.ts";
+import { cold, CurrentValues, type Found, type Keep } from "./current-values.ts";
 import type { Durability, Opened } from "./durability.ts";
 import { History, type HistoryLimits } from "./history.ts";
-import { CACHE_BYTES_MAX, COMMIT_WRITES_MAX, KEY_LENGTH_MAX, LIST_READ_KEYS } from "./limits.ts";
+import {
+  CACHE_BYTES_MAX,
+  COMMIT_WRITES_MAX,
+  KEY_LENGTH_MAX,
+  LIST_KEPT_KEYS,
+  LIST_READ_KEYS,
+} from "./limits.ts";
 import { PENDING_WRITES_MAX, VALUE_BYTES_MAX, VOLATILE_RESERVE, WATCH_BATCH_EVENTS_MAX } from "./limits.ts";
 import type { KeyValue, ListQuery, ListResult, Revision, Store } from "./store.ts";
 import type { StoreEvent, WatchQuery, Write, WriteResult } from "./store.ts";
@@ -72,7 +78,7 @@ class LogStore implements Store {
   async get(key: string): Promise<KeyValue | undefined> {
     const found = this.#current.find(key);
     if (found !== cold) return found;
-    const [read] = await this.#current.read([key], { areWanted: true });
+    const [read] = await this.#current.read([key], { keep: "always" });
     return read;
   }
 
@@ -83,7 +89,10 @@ class LogStore implements Store {
       throw new StatusError("Timeout", `revision ${at} is in the future; the newest is ${now}`);
     const past = at === undefined || at === now ? undefined : this.#history.before(at);
     const { keys, total } = this.#keysOf(query, past);
-    const items = await this.#valuesOf(keys, past);
+    // Who reads so many, in pages as well, reads few of them again.
+    const all = this.#current.rows.range(query.prefix, undefined);
+    const keep = all.to - all.from <= LIST_KEPT_KEYS ? "with room" : "not";
+    const items = await this.#valuesOf(keys, past, keep);
     return { items, revision: at ?? now, remaining: total - items.length };
   }
 
@@ -186,7 +195,7 @@ class LogStore implements Store {
   }
 
   /** The values of keys as they are now, or were in the past; what changes while the disk is read is not seen. */
-  async #valuesOf(keys: readonly string[], past: Past | undefined): Promise<readonly KeyValue[]> {
+  async #valuesOf(keys: readonly string[], past: Past | undefined, keep: Keep): Promise<readonly KeyValue[]> {
     const items: KeyValue[] = [];
     const changed = new Map<string, KeyValue | undefined>();
     const find = (key: string): Found => {
@@ -199,7 +208,7 @@ class LogStore implements Store {
         const some = keys.slice(from, from + LIST_READ_KEYS);
         const found = some.map(find);
         const coldKeys = some.filter((_, at) => found[at] === cold);
-        const read = coldKeys.length === 0 ? [] : await this.#current.read(coldKeys, { areWanted: false });
+        const read = coldKeys.length === 0 ? [] : await this.#current.read(coldKeys, { keep });
         let next = 0;
         for (const one of found) items.push(one === cold ? (read[next++] as KeyValue) : (one as KeyValue));
         if (coldKeys.length > 0 && from + LIST_READ_KEYS < keys.length) await endOfTurn();
@@ -259,7 +268,7 @@ class LogStore implements Store {
   ): Promise<readonly Pending[]> {
     const failed = new Map<string, unknown>();
     const read = async (key: string): Promise<void> => {
-      const [value] = await this.#current.read([key], { areWanted: true });
+      const [value] = await this.#current.read([key], { keep: "always" });
       known.set(key, value as KeyValue);
     };
     await Promise.all(unread.map((key) => read(key).catch((error: unknown) => failed.set(key, error))));

@@ -197,6 +197,8 @@ function toBase64(text: string): string {
 export class StoresProcess implements Disposable {
   readonly #child: ChildProcess = fork(join(import.meta.dirname, "stores-process.ts"), {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
+    // They share two cores with the hub: what V8 would do for less memory here, it would take from there.
+    execArgv: ["--min-semi-space-size=16"],
   });
 
   constructor() {

@@ -24,10 +24,12 @@ export type StoreAnswer = {
   readonly rssBytes: number;
 };
 
+/** A signal of its own: each listener of a signal is looked at when one more comes, and ten thousand dial. */
+const never = (): AbortSignal => new AbortController().signal;
+
 type Known = { readonly store: LightStore; readonly privateKey: string; certificate: string };
 
 const stores = new Map<string, Known>();
-const stop = new AbortController();
 let url = "";
 let authority = "";
 let connected = 0;
@@ -73,7 +75,7 @@ async function register(order: Extract<StoreOrder, { readonly do: "register" }>)
   ({ url } = order);
   const secret = /::fleet:(.+)$/.exec(order.token)?.[1] ?? "";
   const door = openHubDoor({ url });
-  const { signal } = stop;
+  const signal = never();
   const names = Array.from(
     { length: order.count },
     (_, at) => `bench-${String(stores.size + at).padStart(6, "0")}`,
@@ -121,10 +123,7 @@ function call(known: Known): Promise<void> {
 }
 
 async function dial({ store, certificate, privateKey }: Known): Promise<number | undefined> {
-  const link = await openHubDoor({ url }).dial(
-    { certificate, privateKey },
-    { authority, signal: stop.signal },
-  );
+  const link = await openHubDoor({ url }).dial({ certificate, privateKey }, { authority, signal: never() });
   const patience = setTimeout(() => {
     if (!store.isWelcome) void link[Symbol.asyncDispose]();
   }, WELCOME_MS_MAX);

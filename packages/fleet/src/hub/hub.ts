@@ -297,8 +297,10 @@ class Hub implements RunningHub {
   #turned(row: StoreRow): void {
     const { cells, bundles: index } = this.#core;
     void this.#core.writeStore(row).catch(() => undefined);
-    for (const cell of cells.ofCluster(row.index))
-      this.#rollouts.look(index.keyOf(cells.read(cell).bundle), limits.ROLLOUT_EVERY_MS);
+    for (const at of cells.ofCluster(row.index)) {
+      const cell = cells.read(at);
+      this.#rollouts.turned(index.keyOf(cell.bundle), cell);
+    }
   }
 }
 
@@ -319,13 +321,13 @@ function tellKinds(core: Core, informers: ReturnType<typeof follow>, ready: Prom
   followImports(core, informers.clusters, ready);
 }
 
-function follow({ ports, signal, shared }: Core) {
+function follow({ ports, signal, shared, stores }: Core) {
   const { client, clock, log } = ports;
   const following = { clock, log, signal };
   return {
     clusters: startInformer(client, clusters, {
       ...following,
-      keep: (cluster) => keptCluster(cluster, shared),
+      keep: (cluster) => keptCluster(cluster, shared, stores.get(keyOf(cluster))),
     }),
     groups: startInformer(client, clusterGroups, following),
     bundles: startInformer(client, bundles, following),

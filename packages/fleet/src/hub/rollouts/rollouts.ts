@@ -14,7 +14,8 @@ import type { RolloutStrategy } from "../../compile/bundle.ts";
 import { nextGeneration, type RolloutPlan, type RolloutRecord } from "../../rollout/rollout.ts";
 import { bundleProblem } from "../../rules/rules.ts";
 import { nextRevision, type Core } from "../core.ts";
-import { GENERATIONS_KEPT, ROUNDS_AT_ONCE, STATUS_GATHER_MS } from "../limits.ts";
+import { GENERATIONS_KEPT, ROLLOUT_EVERY_MS, ROUNDS_AT_ONCE, STATUS_GATHER_MS } from "../limits.ts";
+import type { Cell } from "../state/cells.ts";
 import { lookedAt, type StoreRow } from "../state/stores.ts";
 import { REPO_LABEL } from "../sources/bundle-plan.ts";
 import { shortId, toReport } from "../link/reports.ts";
@@ -26,7 +27,7 @@ import { controlOf } from "./control.ts";
 import { Needs } from "./needs.ts";
 import { Look, Pace } from "./pace.ts";
 import { plannedStore } from "./planned-store.ts";
-import { copiesChanged, loadRow, wantedOf, type BundleRow, type Known } from "./row.ts";
+import { copiesChanged, hasAll, loadRow, wantedOf, type BundleRow, type Known } from "./row.ts";
 import { dropBeyond, dropCell } from "./drop.ts";
 import { isHandedOver, predecessorOf, retire, successorOf } from "./replaced.ts";
 import { keyOfBundle, rolloutOf } from "./record.ts";
@@ -78,6 +79,12 @@ export class Rollouts {
   look(key: string, afterMs: number): void {
     if (afterMs <= 0) this.#loop.add(key);
     else this.#loop.addAfter(key, Math.max(afterMs, this.#pace.ms));
+  }
+
+  /** A store fell silent, or is heard again: no news for a bundle that it and all others have, and on a morning most are such. */
+  turned(key: string, cell: Cell): void {
+    const rests = !this.#core.options.isStrict && hasAll(this.#rows.get(key), cell);
+    if (!rests) this.look(key, ROLLOUT_EVERY_MS);
   }
 
   /** Resolves when no bundle waits to be looked at. */

@@ -2,7 +2,7 @@ import type { Bundle, BundleRollout } from "@cortado/kinds/fleet";
 import type { RolloutRecord } from "../../rollout/rollout.ts";
 import { fromBitmap } from "./bitmap.ts";
 import type { CopyNames } from "../copies/copies.ts";
-import type { Cells } from "../state/cells.ts";
+import type { Cell, Cells } from "../state/cells.ts";
 import type { StoreRow } from "../state/stores.ts";
 import type { Generation, Outcome } from "./generations.ts";
 import { recordOf } from "./record.ts";
@@ -71,4 +71,13 @@ export function wantedOf(
 /** Something of the hub that a bundle takes along changed; answers whether it does. */
 export function copiesChanged({ opened }: BundleRow, name: CopyNames[number]): boolean {
   return [...opened.values()].filter((one) => one.copiesChanged(name)).length > 0;
+}
+
+/** Whether a rollout is over, and a store of it is Ready with what came of it: whether that store is heard is then nothing to it. */
+export function hasAll(row: BundleRow | undefined, cell: Cell): boolean {
+  const { generation = 0, base, phase } = row?.record ?? {};
+  const isOver =
+    row?.isLooked === true && phase === "Complete" && base === generation && row.released.size === 0;
+  const isApplied = cell.released !== 0 && cell.applied === cell.released && cell.generation === generation;
+  return isOver && isApplied && cell.state === "Ready";
 }

@@ -125,3 +125,43 @@ test("10,000 clusters with ten bundles each are kept", () => {
     }
   assert.equal(cells.size, 100_000);
 });
+
+test("cells of many blocks come, go and come again, each with its own", () => {
+  const [clusters, bundles] = [1_500, 4];
+  const cells = new Cells();
+  const truth = new Map<string, number>();
+  const random = seededRandom(3);
+  const set = (cluster: number, bundle: number): void => {
+    const variant = 1 + random.integer(1_000);
+    const cell = cells.add(cluster, bundle);
+    cells.setWanted(cell, { variant });
+    cells.release(cell, { variant, generation: variant, revision: 1e12 + variant });
+    cells.report(cell, reportOf("Ready"), variant);
+    truth.set(`${cluster}/${bundle}`, variant);
+  };
+  for (let cluster = 0; cluster < clusters; cluster += 1)
+    for (let bundle = 0; bundle < bundles; bundle += 1) set(cluster, bundle);
+  for (let turn = 0; turn < 4_000; turn += 1) {
+    const [cluster, bundle] = [random.integer(clusters), random.integer(bundles)];
+    const cell = cells.find(cluster, bundle);
+    if (cell === 0) set(cluster, bundle);
+    else {
+      cells.remove(cell);
+      truth.delete(`${cluster}/${bundle}`);
+    }
+  }
+  assert.equal(cells.size, truth.size);
+  const seen = new Map<string, number>();
+  for (let bundle = 0; bundle < bundles; bundle += 1)
+    for (const cell of cells.ofBundle(bundle)) {
+      const read = cells.read(cell);
+      seen.set(`${read.cluster}/${read.bundle}`, read.wanted);
+      assert.equal(cells.find(read.cluster, read.bundle), cell);
+      assert.ok(read.applied === read.wanted && read.released === read.wanted && read.state === "Ready");
+      assert.equal(cells.changedAt(cell), 1e12 + read.wanted);
+      assert.equal(cells.countsOf(cell).desired, 3);
+    }
+  assert.deepEqual([...seen].toSorted(), [...truth].toSorted());
+  for (let cluster = 0; cluster < clusters; cluster += 1)
+    for (const cell of cells.ofCluster(cluster)) assert.equal(cells.read(cell).cluster, cluster);
+});

@@ -17,10 +17,30 @@ export function rankOf(state: BundleState): number {
   return cellStates.indexOf(state);
 }
 
-const FIRST_CELLS = 1_024;
-/** Half as much again would be a third of a million cells' memory for nothing. */
-const GROWTH = 1.2;
+const BLOCK_BITS = 11;
+const BLOCK_CELLS: number = 1 << BLOCK_BITS;
 const none = 0;
+
+/** Columns of so many cells. A table that grows by them copies nothing and leaves no smaller one behind. */
+class Block {
+  readonly cluster = new Uint32Array(BLOCK_CELLS);
+  readonly bundle = new Uint32Array(BLOCK_CELLS);
+  readonly wanted = new Uint32Array(BLOCK_CELLS);
+  readonly released = new Uint32Array(BLOCK_CELLS);
+  readonly generation = new Uint32Array(BLOCK_CELLS);
+  readonly applied = new Uint32Array(BLOCK_CELLS);
+  readonly changed = new Float64Array(BLOCK_CELLS);
+  readonly reported = new Uint8Array(BLOCK_CELLS);
+  readonly counts = new Uint16Array(BLOCK_CELLS * 5);
+  readonly nextInCluster = new Uint32Array(BLOCK_CELLS);
+  readonly nextInBundle = new Uint32Array(BLOCK_CELLS);
+  readonly previousInBundle = new Uint32Array(BLOCK_CELLS);
+}
+
+/** Where a cell lies in its block. */
+function placeOf(cell: number): number {
+  return cell & (BLOCK_CELLS - 1);
+}
 
 /** A bundle in a cluster, read out of the columns. */
 export type Cell = {
@@ -41,18 +61,7 @@ export type Cell = {
  * message, resources) is kept apart. Cell 0 is none.
  */
 export class Cells {
-  #cluster = new Uint32Array(FIRST_CELLS);
-  #bundle = new Uint32Array(FIRST_CELLS);
-  #wanted = new Uint32Array(FIRST_CELLS);
-  #released = new Uint32Array(FIRST_CELLS);
-  #generation = new Uint32Array(FIRST_CELLS);
-  #applied = new Uint32Array(FIRST_CELLS);
-  #changed = new Float64Array(FIRST_CELLS);
-  #reported = new Uint8Array(FIRST_CELLS);
-  #counts = new Uint16Array(FIRST_CELLS * 5);
-  #nextInCluster = new Uint32Array(FIRST_CELLS);
-  #nextInBundle = new Uint32Array(FIRST_CELLS);
-  #previousInBundle = new Uint32Array(FIRST_CELLS);
+  readonly #blocks: Block[] = [new Block()];
   readonly #firstOfCluster: number[] = [];
   readonly #firstOfBundle: number[] = [];
   readonly #problems = new Map<number, string>();
@@ -69,8 +78,12 @@ export class Cells {
 
   find(cluster: number, bundle: number): number {
     let cell = this.#firstOfCluster[cluster] ?? none;
-    while (cell !== none && this.#bundle[cell] !== bundle) cell = this.#nextInCluster[cell] as number;
-    return cell;
+    while (cell !== none) {
+      const [block, at] = [this.#blockOf(cell), placeOf(cell)];
+      if (block.bundle[at] === bundle) return cell;
+      cell = block.nextInCluster[at] as number;
+    }
+    return none;
   }
 
   /** The cell of a cluster and a bundle, made when there is none. */
@@ -78,49 +91,60 @@ export class Cells {
     const known = this.find(cluster, bundle);
     if (known !== none) return known;
     const cell = this.#take();
-    this.#cluster[cell] = cluster;
-    this.#bundle[cell] = bundle;
-    this.#nextInCluster[cell] = this.#firstOfCluster[cluster] ?? none;
+    const [block, at] = [this.#blockOf(cell), placeOf(cell)];
+    block.cluster[at] = cluster;
+    block.bundle[at] = bundle;
+    block.nextInCluster[at] = this.#firstOfCluster[cluster] ?? none;
     this.#firstOfCluster[cluster] = cell;
     const next = this.#firstOfBundle[bundle] ?? none;
-    this.#nextInBundle[cell] = next;
-    if (next !== none) this.#previousInBundle[next] = cell;
+    block.nextInBundle[at] = next;
+    if (next !== none) this.#blockOf(next).previousInBundle[placeOf(next)] = cell;
     this.#firstOfBundle[bundle] = cell;
     this.#size += 1;
     return cell;
   }
 
   remove(cell: number): void {
-    const cluster = this.#cluster[cell] as number;
-    const bundle = this.#bundle[cell] as number;
+    const [block, at] = [this.#blockOf(cell), placeOf(cell)];
+    const cluster = block.cluster[at] as number;
+    const bundle = block.bundle[at] as number;
     assert(this.find(cluster, bundle) === cell, "a cell that is removed is there");
     this.#unlinkFromCluster(cluster, cell);
-    const next = this.#nextInBundle[cell] as number;
-    const previous = this.#previousInBundle[cell] as number;
+    const next = block.nextInBundle[at] as number;
+    const previous = block.previousInBundle[at] as number;
     if (previous === none) this.#firstOfBundle[bundle] = next;
-    else this.#nextInBundle[previous] = next;
-    if (next !== none) this.#previousInBundle[next] = previous;
+    else this.#blockOf(previous).nextInBundle[placeOf(previous)] = next;
+    if (next !== none) this.#blockOf(next).previousInBundle[placeOf(next)] = previous;
     this.#clear(cell);
-    this.#nextInCluster[cell] = this.#free;
+    block.nextInCluster[at] = this.#free;
     this.#free = cell;
     this.#size -= 1;
   }
 
   #unlinkFromCluster(cluster: number, cell: number): void {
-    const next = this.#nextInCluster[cell] as number;
+    const next = this.#nextOf(cell);
     let before = this.#firstOfCluster[cluster] ?? none;
     if (before === cell) {
       this.#firstOfCluster[cluster] = next;
       return;
     }
-    while (this.#nextInCluster[before] !== cell) before = this.#nextInCluster[before] as number;
-    this.#nextInCluster[before] = next;
+    for (let after = this.#nextOf(before); after !== cell; after = this.#nextOf(before)) before = after;
+    this.#blockOf(before).nextInCluster[placeOf(before)] = next;
+  }
+
+  /** The next cell of the same cluster. */
+  #nextOf(cell: number): number {
+    return this.#blockOf(cell).nextInCluster[placeOf(cell)] as number;
+  }
+
+  #blockOf(cell: number): Block {
+    return this.#blocks[cell >>> BLOCK_BITS] as Block;
   }
 
   *ofCluster(cluster: number): Generator<number, void, void> {
     let cell = this.#firstOfCluster[cluster] ?? none;
     while (cell !== none) {
-      const next = this.#nextInCluster[cell] as number;
+      const next = this.#nextOf(cell);
       yield cell;
       cell = next;
     }
@@ -129,20 +153,21 @@ export class Cells {
   *ofBundle(bundle: number): Generator<number, void, void> {
     let cell = this.#firstOfBundle[bundle] ?? none;
     while (cell !== none) {
-      const next = this.#nextInBundle[cell] as number;
+      const next = this.#blockOf(cell).nextInBundle[placeOf(cell)] as number;
       yield cell;
       cell = next;
     }
   }
 
   read(cell: number): Cell {
+    const [block, at] = [this.#blockOf(cell), placeOf(cell)];
     return {
-      cluster: this.#cluster[cell] as number,
-      bundle: this.#bundle[cell] as number,
-      wanted: this.#wanted[cell] as number,
-      released: this.#released[cell] as number,
-      generation: this.#generation[cell] as number,
-      applied: this.#applied[cell] as number,
+      cluster: block.cluster[at] as number,
+      bundle: block.bundle[at] as number,
+      wanted: block.wanted[at] as number,
+      released: block.released[at] as number,
+      generation: block.generation[at] as number,
+      applied: block.applied[at] as number,
       state: this.stateOf(cell),
       message: this.#problems.get(cell) ?? this.#waits.get(cell) ?? this.#messages.get(cell) ?? "",
     };
@@ -156,47 +181,52 @@ export class Cells {
     cell: number,
     wanted: { readonly variant: number } | { readonly problem: string } | { readonly waits: string },
   ): boolean {
+    const column = this.#blockOf(cell).wanted;
     // Most have neither: ten thousand are asked about at each look.
     if ("variant" in wanted && !this.#problems.has(cell) && !this.#waits.has(cell)) {
-      this.#wanted[cell] = wanted.variant;
+      column[placeOf(cell)] = wanted.variant;
       return false;
     }
     const before = this.#problems.get(cell) ?? this.#waits.get(cell);
     keep(this.#problems, cell, "problem" in wanted ? wanted.problem : "");
     keep(this.#waits, cell, "waits" in wanted ? wanted.waits : "");
-    if ("variant" in wanted) this.#wanted[cell] = wanted.variant;
-    else if ("waits" in wanted) this.#wanted[cell] = none;
+    if ("variant" in wanted) column[placeOf(cell)] = wanted.variant;
+    else if ("waits" in wanted) column[placeOf(cell)] = none;
     return before !== (this.#problems.get(cell) ?? this.#waits.get(cell));
   }
 
   /** Allows a variant; `revision` is the one of the cluster's desired state that tells it. */
   release(cell: number, to: { variant: number; generation: number; revision: number }): void {
-    this.#released[cell] = to.variant;
-    this.#generation[cell] = to.generation;
-    this.#changed[cell] = to.revision;
+    const [block, at] = [this.#blockOf(cell), placeOf(cell)];
+    block.released[at] = to.variant;
+    block.generation[at] = to.generation;
+    block.changed[at] = to.revision;
   }
 
   isReleased(cell: number, to: { readonly variant: number; readonly generation: number }): boolean {
-    return this.#released[cell] === to.variant && this.#generation[cell] === to.generation;
+    const [block, at] = [this.#blockOf(cell), placeOf(cell)];
+    return block.released[at] === to.variant && block.generation[at] === to.generation;
   }
 
   changedAt(cell: number): number {
-    return this.#changed[cell] as number;
+    return this.#blockOf(cell).changed[placeOf(cell)] as number;
   }
 
   /** Takes what an agent said; `applied` is the variant that its applied id names, 0 when it names none of ours. */
   report(cell: number, report: BundleReport, applied: number): void {
-    this.#applied[cell] = applied;
-    this.#reported[cell] = rankOf(report.state);
+    const [block, at] = [this.#blockOf(cell), placeOf(cell)];
+    block.applied[at] = applied;
+    block.reported[at] = rankOf(report.state);
     const { desired, ready, notReady, modified, missing } = report.counts;
-    this.#counts.set([desired, ready, notReady, modified, missing], cell * 5);
+    block.counts.set([desired, ready, notReady, modified, missing], at * 5);
     keep(this.#messages, cell, report.message);
     keep(this.#resources, cell, report.resources.length === 0 ? "" : JSON.stringify(report.resources));
   }
 
   countsOf(cell: number): BundleReport["counts"] {
-    const at = (column: number): number => this.#counts[cell * 5 + column] as number;
-    return { desired: at(0), ready: at(1), notReady: at(2), modified: at(3), missing: at(4) };
+    const { counts } = this.#blockOf(cell);
+    const of = (column: number): number => counts[placeOf(cell) * 5 + column] as number;
+    return { desired: of(0), ready: of(1), notReady: of(2), modified: of(3), missing: of(4) };
   }
 
   resourcesOf(cell: number): BundleReport["resources"] {
@@ -205,61 +235,40 @@ export class Cells {
 
   /** Upstream's rules, first one that holds (fleet.md 3.4); what could not be rendered for the cluster is ErrApplied. */
   stateOf(cell: number): BundleState {
-    const reported = cellStates[this.#reported[cell] as number] as BundleState | "";
+    const [block, at] = [this.#blockOf(cell), placeOf(cell)];
+    const reported = cellStates[block.reported[at] as number] as BundleState | "";
+    const released = block.released[at] as number;
     if (this.#problems.has(cell)) return "ErrApplied";
-    if (this.#released[cell] === none) return "Pending";
-    if (this.#applied[cell] !== this.#released[cell])
-      return reported === "ErrApplied" ? "ErrApplied" : "WaitApplied";
+    if (released === none) return "Pending";
+    if (block.applied[at] !== released) return reported === "ErrApplied" ? "ErrApplied" : "WaitApplied";
     if (reported === "NotReady") return "NotReady";
-    if (this.#wanted[cell] !== this.#released[cell]) return "OutOfSync";
+    if (block.wanted[at] !== released) return "OutOfSync";
     return reported === "" || reported === "Pending" ? "WaitApplied" : reported;
   }
 
   #clear(cell: number): void {
-    for (const column of [this.#cluster, this.#bundle, this.#wanted, this.#released, this.#generation])
-      column[cell] = 0;
-    this.#applied[cell] = 0;
-    this.#changed[cell] = 0;
-    this.#reported[cell] = 0;
-    this.#counts.fill(0, cell * 5, cell * 5 + 5);
-    this.#nextInBundle[cell] = none;
-    this.#previousInBundle[cell] = none;
+    const [block, at] = [this.#blockOf(cell), placeOf(cell)];
+    for (const column of [block.cluster, block.bundle, block.wanted, block.released, block.generation])
+      column[at] = 0;
+    block.applied[at] = 0;
+    block.changed[at] = 0;
+    block.reported[at] = 0;
+    block.counts.fill(0, at * 5, at * 5 + 5);
+    block.nextInBundle[at] = none;
+    block.previousInBundle[at] = none;
     for (const apart of [this.#problems, this.#waits, this.#messages, this.#resources]) apart.delete(cell);
   }
 
   #take(): number {
     if (this.#free !== none) {
       const cell = this.#free;
-      this.#free = this.#nextInCluster[cell] as number;
+      this.#free = this.#nextOf(cell);
       return cell;
     }
-    if (this.#used === this.#cluster.length) this.#grow();
+    if (this.#used === this.#blocks.length * BLOCK_CELLS) this.#blocks.push(new Block());
     this.#used += 1;
     return this.#used - 1;
   }
-
-  #grow(): void {
-    const cells = Math.ceil(this.#cluster.length * GROWTH);
-    this.#cluster = grown(this.#cluster, cells);
-    this.#bundle = grown(this.#bundle, cells);
-    this.#wanted = grown(this.#wanted, cells);
-    this.#released = grown(this.#released, cells);
-    this.#generation = grown(this.#generation, cells);
-    this.#applied = grown(this.#applied, cells);
-    this.#nextInCluster = grown(this.#nextInCluster, cells);
-    this.#nextInBundle = grown(this.#nextInBundle, cells);
-    this.#previousInBundle = grown(this.#previousInBundle, cells);
-    const [changed, reported, counts] = [this.#changed, this.#reported, this.#counts];
-    (this.#changed = new Float64Array(cells)).set(changed);
-    (this.#reported = new Uint8Array(cells)).set(reported);
-    (this.#counts = new Uint16Array(cells * 5)).set(counts);
-  }
-}
-
-function grown(column: Uint32Array<ArrayBuffer>, cells: number): Uint32Array<ArrayBuffer> {
-  const next = new Uint32Array(cells);
-  next.set(column);
-  return next;
 }
 
 function keep(map: Map<number, string>, cell: number, text: string): void {

@@ -10,7 +10,6 @@ import { STATUS_GATHER_MS } from "../limits.ts";
 import { keySha256 } from "../register/keys.ts";
 import type { Shared } from "./shared.ts";
 import { sumOfStatus } from "../status/store-status.ts";
-import { shortSum } from "./short-sum.ts";
 import { isRevoked, keptStatus, noBundles, setKey, type StoreRow } from "./stores.ts";
 
 export type FollowPorts = {
@@ -23,10 +22,17 @@ export type FollowPorts = {
   readonly removed: (row: StoreRow) => void;
 };
 
-/** What is kept of a Cluster beside its row: what people wrote, and what others count. */
-export function keptCluster(cluster: Stored<Cluster>, shared: Shared): Stored<Cluster> {
+/** What is kept of a Cluster beside its row: what people wrote, and what others count. Texts that the row has are the row's. */
+export function keptCluster(cluster: Stored<Cluster>, shared: Shared, row?: StoreRow): Stored<Cluster> {
   const { metadata, spec, status } = cluster;
-  const { managedFields: _managers, labels, annotations, namespace, ...meta } = metadata;
+  const { managedFields: _managers, labels, annotations, namespace, ...own } = metadata;
+  const { creationTimestamp: created } = own;
+  const ofRow = row?.uid === own.uid ? { uid: row.uid, name: row.cluster.name } : {};
+  const meta = {
+    ...own,
+    ...ofRow,
+    ...(created === undefined ? {} : { creationTimestamp: shared.text(created) }),
+  };
   const { index, summary, resourceCounts, display } = status ?? {};
   return {
     apiVersion: shared.text(cluster.apiVersion),
@@ -138,7 +144,6 @@ export class StoreFollower {
       isRevoked: isRevoked(cluster),
       isPaused: cluster.spec?.paused === true,
       keySha256: keySha256(publicKey),
-      keySum: shortSum(publicKey),
       status: keptStatus(status, core.shared),
       writtenSum,
       writtenMs: status.index === undefined ? Number.NEGATIVE_INFINITY : clock.monotonicMs(),

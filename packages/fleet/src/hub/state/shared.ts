@@ -28,4 +28,16 @@ export class Shared {
     this.#trees.set(sum, shared);
     return shared;
   }
+
+  /** A list whose items are shared, and itself where all of them are equal in order; frozen. */
+  list<Item>(list: readonly Item[]): Item[] {
+    const sum = hash("sha256", `list ${JSON.stringify(list)}`, "base64");
+    const known = this.#trees.get(sum) as Item[] | undefined;
+    if (known !== undefined) return known;
+    const shared = list.map((item) => this.tree(item));
+    Object.freeze(shared);
+    if (this.#trees.size >= SHARED_MAX) this.#trees.clear();
+    this.#trees.set(sum, shared);
+    return shared;
+  }
 }

@@ -7,7 +7,6 @@ import type { ClusterKey } from "../ports.ts";
 import { sha256Of } from "../sources/blobs.ts";
 import { keySha256 } from "../register/keys.ts";
 import type { Shared } from "./shared.ts";
-import { shortSum } from "./short-sum.ts";
 import type { ToldValues } from "./told-values.ts";
 
 export type ClusterStatus = NonNullable<Cluster["status"]>;
@@ -46,8 +45,6 @@ export type StoreRow = {
   isPaused: boolean;
   /** SHA-256 of the store's public key (SPKI, DER), hex; empty: it never registered. */
   keySha256: string;
-  /** Of the key's text: reading a key costs more than this. */
-  keySum: number;
   /** What the next status is made of; what is made anew each time is not kept. */
   status: KeptStatus;
   /** Of the status as it was written last, also by the hub before this; 0: never. */
@@ -70,10 +67,8 @@ export type StoreRow = {
 
 /** The key that a store proves itself with from now on. */
 export function setKey(row: StoreRow, publicKey: string): void {
-  const sum = shortSum(publicKey);
-  if (sum === row.keySum) return;
-  row.keySum = sum;
-  row.keySha256 = keySha256(publicKey);
+  const sum = keySha256(publicKey);
+  if (sum !== row.keySha256) row.keySha256 = sum;
 }
 
 /** Notes that a bundle was looked at; answers whether it was the last. */
@@ -101,7 +96,7 @@ export function keptStatus(
   shared: Shared,
 ): KeptStatus {
   return {
-    ...(conditions === undefined ? {} : { conditions: conditions.map((one) => shared.tree(one)) }),
+    ...(conditions === undefined ? {} : { conditions: shared.list(conditions) }),
     ...(agent === undefined ? {} : { agent: shared.tree(withoutTime(agent)) }),
     ...(session === undefined ? {} : { session: { ...session } }),
     ...(agentDeployedGeneration === undefined ? {} : { agentDeployedGeneration }),

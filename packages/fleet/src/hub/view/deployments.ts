@@ -146,12 +146,14 @@ export class Deployments implements View {
     }
     if (names.length === 0) this.#shown.delete(namespace);
     else if (changes.length > 0) {
+      const core = this.#ports?.core;
       const [first = 0] = revisions;
       const areSame = revisions.every((one) => one === first);
       this.#shown.set(before === undefined ? flatText(namespace) : namespace, {
-        store: storeKey,
-        names: this.#ports?.core.shared.tree(names) ?? names,
-        sums: flatText(sums),
+        store: core?.stores.get(storeKey)?.key ?? storeKey,
+        names: core?.shared.tree(names) ?? names,
+        // Most stores have what most others have.
+        sums: core?.shared.text(flatText(sums)) ?? sums,
         revisions: areSame ? first : revisions,
       });
     }
@@ -164,12 +166,13 @@ export class Deployments implements View {
     if (row === undefined || this.#ports === undefined) return;
     const { core, bundles } = this.#ports;
     for (const cell of core.cells.ofCluster(row.index)) {
-      const bundle = bundles.get(core.bundles.keyOf(core.cells.read(cell).bundle));
+      const { cluster: _ofThisStore, ...read } = core.cells.read(cell);
+      const bundle = bundles.get(core.bundles.keyOf(read.bundle));
       if (bundle === undefined) continue;
       const { name, uid, labels } = bundle.metadata;
       const report = row.status.reports?.find((one) => one.bundle === name);
       const hold = holdOf(core, row, bundle);
-      const of = [core.cells.read(cell), core.cells.countsOf(cell), report, hold, uid];
+      const of = [read, core.cells.countsOf(cell), report, hold, uid];
       const sum = hash("sha256", `${JSON.stringify(of)}${this.#labelsText(labels)}`, "base64");
       yield { name: name ?? "", sum: sum.slice(0, SUM_CHARS) };
     }
