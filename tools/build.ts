@@ -29,12 +29,13 @@ rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist, { recursive: true });
 await build({ ...common, entryPoints: ["packages/program/src/main.ts"], outfile: join(dist, "cortado.cjs") });
 inAscii(join(dist, "cortado.cjs"));
-// What waits for disks in threads of its own, apart: each thread that loaded the program would hold all of it once more.
-await build({
-  ...common,
-  entryPoints: ["packages/program/src/thread.ts"],
-  outfile: join(dist, "thread.cjs"),
-});
+// What runs in threads of its own, apart: each thread that loaded the program would hold all of it once more.
+for (const thread of ["thread", "reader-thread"])
+  await build({
+    ...common,
+    entryPoints: [`packages/program/src/${thread}.ts`],
+    outfile: join(dist, `${thread}.cjs`),
+  });
 for (const service of ["order", "payment", "inventory", "machines"])
   await build({
     ...common,

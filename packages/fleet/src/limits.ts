@@ -8,6 +8,12 @@ export const SETTINGS_BYTES_MAX: number = 1024 * 1024;
 
 /** A file of manifests, and objects of a bundle: they are parsed on the hub's own loop, 2 MB a second when objects are small. */
 export const MANIFEST_BYTES_MAX: number = 8 * 1024 * 1024;
+/** Manifests up to this length are read where they are needed, in some 60 ms at most; longer ones in a thread of their own, */
+export const READ_HERE_CHARS_MAX: number = 128 * 1024;
+/** which has so long, */
+export const READ_MS_MAX = 60_000;
+/** and gives so many documents back at once. */
+export const DOCUMENTS_AT_ONCE = 50;
 export const BUNDLE_OBJECTS_MAX = 5_000;
 
 /** All files of one bundle. Fleet's wall is 1 MB; ours only keeps the hub's memory bounded. */

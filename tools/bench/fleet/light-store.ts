@@ -82,11 +82,12 @@ export class LightStore {
       clearTimeout(this.#flush);
       this.#flush = undefined;
       this.#link = undefined;
+      // Who was told to sleep was never counted as connected.
+      if (this.#isWelcome) this.#events.ended();
       this.#isWelcome = false;
       for (const report of this.#sending?.reports ?? [])
         if (!this.#waiting.has(report.name)) this.#waiting.set(report.name, report);
       this.#sending = undefined;
-      this.#events.ended();
     }
   }
 

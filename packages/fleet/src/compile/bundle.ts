@@ -1,3 +1,4 @@
+import type { YamlDocument } from "@cortado/wire/yaml";
 import type { ComparePatch, DependsOn, LabelSelector } from "../protocol/protocol.ts";
 
 /** A file of a repository or of a bundle; the name has no leading slash. */
@@ -147,6 +148,9 @@ export type TargetResult =
   | { readonly deploys: "failed"; readonly message: string };
 
 /** What a GitRepo (or `fleet apply`) says beside the repository; field by field as in fleet.md 1.3. */
+/** Reads a stream of YAML, in this thread or in another. @throws StatusError as `parseYamlDocuments` does */
+export type ReadDocuments = (text: string) => Promise<readonly YamlDocument[]>;
+
 export type CompileOptions = {
   /** Name of the GitRepo: names of bundles begin with it. */
   readonly repo: string;
@@ -167,6 +171,8 @@ export type CompileOptions = {
   readonly commit?: string;
   /** As Fleet: no dialect, unknown keys are silently ignored. */
   readonly strict?: boolean;
+  /** Reads manifests; absent: in this thread. */
+  readonly readDocuments?: ReadDocuments;
   /** There is no GitRepo: targets of fleet.yaml are targets, and none is made up beside them. */
   readonly byHand?: boolean;
 };

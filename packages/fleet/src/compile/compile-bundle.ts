@@ -55,7 +55,8 @@ export async function compileBundle(
   state.bytesLeft -= read.bytes + charts.reduce((sum, chart) => sum + chart.content.byteLength, 0);
   if (files.length === 0 && translated.options.helm?.chart === undefined) return undefined;
   checkIncludes(file, translated, files);
-  const manifests = checkManifests(files, { everyOptions, root: root.path });
+  const { readDocuments } = options;
+  const manifests = await checkManifests(files, { everyOptions, root: root.path, readDocuments });
   const list = targetList({
     file,
     translated,

@@ -16,7 +16,7 @@ import type { Random } from "@cortado/std/random";
 import { openSqliteStore } from "@cortado/store/sqlite";
 import type { ServerConfig } from "../config/server-config.ts";
 import { openJoinTokens, type JoinTokens } from "../join-tokens.ts";
-import { diskThread } from "../disk-thread.ts";
+import { diskThread } from "../threads.ts";
 import { relaySocket } from "../relay.ts";
 import { startPart } from "./lifetime.ts";
 

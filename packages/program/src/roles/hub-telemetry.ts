@@ -9,7 +9,7 @@ import { openCentral, type Central } from "@cortado/telemetry/central";
 import { keepAlertObjects } from "@cortado/telemetry/central/alert-objects";
 import { answerEvents, readEventsQuery } from "@cortado/telemetry/central/events-query";
 import { readTargets, startForwarding } from "@cortado/telemetry/forward";
-import { diskThread } from "../disk-thread.ts";
+import { diskThread } from "../threads.ts";
 import type { ServerConfig } from "../config/server-config.ts";
 import type { Ports } from "./api.ts";
 import { mustMay } from "./hub-access.ts";

@@ -13,7 +13,9 @@ import { httpTransport } from "@cortado/client/node/http";
 import { foreignKubeconfig } from "@cortado/client/node/kubeconfig";
 import { newLoopMetrics, type LoopMetrics } from "@cortado/client/loop";
 import { compile } from "@cortado/fleet/compile";
+import type { ReadDocuments } from "@cortado/fleet/compile/bundle";
 import { newStockRenderer } from "@cortado/fleet/compile/node";
+import { readInThreads } from "@cortado/fleet/compile/node/manifest-thread";
 import { systemGit } from "@cortado/fleet/git/node";
 import { newGitHubApps } from "@cortado/fleet/git/node/github-apps";
 import { followRepositories, type Repositories } from "@cortado/fleet/git/repositories";
@@ -33,6 +35,7 @@ import { openAudit } from "../audit/audit-file.ts";
 import { toServerConfig, type ServerConfig } from "../config/server-config.ts";
 import { ownSecret } from "../own-secret.ts";
 import { writeText } from "../standard-output.ts";
+import { readerThread } from "../threads.ts";
 import { kubeconfigOptions, startApi, type Ports } from "./api.ts";
 import { onPath } from "./fleet.ts";
 import { startPart } from "./lifetime.ts";
@@ -84,9 +87,11 @@ export async function startHubServer(words: HubWords): Promise<AsyncDisposable> 
   const url = words.url ?? `https://${hostname()}:${port}`;
   const telemetry = await startHubTelemetry({ config, ports, client, signal, forward: words.forward }, stack);
   const audit = await openAudit(words, ports, stack);
-  const given = { hubParts, words, config, ports, certificates, client, server, url, telemetry, audit };
+  const readDocuments = readInThreads(readerThread, ports.clock);
+  const served = { server, url, telemetry, audit, readDocuments };
+  const given = { hubParts, words, config, ports, certificates, client, ...served };
   const hub = await startPart(stack, { name: "hub", log, start: () => startFleet(given) });
-  const repositories = startRepositories({ hub, words, config, ports, client, loopMetrics, signal });
+  const repositories = startRepositories({ ...given, hub, loopMetrics, signal });
   const authority = certificates.serverCa;
   const git = await startGit({
     seed: words.seedRepository,
@@ -118,15 +123,16 @@ function startRepositories(options: {
   readonly ports: Ports;
   readonly client: Client;
   readonly loopMetrics: LoopMetrics;
+  readonly readDocuments: ReadDocuments;
   readonly signal: AbortSignal;
 }): Repositories {
-  const { hub, words, config, ports, client, loopMetrics, signal } = options;
+  const { hub, words, config, ports, client, loopMetrics, readDocuments, signal } = options;
   return followRepositories({
     ...ports,
     client,
     git: systemGit({ folder: join(config.dataDir, "git", "cache"), path: process.env["PATH"] ?? "/usr/bin" }),
     githubApps: newGitHubApps(ports),
-    compile,
+    compile: (tree, compileOptions) => compile(tree, { ...compileOptions, readDocuments }),
     charts: hubCharts(words, config.dataDir),
     apply: (...applied) => hub.applyCompiled(...applied),
     loopMetrics,
@@ -147,12 +153,11 @@ function startFleet(options: {
   readonly url: string;
   readonly telemetry: HubTelemetry;
   readonly audit: AuditTrail | undefined;
+  readonly readDocuments: ReadDocuments;
 }): Promise<RunningHub> {
   const { hubParts, words, config, ports, certificates, client, server, url, telemetry, audit } = options;
-  const renderer = newStockRenderer({
-    helm: words.helm ?? onPath("helm"),
-    kubectl: words.kubectl ?? onPath("kubectl"),
-  });
+  const tools = { helm: words.helm ?? onPath("helm"), kubectl: words.kubectl ?? onPath("kubectl") };
+  const renderer = { ...newStockRenderer(tools), readDocuments: options.readDocuments };
   return hubParts.start(
     {
       folder: join(config.dataDir, "fleet"),

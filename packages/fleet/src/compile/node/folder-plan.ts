@@ -33,7 +33,7 @@ export async function validateFolder(query: FolderQuery): Promise<Report> {
 
 /** Tells what each cluster of a file would get of a folder. @throws StatusError as validateFolder, or "ServiceUnavailable" without a tool */
 export async function planFolder(query: FolderPlanQuery): Promise<Report> {
-  const clusters = readClusters(query.clusters, await bytesOf(query.clusters));
+  const clusters = await readClusters(query.clusters, await bytesOf(query.clusters));
   const read = await compile(await openFolder(query.folder), await optionsOf(query));
   const compiled = query.charts === undefined ? read : await withCharts(read, query.charts);
   const renderer = newStockRenderer(query.tools);
@@ -63,7 +63,7 @@ export async function compileTree(
 
 /** Clusters and ClusterGroups of a file. @throws StatusError "NotFound" or "Invalid" */
 export async function readClustersFile(path: string): Promise<readonly ClusterFacts[]> {
-  return readClusters(path, await bytesOf(path));
+  return await readClusters(path, await bytesOf(path));
 }
 
 /** How a folder is compiled: as its GitRepo says, or by hand under its own name. */
@@ -72,7 +72,7 @@ export async function optionsOf({
   gitRepo,
   strict = false,
 }: Omit<FolderQuery, "gitRepo"> & { readonly gitRepo?: string | undefined }): Promise<CompileOptions> {
-  if (gitRepo !== undefined) return { ...readGitRepo(gitRepo, await bytesOf(gitRepo)), strict };
+  if (gitRepo !== undefined) return { ...(await readGitRepo(gitRepo, await bytesOf(gitRepo))), strict };
   return { repo: basename(resolve(folder)), byHand: true, strict };
 }
 

@@ -14,8 +14,8 @@ const NAMESPACE = "fleet-default";
  * Clusters of a file, as `kubectl get clusters.fleet.cattle.io,clustergroups.fleet.cattle.io -A -o yaml` gives it.
  * @throws StatusError "Invalid" that names file and place, or when it holds no Cluster
  */
-export function readClusters(path: string, content: Uint8Array): readonly ClusterFacts[] {
-  const objects = readObjects(path, content).filter((object) =>
+export async function readClusters(path: string, content: Uint8Array): Promise<readonly ClusterFacts[]> {
+  const objects = (await readObjects(path, content)).filter((object) =>
     textAt(object, "apiVersion").startsWith(GROUP),
   );
   const groups = objects.filter((object) => object["kind"] === "ClusterGroup");
@@ -74,8 +74,9 @@ const gitRepoShape: Shape = {
 };
 
 /** What a GitRepo says of how its repository is compiled. @throws StatusError "Invalid" that names file and field */
-export function readGitRepo(path: string, content: Uint8Array): CompileOptions {
-  const repos = readObjects(path, content).filter((object) => object["kind"] === "GitRepo");
+export async function readGitRepo(path: string, content: Uint8Array): Promise<CompileOptions> {
+  const objects = await readObjects(path, content);
+  const repos = objects.filter((object) => object["kind"] === "GitRepo");
   const [repo, second] = repos;
   if (repo === undefined || second !== undefined)
     throw new StatusError("Invalid", `${path} holds ${repos.length} objects of kind GitRepo; it takes one`);

@@ -1,13 +1,18 @@
 import { createHash } from "node:crypto";
 import { copyTree, growTree, isTree, listAt, setField, textAt, treeAt, type Tree } from "@cortado/kinds/tree";
 import { StatusError } from "@cortado/std/status";
-import type { BundleOptions } from "../bundle.ts";
+import type { BundleOptions, ReadDocuments } from "../bundle.ts";
 import { parseManifest } from "../manifest-check.ts";
 
 /** Objects of a YAML stream: lists taken apart, what has no kind left out, as Fleet does. @throws StatusError "Invalid" with the place */
-export function readObjects(path: string, content: string | Uint8Array): readonly Tree[] {
+export async function readObjects(
+  path: string,
+  content: string | Uint8Array,
+  readDocuments?: ReadDocuments,
+): Promise<readonly Tree[]> {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-  return parseManifest(path, bytes).flatMap(({ value }) => objectsOf(value));
+  const documents = await parseManifest(path, bytes, readDocuments);
+  return documents.flatMap(({ value }) => objectsOf(value));
 }
 
 function objectsOf(value: unknown): readonly Tree[] {

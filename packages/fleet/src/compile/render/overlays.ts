@@ -47,8 +47,9 @@ type Patching = {
 };
 
 async function patched({ target, base, name, patch }: Patching, renderer: Renderer): Promise<Uint8Array> {
-  const objects: (Tree | undefined)[] = [...readObjects(target, base)];
-  for (const { value } of parseManifest(name, patch)) {
+  const { readDocuments } = renderer;
+  const objects: (Tree | undefined)[] = [...(await readObjects(target, base, readDocuments))];
+  for (const { value } of await parseManifest(name, patch, readDocuments)) {
     if (value === null || value === undefined) continue;
     if (!isTree(value) && !Array.isArray(value))
       throw new StatusError("Invalid", `${name}: a patch is an object, or a list of operations`);
@@ -127,5 +128,6 @@ async function strategicMerge(object: Tree, patch: Tree, renderer: Renderer): Pr
     file("patch.yaml", whole),
     file("kustomization.yaml", { resources: ["object.yaml"], patches: [{ path: "patch.yaml" }] }),
   ];
-  return readObjects("the patched object", await renderer.kustomize(files, { dir: "" }))[0];
+  const [merged] = await readObjects("the patched object", await renderer.kustomize(files, { dir: "" }));
+  return merged;
 }

@@ -71,15 +71,13 @@ async function renderTools(
   if (helm) {
     if (chartDir === undefined) throw externalChart(options);
     output = await templateChart(files, helmRun(rendering, chartDir), renderer);
-    if (!kustomize) return readObjects("the output of helm", output);
+    if (!kustomize) return await readObjects("the output of helm", output, renderer.readDocuments);
     given = withHelmOutput(files, { dir: kustomizeDir, output });
   }
   kustomizationFile(given, kustomizeDir);
   checkKustomizations(given);
-  return readObjects(
-    "the output of kustomize",
-    await renderer.kustomize(given, { dir: kustomizeDir, signal }),
-  );
+  const built = await renderer.kustomize(given, { dir: kustomizeDir, signal });
+  return await readObjects("the output of kustomize", built, renderer.readDocuments);
 }
 
 function helmRun({ release, options, signal }: Rendering, chartDir: string): HelmRun {
@@ -101,11 +99,13 @@ async function renderRaw(
   const { options, renderer, signal } = rendering;
   const kustomize: Renderer["kustomize"] = (given, run) => renderer.kustomize(given, { ...run, signal });
   const laid = await withOverlays(files, options.yaml?.overlays ?? [], { ...renderer, kustomize });
-  const objects = rawFiles(laid, options).flatMap(({ name, content }) => readObjects(name, content));
+  const objects: Tree[] = [];
+  for (const { name, content } of rawFiles(laid, options))
+    for (const object of await readObjects(name, content, renderer.readDocuments)) objects.push(object);
   const hasTemplates =
     options.include === undefined && laid.some(({ name }) => name.startsWith("templates/"));
   if (!hasTemplates) return objects;
   const chart = chartAround(laid, bundle);
   const output = await templateChart(chart, helmRun(rendering, ""), renderer);
-  return [...objects, ...readObjects("the output of helm", output)];
+  return [...objects, ...(await readObjects("the output of helm", output, renderer.readDocuments))];
 }

@@ -1,5 +1,5 @@
 import type { Tree } from "@cortado/kinds/tree";
-import type { BundleFile } from "../bundle.ts";
+import type { BundleFile, ReadDocuments } from "../bundle.ts";
 
 export type HelmRun = {
   readonly release: string;
@@ -25,4 +25,6 @@ export interface Renderer {
   helmTemplate(files: readonly BundleFile[], run: HelmRun): Promise<string>;
   /** @throws StatusError as helmTemplate does */
   kustomize(files: readonly BundleFile[], run: KustomizeRun): Promise<string>;
+  /** Reads manifests; absent: in this thread. */
+  readonly readDocuments?: ReadDocuments | undefined;
 }
