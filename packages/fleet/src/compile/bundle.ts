@@ -147,10 +147,10 @@ export type TargetResult =
   /** A template failed for this cluster alone: what it runs stays. */
   | { readonly deploys: "failed"; readonly message: string };
 
-/** What a GitRepo (or `fleet apply`) says beside the repository; field by field as in fleet.md 1.3. */
 /** Reads a stream of YAML, in this thread or in another. @throws StatusError as `parseYamlDocuments` does */
 export type ReadDocuments = (text: string) => Promise<readonly YamlDocument[]>;
 
+/** What a GitRepo (or `fleet apply`) says beside the repository; field by field as in fleet.md 1.3. */
 export type CompileOptions = {
   /** Name of the GitRepo: names of bundles begin with it. */
   readonly repo: string;
